@@ -1,0 +1,101 @@
+"""The words every room shares: application, client, outcome, reason, decision. Frozen types without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any
+
+
+class Outcome(IntEnum):
+    """What we do with an application; the larger value is the stricter."""
+
+    APPROVE = 0
+    REFER = 1
+    DECLINE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CreditApplication:
+    """What a bank sent. ``amount`` in CNY with at most two decimals."""
+
+    application_id: str
+    product: str
+    amount: Decimal
+    term_months: int
+    purpose: str
+    authorization_id: str
+    uscc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An authenticated caller. ``kind`` is bank, fintech, risk, auditor, steward or admin."""
+
+    client_id: str
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a decision: its code, the rule behind it, the customer's text in both languages."""
+
+    code: str
+    rule: str
+    zh: str
+    en: str
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """The identity of a model that took part in a decision."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Probabilities of default in twelve months, rounded to six decimals; ``None`` is unknown.
+
+    ``contributions`` maps an indicator's name to its share of the XGBoost margin (log-odds); empty when not computed.
+    ``features`` is what the models read, so that a re-score can be compared.
+    """
+
+    pd_xgb: Decimal | None = None
+    pd_lstm: Decimal | None = None
+    pd_12m: Decimal | None = None
+    status: str = "unavailable"
+    models: tuple[ModelVersion, ...] = ()
+    problems: tuple[str, ...] = ()
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A platform decision. Money in CNY; times aware, UTC."""
+
+    decision_id: str
+    application: CreditApplication
+    client_id: str
+    outcome: Outcome
+    approved_amount: Decimal | None
+    limit: Decimal | None
+    card: str | None
+    whitelisted: bool | None
+    decided_at: datetime
+    due_at: datetime | None
+    scores: Scores
+    grade: str | None
+    reasons: tuple[Reason, ...]
+    conditions: tuple[str, ...]
+    rate_spread_bp: int
+    ruleset_version: str
+    ruleset_digest: str
