@@ -1,0 +1,346 @@
+"""The use case on one screen: an application becomes one audited decision, or no answer at all."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from decision_service.audit.record import build_record
+from decision_service.audit.signing import Signer
+from decision_service.errors import CalendarError, FactError, NotFound, StoreError
+from decision_service.lending.clock import due_at
+from decision_service.lending.exposure import exposure_facts, group_members
+from decision_service.lending.limits import limit_max
+from decision_service.policy import Policies, Policy, PolicyInForce, Verdict
+from decision_service.portrait.records import EnterpriseRecords
+from decision_service.portrait.snapshot import Snapshot, industry_code, snapshot
+from decision_service.rulebook.facts import FactCatalogue, Facts
+from decision_service.rulebook.rules import LimitEffects, Product, Stage
+from decision_service.rulebook.stages import combine, limit_effects, reason, set_status
+from decision_service.scoring.scorer import Scorer
+from decision_service.store import Committed, DecisionCommit, ExposureChanged, ExposureState, Store
+from decision_service.vocabulary import Client, CreditApplication, Decision, Outcome, Reason, Scores
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+ATTEMPTS = 8
+PD_REASONS = frozenset({"PD_REFER", "PD_DECLINE", "MODEL_GAP"})
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The parts a decision needs, joined once in ``app.py``."""
+
+    store: Store
+    policies: Policies
+    scorer: Scorer
+    signer: Signer
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the rules say of a table of facts: a pure function of facts and ruleset. Money is fen."""
+
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    card: str | None
+    whitelisted: bool | None
+    limit: int | None
+    effects: LimitEffects
+    facts: Facts
+    verdicts: Mapping[Stage, Verdict]
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """Ids of all rules that matched, of every stage."""
+        return tuple(rule for verdict in self.verdicts.values() for rule in verdict.result.matched)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Ids of all rules whose condition is unknown."""
+        return tuple(rule for verdict in self.verdicts.values() for rule in verdict.result.unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything learnt about one application before the rules: facts, what the models read, what they said."""
+
+    facts: Facts
+    portrait: Snapshot
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The stored answer: its bytes, and whether it had been given before."""
+
+    decision_id: str
+    body: bytes
+    replayed: bool
+
+
+Render = Callable[[Decision, Mapping[str, Any]], bytes]
+
+
+def decide(
+    application: CreditApplication,
+    *,
+    client: Client,
+    idempotency_key: str,
+    body_digest: str,
+    platform: Platform,
+    render: Render,
+    now: datetime,
+) -> Decided:
+    """Decide one application and store decision, evidence and reservation in one transaction.
+
+    ``render(decision, receipt)`` gives the bytes that are answered and stored. ``now`` is aware.
+    Raises ``NotFound`` (enterprise), ``IdempotencyConflict``, ``StillRunning``, ``StoreError`` (no answer).
+    """
+    earlier = platform.store.begin(client.client_id, idempotency_key, body_digest, now)
+    if earlier is not None:
+        return Decided(earlier.decision_id, earlier.body, replayed=True)
+    try:
+        policy = platform.policies.current()
+        for _ in range(ATTEMPTS):
+            try:
+                draft = _draft(application, client=client, policy=policy, platform=platform, now=now)
+                committed = _commit(draft, idempotency_key, body_digest, platform=platform, render=render)
+                return Decided(draft.decision.decision_id, committed.body, replayed=False)
+            except ExposureChanged:
+                continue  # another decision of the same customer came first: look again
+    except BaseException:
+        platform.store.release(client.client_id, idempotency_key)
+        raise
+    platform.store.release(client.client_id, idempotency_key)
+    raise StoreError("the customer's exposure kept changing", remedy="send the same request again")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A decision that is not yet durable, and what it was seen to rest on."""
+
+    decision: Decision
+    findings: Findings
+    assessment: Assessment
+    exposure: ExposureState
+    group: tuple[str, ...]
+
+
+def _draft(
+    application: CreditApplication, *, client: Client, policy: Policy, platform: Platform, now: datetime
+) -> Draft:
+    records = _records(platform.store, application.uscc)
+    group = group_members(records)
+    exposure = platform.store.exposure_state(application.uscc, group, now)
+    in_force = policy.on(business_date(now))
+    findings = find(
+        application, records, exposure, client_id=client.client_id, policy=policy, scorer=platform.scorer, now=now
+    )
+    assessment = assess(in_force, findings.facts)
+    findings = replace(findings, scores=_explained(findings, assessment, in_force, platform.scorer))
+    decision = _decision(application, client, findings, assessment, policy=policy, now=now)
+    return Draft(decision, findings, assessment, exposure, group)
+
+
+def _records(store: Store, uscc: str) -> EnterpriseRecords:
+    records = store.records(uscc)
+    if records is None:
+        raise NotFound(
+            f"enterprise {uscc} is not on record", where="enterprise.uscc", remedy="check the code or load its feeds"
+        )
+    return records
+
+
+def find(
+    application: CreditApplication,
+    records: EnterpriseRecords,
+    exposure: ExposureState,
+    *,
+    client_id: str,
+    policy: Policy,
+    scorer: Scorer,
+    now: datetime,
+) -> Findings:
+    """Portrait, exposure, parameters in force and scores: the one flat table of facts."""
+    rules = policy.on(business_date(now)).rules
+    catalogue = rules.catalogue
+    code = industry_code(records.registration)
+    parameters = rules.parameters(application.product, code)
+    portrait = snapshot(
+        records,
+        registry=policy.registry,
+        lists=policy.lists,
+        industry={name: catalogue.decode(name, value) for name, value in parameters.items()},
+        product=application.product,
+        now=now,
+    )
+    values: dict[str, Any] = {
+        **portrait.facts,
+        **exposure_facts(records, exposure, client_id=client_id, now=now),
+        "product": application.product,
+        "amount": application.amount,
+        "term_months": application.term_months,
+        "purpose": application.purpose,
+        "industry_status": rules.industry_status(code),
+    }
+    exact = {**encoded(catalogue, values), **parameters}
+    product = rules.products[application.product]
+    scores = scorer.score(
+        portrait.features_for(product.name),
+        portrait.series,
+        portrait.mask,
+        models=(product.xgb_model, product.lstm_model),
+        weights=_weights(catalogue, parameters),
+        single_model_blend=product.single_model_blend,
+        contributions=False,
+    )
+    exact.update(encoded(catalogue, score_values(scores)))
+    return Findings(Facts(catalogue, exact), portrait, scores)
+
+
+def _weights(catalogue: FactCatalogue, parameters: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
+    """The product's own blend weights if it has any, else the industry's; ``None`` when neither is in force."""
+    for scope in ("product", "industry"):
+        names = (f"{scope}.weight_xgb", f"{scope}.weight_lstm")
+        if all(parameters.get(name) is not None for name in names):
+            return catalogue.decode(names[0], parameters[names[0]]), catalogue.decode(names[1], parameters[names[1]])
+    return None
+
+
+def score_values(scores: Scores) -> dict[str, Any]:
+    """The facts that the models supply."""
+    return {
+        "pd_xgb": scores.pd_xgb,
+        "pd_lstm": scores.pd_lstm,
+        "pd_12m": scores.pd_12m,
+        "models_status": scores.status,
+    }
+
+
+def encoded(catalogue: FactCatalogue, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Exact values; one that its declaration does not admit is unknown, never a guess."""
+    exact: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            exact[name] = None if value is None else catalogue.encode(name, value)
+        except FactError:
+            exact[name] = None
+    return exact
+
+
+def assess(policy: PolicyInForce, facts: Facts) -> Assessment:
+    """Stages status, limit and decision over facts; pure. Engines that differ never approve."""
+    rules, engines = policy.rules, policy.engines
+    status = engines.evaluate(Stage.STATUS, facts)
+    facts = set_status(rules, status.result, facts)
+    limiting = engines.evaluate(Stage.LIMIT, facts)
+    effects = limit_effects(rules, limiting.result, facts)
+    limit = limit_max(facts, effects)
+    facts = facts.with_values({"limit_max": limit})
+    deciding = engines.evaluate(Stage.DECISION, facts)
+    verdicts = {Stage.STATUS: status, Stage.LIMIT: limiting, Stage.DECISION: deciding}
+    outcome, reasons = combine(rules, {stage: verdict.result for stage, verdict in verdicts.items()}, facts)
+    alarms = sorted({verdict.alarm for verdict in verdicts.values() if verdict.alarm})
+    if alarms:
+        outcome, reasons = Outcome.REFER, tuple(reason(rules, alarm) for alarm in alarms) + reasons
+    whitelisted = facts["whitelisted"]
+    return Assessment(
+        outcome=outcome,
+        reasons=reasons,
+        card=facts["card"],
+        whitelisted=None if whitelisted is None else bool(whitelisted),
+        limit=limit,
+        effects=effects,
+        facts=facts,
+        verdicts=verdicts,
+    )
+
+
+def _explained(findings: Findings, assessment: Assessment, policy: PolicyInForce, scorer: Scorer) -> Scores:
+    """Contributions are worth their time only when the score is a reason."""
+    if not PD_REASONS.intersection(one.code for one in assessment.reasons):
+        return findings.scores
+    product: Product = policy.rules.products[findings.facts["product"]]
+    contributions = scorer.contributions(findings.portrait.features_for(product.name), product.xgb_model)
+    return replace(findings.scores, contributions=contributions)
+
+
+def _decision(
+    application: CreditApplication,
+    client: Client,
+    findings: Findings,
+    assessment: Assessment,
+    *,
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    approved = assessment.outcome is Outcome.APPROVE
+    due, extra = _due(assessment, policy, now)
+    return Decision(
+        decision_id=str(uuid.uuid4()),
+        application=application,
+        client_id=client.client_id,
+        outcome=assessment.outcome,
+        approved_amount=application.amount if approved else None,
+        limit=None if assessment.limit is None else Decimal(assessment.limit).scaleb(-2),
+        card=assessment.card,
+        whitelisted=assessment.whitelisted,
+        decided_at=now,
+        due_at=due,
+        scores=findings.scores,
+        grade=assessment.facts["grade"],
+        reasons=assessment.reasons + extra,
+        conditions=assessment.effects.conditions,
+        rate_spread_bp=assessment.effects.rate_spread_bp,
+        ruleset_version=policy.ruleset.version,
+        ruleset_digest=policy.ruleset.digest,
+    )
+
+
+def _due(assessment: Assessment, policy: Policy, now: datetime) -> tuple[datetime | None, tuple[Reason, ...]]:
+    """When people must have decided; only a referred application waits for people."""
+    if assessment.outcome is not Outcome.REFER:
+        return None, ()
+    try:
+        return due_at(now), ()
+    except CalendarError:
+        return None, (reason(policy.on(business_date(now)).rules, "CALENDAR_MISSING"),)
+
+
+def _commit(
+    draft: Draft, idempotency_key: str, body_digest: str, *, platform: Platform, render: Render
+) -> Committed:
+    decision = draft.decision
+    record = build_record(
+        decision,
+        facts=draft.assessment.facts,
+        features=draft.findings.portrait,
+        verdicts=draft.assessment.verdicts,
+        code_version=platform.code_version,
+    )
+
+    def finish(leaf_index: int, leaf_hash: bytes) -> bytes:
+        return render(decision, platform.signer.receipt(decision.decision_id, leaf_index, leaf_hash))
+
+    commit = DecisionCommit(
+        decision=decision,
+        record=record.body,
+        private=record.private,
+        idempotency_key=idempotency_key,
+        body_digest=body_digest,
+        reserve=decision.approved_amount,
+    )
+    return platform.store.commit_decision(
+        commit, expected=draft.exposure, group=draft.group, finish=finish, now=decision.decided_at
+    )
+
+
+def business_date(moment: datetime) -> date:
+    """The Asia/Shanghai date of an aware moment."""
+    return moment.astimezone(SHANGHAI).date()

@@ -1,0 +1,123 @@
+"""A ruleset made ready to decide: its rules and parameters in force, both engines, the portrait's tables."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import date
+
+from decision_service.errors import AuditError, EngineError, NotFound
+from decision_service.portrait.lists import Lists
+from decision_service.portrait.registry import Registry
+from decision_service.rulebook.durable_engine import DurableEngine
+from decision_service.rulebook.evaluate import ReferenceEngine
+from decision_service.rulebook.facts import Facts
+from decision_service.rulebook.files import load_sources
+from decision_service.rulebook.rules import Stage, StageResult
+from decision_service.rulebook.ruleset import Ruleset, RulesInForce
+from decision_service.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One stage by both engines: the reference's result, and what went wrong between the two, if anything."""
+
+    result: StageResult
+    alarm: str | None = None  # None | ENGINE_MISMATCH | ENGINE_FAILED
+    detail: str = ""
+
+
+class Engines:
+    """The two engines over one set of rules."""
+
+    def __init__(self, rules: RulesInForce) -> None:
+        self.reference = ReferenceEngine(rules)
+        self.durable = DurableEngine(rules)
+
+    def evaluate(self, stage: Stage, facts: Facts) -> Verdict:
+        """Both engines on one stage; the reference defines the meaning, any difference raises an alarm."""
+        result = self.reference.evaluate(stage, facts)
+        try:
+            second = self.durable.evaluate(stage, facts)
+        except EngineError as error:
+            return Verdict(result, "ENGINE_FAILED", str(error))
+        if second != result:
+            return Verdict(result, "ENGINE_MISMATCH", f"{stage.value}: reference {result}, durable-rules {second}")
+        return Verdict(result)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """What is in force on one business date: the rules with their parameters, and the engines that evaluate them."""
+
+    rules: RulesInForce
+    engines: Engines
+
+
+class Policy:
+    """One immutable ruleset version. Engines are compiled once per distinct set of rules in force, not per date."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self.ruleset = ruleset
+        self.registry = Registry.from_csv(ruleset.sources["indicators.csv"])
+        self.lists = Lists.from_yaml(ruleset.sources["lists.yaml"])
+        self._engines: dict[tuple[str, ...], Engines] = {}
+        self._lock = threading.Lock()
+
+    def on(self, day: date) -> PolicyInForce:
+        """What is in force on a business date (Asia/Shanghai)."""
+        rules = self.ruleset.in_force(day)
+        ids = tuple(rule.id for stage in Stage for rule in rules.rules(stage))
+        with self._lock:
+            if ids not in self._engines:
+                self._engines[ids] = Engines(rules)
+            return PolicyInForce(rules, self._engines[ids])
+
+    def close(self) -> None:
+        """Unload the rules from durable-rules, which never frees them by itself."""
+        with self._lock:
+            for engines in self._engines.values():
+                engines.durable.close()
+            self._engines.clear()
+
+
+class Policies:
+    """The rulesets of a store: the active one, and any earlier one by digest (for replay)."""
+
+    POLL_SECONDS = 1.0
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loaded: dict[str, Policy] = {}
+        self._lock = threading.Lock()
+        self._active: str | None = None
+        self._asked_at = -1e9
+
+    def current(self) -> Policy:
+        """The active policy; a change made by any process is seen within ``POLL_SECONDS``."""
+        now = time.monotonic()
+        if self._active is None or now - self._asked_at > self.POLL_SECONDS:
+            self._active = self._store.active_ruleset()
+            self._asked_at = now
+        if self._active is None:
+            raise NotFound("no ruleset is active", remedy="run: decision-service rules activate rules")
+        return self.by_digest(self._active)
+
+    def by_digest(self, digest: str) -> Policy:
+        """A stored policy by its ruleset's digest; raises ``NotFound``."""
+        found = self._loaded.get(digest)
+        if found is None:
+            with self._lock:
+                found = self._loaded.get(digest) or self._load(digest)
+        return found
+
+    def _load(self, digest: str) -> Policy:
+        sources = self._store.ruleset_sources(digest)
+        if sources is None:
+            raise NotFound(f"ruleset {digest} is not in the store")
+        policy = Policy(load_sources(sources))
+        if policy.ruleset.digest != digest:
+            raise AuditError(f"the stored ruleset {digest} has been changed", remedy="restore it from a backup")
+        self._loaded[digest] = policy
+        return policy
