@@ -1,0 +1,224 @@
+"""What an enterprise's invoices say of it: the ``inv_*`` facts and the declared features of product ``invoice_loan``.
+
+The same code serves training and decisions. It reads ``EnterpriseRecords.months`` (the window is the 24 whole months
+before ``as_of``) and ``counterparties`` (12 months). A month without a record is *not reported* and stays out of every
+count; a month that was reported with zero sales counts as a month without sales.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cached_property
+from statistics import fmean, stdev
+
+from decision_service.portrait.records import Counterparty, EnterpriseRecords, Month
+
+YEAR = 12
+WINDOW = 24
+MONTHS_FOR_VOLATILITY = 9
+TOP = 5
+MILLIONTH = Decimal("0.000001")
+
+FactValue = Decimal | int | None
+Monthly = Sequence[int | None]
+
+
+def invoice_facts(records: EnterpriseRecords, as_of: date) -> dict[str, FactValue]:
+    """The ``inv_*`` facts of ``rules/facts.yaml``; ``None`` is unknown.
+
+    Money is CNY with two decimals, ratios have six decimals (half-even), counts are int. Every fact is defined in
+    ``docs/real-input.md``.
+    """
+    view = InvoiceView(records, as_of)
+    return {
+        "inv_months": view.history_months,
+        "inv_active_months": view.active_months,
+        "inv_sales_12m": _money(view.sales_12m),
+        "inv_volatility": _ratio(view.volatility),
+        "inv_growth": _ratio(view.growth),
+        "inv_void_ratio": _ratio(view.void_ratio),
+        "inv_negative_ratio": _ratio(view.negative_ratio),
+        "inv_customers": view.count("sales"),
+        "inv_suppliers": view.count("purchases"),
+        "inv_top5_share": _ratio(view.top_share("sales")),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceFeature:
+    """One declared model input: its unit, whether more of it is worse (+1), better (-1) or neither (0), its formula."""
+
+    name: str
+    unit: str
+    risk: int
+    formula: str
+    of: Callable[["InvoiceView"], float | None]
+
+
+def invoice_features(records: EnterpriseRecords, as_of: date) -> dict[str, float]:
+    """The declared features, in the order of ``FEATURES``; nan is unknown."""
+    view = InvoiceView(records, as_of)
+    values = {feature.name: feature.of(view) for feature in FEATURES}
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+
+
+class InvoiceView:
+    """One enterprise's invoices as seen on ``as_of``: 24 monthly slots, oldest first, and 12 months of counterparties."""
+
+    def __init__(self, records: EnterpriseRecords, as_of: date) -> None:
+        self._end = as_of.year * YEAR + as_of.month - 1
+        self._known = [month for month in records.months if _index(month.month) < self._end]
+        self._slots: list[Month | None] = [None] * WINDOW
+        for month in self._known:
+            slot = _index(month.month) - (self._end - WINDOW)
+            if slot >= 0:
+                self._slots[slot] = month
+        self._counterparties = _newest(records.counterparties, as_of)
+
+    def monthly(self, field: str) -> list[int | None]:
+        """24 values of one ``Month`` field, oldest first; ``None`` where not reported."""
+        return [None if month is None else getattr(month, field) for month in self._slots]
+
+    def total(self, field: str, months: int = YEAR) -> int | None:
+        """Sum over the reported of the last ``months`` months; ``None`` if none was reported."""
+        return _total(self.monthly(field)[-months:])
+
+    @cached_property
+    def sales(self) -> list[int | None]:
+        """Net sales of the 24 months, fen."""
+        return self.monthly("sales")
+
+    @cached_property
+    def sales_12m(self) -> int | None:
+        """Net sales of the last 12 months, fen."""
+        return _total(self.sales[-YEAR:])
+
+    @property
+    def history_months(self) -> int | None:
+        """Months from the first one with an invoice or purchases up to ``as_of``."""
+        firsts = [_index(month.month) for month in self._known if month.sales or month.purchases]
+        return self._end - min(firsts) if firsts else (0 if self._known else None)
+
+    @property
+    def active_months(self) -> int | None:
+        """How many of the last 12 months had net sales above zero."""
+        reported = _reported(self.sales[-YEAR:])
+        return sum(value > 0 for value in reported) if reported else None
+
+    @property
+    def months_since_sale(self) -> int | None:
+        """Whole months since the last month with net sales above zero: 0 is last month; 24 if none in the window."""
+        if not _reported(self.sales):
+            return None
+        back = (age for age, value in enumerate(reversed(self.sales)) if value is not None and value > 0)
+        return next(back, WINDOW)
+
+    @property
+    def volatility(self) -> float | None:
+        """Coefficient of variation of monthly net sales over 12 months: stdev (ddof 1) / mean."""
+        return _variation(self.sales[-YEAR:])
+
+    @property
+    def growth(self) -> float | None:
+        """Net sales of the last 12 months / those of the 12 before - 1, not below -1; both years fully reported."""
+        before, last = self.sales[:YEAR], self.sales[YEAR:]
+        if None in self.sales or (base := sum(_reported(before))) <= 0:
+            return None
+        return max(sum(_reported(last)) / base - 1, -1.0)
+
+    @property
+    def void_ratio(self) -> float | None:
+        """Void / (valid + void) sales invoices over 24 months."""
+        valid, void = self.total("sales_invoices", WINDOW), self.total("void_invoices", WINDOW)
+        return None if valid is None or void is None else _share(void, valid + void)
+
+    @property
+    def negative_ratio(self) -> float | None:
+        """Negative (red-letter) / valid sales invoices over 24 months."""
+        return _share(self.total("negative_invoices", WINDOW), self.total("sales_invoices", WINDOW))
+
+    @property
+    def margin(self) -> float | None:
+        """(Net sales - net purchases) / net sales over 24 months."""
+        sales, purchases = self.total("sales", WINDOW), self.total("purchases", WINDOW)
+        return None if sales is None or purchases is None else _share(sales - purchases, sales)
+
+    def count(self, direction: str) -> int | None:
+        """Distinct counterparties with a net amount above zero in 12 months; ``None`` if none were delivered."""
+        return len(self._amounts(direction)) if self._counterparties else None
+
+    def top_share(self, direction: str) -> float | None:
+        """Share of the five largest counterparties in the sum of positive net amounts."""
+        amounts = sorted(self._amounts(direction), reverse=True)
+        return _share(sum(amounts[:TOP]), sum(amounts))
+
+    def _amounts(self, direction: str) -> list[int]:
+        return [row.amount for row in self._counterparties if row.direction == direction and row.amount > 0]
+
+
+FEATURES: tuple[InvoiceFeature, ...] = (
+    InvoiceFeature("inv_active_months", "months", -1, "months with net sales > 0, last 12", lambda v: v.active_months),
+    InvoiceFeature(
+        "inv_sales_invoices_24m", "count", -1, "valid sales invoices, 24 months", lambda v: v.total("sales_invoices", WINDOW)
+    ),
+    InvoiceFeature("inv_void_ratio", "1", 1, "void / (valid + void) sales invoices, 24 months", lambda v: v.void_ratio),
+    InvoiceFeature(
+        "inv_negative_ratio", "1", 1, "negative / valid sales invoices, 24 months", lambda v: v.negative_ratio
+    ),
+    InvoiceFeature("inv_volatility", "1", 1, "stdev / mean of monthly net sales, 12 months", lambda v: v.volatility),
+    InvoiceFeature("inv_growth", "1", 0, "net sales 12 months / 12 months before - 1", lambda v: v.growth),
+    InvoiceFeature("inv_customers", "count", -1, "customers, 12 months", lambda v: v.count("sales")),
+    InvoiceFeature("inv_suppliers", "count", -1, "suppliers, 12 months", lambda v: v.count("purchases")),
+    InvoiceFeature(
+        "inv_top5_share", "1", 0, "five largest customers / all customers, 12 months", lambda v: v.top_share("sales")
+    ),
+    InvoiceFeature("inv_margin", "1", 0, "(sales - purchases) / sales, 24 months", lambda v: v.margin),
+)
+
+
+def _index(day: date) -> int:
+    return day.year * YEAR + day.month - 1
+
+
+def _reported(values: Monthly) -> list[int]:
+    return [value for value in values if value is not None]
+
+
+def _total(values: Monthly) -> int | None:
+    reported = _reported(values)
+    return sum(reported) if reported else None
+
+
+def _variation(values: Monthly) -> float | None:
+    reported = _reported(values)
+    if len(reported) < MONTHS_FOR_VOLATILITY or (mean := fmean(reported)) <= 0:
+        return None
+    return stdev(reported) / mean
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    return None if part is None or whole is None or whole <= 0 else part / whole
+
+
+def _newest(rows: Sequence[Counterparty], as_of: date) -> list[Counterparty]:
+    """The rows of the newest 12 months that had ended on ``as_of``; none if that was over a year ago."""
+    ended = [row for row in rows if row.period_end <= as_of]
+    newest = max((row.period_end for row in ended), default=None)
+    if newest is None or _index(as_of) - _index(newest) > YEAR:
+        return []
+    return [row for row in ended if row.period_end == newest]
+
+
+def _money(fen: int | None) -> Decimal | None:
+    return None if fen is None else Decimal(fen).scaleb(-2)
+
+
+def _ratio(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(value).quantize(MILLIONTH, rounding=ROUND_HALF_EVEN)
+
+
+DECLARED: Mapping[str, InvoiceFeature] = {feature.name: feature for feature in FEATURES}
