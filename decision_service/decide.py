@@ -135,7 +135,7 @@ class Draft:
 def _draft(
     application: CreditApplication, *, client: Client, policy: Policy, platform: Platform, now: datetime
 ) -> Draft:
-    records = _records(platform.store, application.uscc)
+    records = enterprise_records(platform.store, application.uscc)
     group = group_members(records)
     exposure = platform.store.exposure_state(application.uscc, group, now)
     in_force = policy.on(business_date(now))
@@ -148,7 +148,8 @@ def _draft(
     return Draft(decision, findings, assessment, exposure, group)
 
 
-def _records(store: Store, uscc: str) -> EnterpriseRecords:
+def enterprise_records(store: Store, uscc: str) -> EnterpriseRecords:
+    """All records of an enterprise; raises ``NotFound``."""
     records = store.records(uscc)
     if records is None:
         raise NotFound(

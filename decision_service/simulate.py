@@ -1,0 +1,103 @@
+"""What-if: assess an application with facts changed, or facts alone; never stored, never a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+from decision_service.decide import (
+    SHANGHAI,
+    Assessment,
+    Platform,
+    assess,
+    business_date,
+    encoded,
+    enterprise_records,
+    find,
+)
+from decision_service.errors import InputError
+from decision_service.lending.exposure import group_members
+from decision_service.policy import Policy, PolicyInForce
+from decision_service.rulebook.facts import Facts
+from decision_service.vocabulary import Client, CreditApplication, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """An assessment that was never a decision, with the scores it rests on and the ruleset it used."""
+
+    assessment: Assessment
+    scores: Scores
+    policy: Policy
+    as_of: date
+
+
+def simulate_application(
+    application: CreditApplication,
+    *,
+    client: Client,
+    platform: Platform,
+    overrides: Mapping[str, Any],
+    as_of: date | None,
+    now: datetime,
+) -> Simulation:
+    """Assess an application as ``decide`` would, with some facts overridden (``None`` makes one unknown).
+
+    Raises ``FactError`` for an override that its declaration does not admit, ``NotFound`` for the enterprise.
+    """
+    moment = now if as_of is None else datetime.combine(as_of, time(12), SHANGHAI)
+    policy = platform.policies.current()
+    records = enterprise_records(platform.store, application.uscc)
+    exposure = platform.store.exposure_state(application.uscc, group_members(records), now)
+    findings = find(
+        application,
+        records,
+        exposure,
+        client_id=client.client_id,
+        policy=policy,
+        scorer=platform.scorer,
+        now=moment,
+    )
+    facts = findings.facts.with_values(strictly_encoded(policy, overrides))
+    in_force = policy.on(business_date(moment))
+    return Simulation(assess(in_force, facts), findings.scores, policy, business_date(moment))
+
+
+def simulate_facts(
+    facts: Mapping[str, Any], *, industry: str | None, policy: Policy, as_of: date
+) -> Simulation:
+    """Assess facts alone; parameters in force on ``as_of`` are filled in, everything not given is unknown.
+
+    Raises ``InputError`` when no product is named, ``FactError`` for a value its declaration does not admit.
+    """
+    in_force = policy.on(as_of)
+    exact = strictly_encoded(policy, facts)
+    product = exact.get("product")
+    if not isinstance(product, str):
+        raise InputError("a simulation on facts alone needs the product", where="facts.product")
+    table = Facts(in_force.rules.catalogue, {**parameter_facts(in_force, product, industry), **exact})
+    return Simulation(assess(in_force, table), Scores(), policy, as_of)
+
+
+def parameter_facts(in_force: PolicyInForce, product: str, industry: str | None) -> dict[str, Any]:
+    """Parameters of a product and an industry in force, and whether the industry is covered."""
+    rules = in_force.rules
+    status = encoded(rules.catalogue, {"industry_status": rules.industry_status(industry)})
+    return {**rules.parameters(product, industry), **status}
+
+
+def strictly_encoded(policy: Policy, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Exact values of facts named by a caller; raises ``FactError`` for the first that is not admitted."""
+    catalogue = policy.ruleset.catalogue
+    return {name: None if value is None else catalogue.encode(name, value) for name, value in values.items()}
+
+
+__all__ = [
+    "Simulation",
+    "parameter_facts",
+    "simulate_application",
+    "simulate_facts",
+    "strictly_encoded",
+]
