@@ -23,13 +23,28 @@ setup: .venv/installed ## Create .venv and install, nothing global
 
 demo: setup ## Train, load the city, decide one of each kind over HTTP, verify, replay (DATA=folder: real invoices)
 ifeq ($(DATA),)
-	@bin/demo
+	rm -rf var/demo
+	$(BIN)/python -m ml city --out var/demo/feeds
+	$(BIN)/python -m ml train-city
+	DECISION_HOME=var/demo/home $(BIN)/decision-service feeds load var/demo/feeds
+	DECISION_HOME=var/demo/home $(BIN)/decision-service demo var/demo/feeds/showcase.json
 else
-	@bin/demo-real "$(DATA)"
+	rm -rf var/real
+	$(BIN)/python -m ml cumcm prepare --data $(DATA) --out var/real
+	DECISION_HOME=var/real/home $(BIN)/decision-service feeds load var/real/feeds
+	@set -e; for fold in var/real/fold-*; do \
+	  DECISION_HOME=var/real/home $(BIN)/decision-service decide $$fold/applications.jsonl --rules $$fold/rules \
+	    --model-alias $$(basename $$fold) --now 2020-03-01T09:00:00+08:00 --json > $$fold/decisions.jsonl; done
+	$(BIN)/python -m ml cumcm report --data $(DATA) --out var/real --decisions var/real/fold-*/decisions.jsonl
+	DECISION_HOME=var/real/home $(BIN)/decision-service audit verify
+	DECISION_HOME=var/real/home $(BIN)/decision-service replay --all
 endif
 
 serve: setup ## Serve the API; an empty store gets the synthetic city and a sandbox key first
-	@bin/serve $(PORT)
+	@if ! $(BIN)/decision-service serve --check-empty >/dev/null; then :; else \
+	  $(BIN)/python -m ml city --out var/feeds && $(BIN)/python -m ml train-city && \
+	  $(BIN)/decision-service feeds load var/feeds; fi
+	$(BIN)/decision-service serve --port $(PORT) --sandbox
 
 lint: setup ## Style, types and import contracts
 	$(BIN)/flake8 decision_service ml tests bench
