@@ -1,0 +1,134 @@
+"""`make bench`: engines beside GoRules ZEN, and whole HTTP decisions beside `mlflow models serve`, in one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from bench.http import Load, Target, decision_requests, decision_server, free_port, merged, model_server, run
+from bench.http import scoring_requests
+
+ROUNDS = 3
+
+
+def main() -> None:
+    """Entry point of ``python -m bench``."""
+    bench()
+
+
+@click.command()
+@click.option("--seconds", default=10.0, show_default=True, help="Seconds per round and server.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("--skip-engines", is_flag=True, help="Only the HTTP comparison.")
+@click.option("--skip-http", is_flag=True, help="Only the engines.")
+def bench(seconds: float, as_json: bool, skip_engines: bool, skip_http: bool) -> None:
+    """Measure engines and HTTP side by side.
+
+    Example: python -m bench --seconds 20
+    """
+    report: dict[str, object] = {}
+    if not skip_engines:
+        report["engines"] = _engines(as_json)
+    if not skip_http:
+        report["http"] = _http(seconds, as_json)
+    if as_json:
+        click.echo(json.dumps(report))
+
+
+def _engines(as_json: bool) -> object:
+    command = [sys.executable, "-m", "bench.engines", *(["--json"] if as_json else [])]
+    if as_json:
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    subprocess.run(command, check=True)
+    return None
+
+
+def _http(seconds: float, as_json: bool) -> dict[str, object]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        home = Path(folder)
+        environ = {
+            **os.environ,
+            "DECISION_HOME": str(home / "home"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "OMP_NUM_THREADS": "1",
+        }
+        environ.pop("DECISION_DATABASE_URL", None)
+        key, uscc, rows = _prepare(home, environ)
+        loads = _measure(home, environ, key, uscc, rows, seconds)
+    return _report(loads, as_json)
+
+
+def _prepare(home: Path, environ: dict[str, str]) -> tuple[str, list[str], list[dict[str, float | None]]]:
+    """Models, city and a client in a folder of their own; the features that the model server is asked to score."""
+    service = [sys.executable, "-m", "decision_service.cli"]
+    for command in (
+        [sys.executable, "-m", "ml", "city", "--out", str(home / "feeds")],
+        [sys.executable, "-m", "ml", "train-city"],
+        [*service, "rules", "activate", "rules"],
+        [*service, "feeds", "load", str(home / "feeds")],
+    ):
+        subprocess.run(command, check=True, env=environ, stdout=subprocess.DEVNULL)
+    added = subprocess.run(
+        [*service, "clients", "add", "--name", "bench", "--kind", "bank", "--json"],
+        check=True, env=environ, capture_output=True, text=True,
+    )  # fmt: skip
+    exported = subprocess.run(
+        [*service, "portrait", "features", "--limit", "500"], check=True, env=environ, capture_output=True, text=True
+    )
+    firms = [json.loads(line) for line in exported.stdout.splitlines()]
+    return json.loads(added.stdout)["key"], [firm["uscc"] for firm in firms], [firm["features"] for firm in firms]
+
+
+def _measure(
+    home: Path,
+    environ: dict[str, str],
+    key: str,
+    uscc: list[str],
+    rows: list[dict[str, float | None]],
+    seconds: float,
+) -> dict[str, Load]:
+    """Both servers stand at once and are loaded in turns, so that the machine's mood hits both alike."""
+    ours, theirs = free_port(), free_port()
+    decisions = Target("audited decision", ours, "/v1/decisions", decision_requests(uscc, key, "bench"), 201)
+    scoring = Target("mlflow models serve", theirs, "/invocations", scoring_requests(rows), 200)
+    loads: dict[str, list[Load]] = {decisions.name: [], scoring.name: []}
+    with decision_server(ours, environ, home / "decisions.log"):
+        with model_server("models:/pd-xgboost@champion", theirs, environ, home / "mlflow.log"):
+            for target in (decisions, scoring):
+                run(target, seconds=3, start=900_000_000)  # warm-up, not counted
+            for turn in range(ROUNDS):
+                for target in (decisions, scoring):
+                    loads[target.name].append(run(target, seconds=seconds, start=turn * 10_000_000))
+    return {name: merged(rounds) for name, rounds in loads.items()}
+
+
+def _report(loads: dict[str, Load], as_json: bool) -> dict[str, object]:
+    ours, theirs = loads["audited decision"], loads["mlflow models serve"]
+    result = {
+        name: {
+            "requests": load.requests,
+            "errors": load.errors,
+            "per_second": round(load.per_second, 1),
+            "p50_ms": round(load.percentile(50), 2),
+            "p99_ms": round(load.percentile(99), 2),
+        }
+        for name, load in loads.items()
+    }
+    ratio = ours.per_second / theirs.per_second
+    if not as_json:
+        click.echo(f"\nHTTP, 2 workers and 8 clients each, {ROUNDS} rounds in turns")
+        for name, row in result.items():
+            click.echo(f"  {name:22}" + "  ".join(f"{key} {value}" for key, value in row.items()))
+        click.echo(f"  ratio of requests per second: {ratio:.1f}×")
+    return {**result, "ratio": round(ratio, 2)}
+
+
+if __name__ == "__main__":
+    main()
