@@ -1,0 +1,121 @@
+"""A ruleset: everything the rule files say, under one digest, and the part of it in force on a date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from decision_service.rulebook.conditions import Exact
+from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.parameters import ParameterTable
+from decision_service.rulebook.rules import Product, ReasonCode, Rule, Stage
+
+POLICY = "policy"
+DATES_KEPT = 64
+RESERVED_REASONS = ("DATA_MISSING", "NO_APPROVAL", "ENGINE_MISMATCH", "ENGINE_FAILED", "CALENDAR_MISSING")
+"""Reason codes that the platform itself gives; every ruleset must have their texts."""
+
+
+class RulesInForce:
+    """Rules, reason texts, products and parameters on one business date. Only the catalogue and rules are required."""
+
+    def __init__(
+        self,
+        catalogue: FactCatalogue,
+        rules: Iterable[Rule],
+        *,
+        on: date = date(2000, 1, 1),
+        reasons: Mapping[str, ReasonCode] | None = None,
+        products: Mapping[str, Product] | None = None,
+        industries: ParameterTable = ParameterTable(),
+        excluded_industries: Iterable[str] = (),
+        product_parameters: ParameterTable = ParameterTable(),
+        policy: ParameterTable = ParameterTable(),
+    ) -> None:
+        self.catalogue = catalogue
+        self.on = on
+        self.reasons = dict(reasons or {})
+        self.products = dict(products or {})
+        self._by_id = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
+        self._by_stage = {
+            stage: tuple(rule for rule in self._by_id.values() if rule.stage is stage) for stage in Stage
+        }
+        self._industries = {code: industries.in_force(code, on) for code in industries.keys()}
+        self._excluded = frozenset(excluded_industries)
+        self._products = {name: product_parameters.in_force(name, on) for name in self.products}
+        self._policy = policy.in_force(POLICY, on)
+
+    def rules(self, stage: Stage) -> tuple[Rule, ...]:
+        """The rules of a stage, by id."""
+        return self._by_stage[stage]
+
+    def rule(self, rule_id: str) -> Rule:
+        """One rule by id; raises ``KeyError``."""
+        return self._by_id[rule_id]
+
+    def parameters(self, product: str, industry_code: str) -> dict[str, Exact]:
+        """Exact ``policy.*``, ``product.*`` and ``industry.*`` facts; those without a row in force are left out."""
+        return {**self._policy, **self._products.get(product, {}), **self._industries.get(industry_code, {})}
+
+    def industry_status(self, industry_code: str) -> str:
+        """``covered``, ``excluded`` or ``unknown``; there is no default row for a code that is not listed."""
+        if industry_code in self._excluded:
+            return "excluded"
+        return "covered" if self._industries.get(industry_code) else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """One immutable version of the rule files. ``sources`` are their texts, by path inside the folder, without cases.
+
+    ``lists`` and ``indicators`` are the texts that the portrait reads.
+    """
+
+    version: str
+    digest: str
+    sources: Mapping[str, str]
+    catalogue: FactCatalogue
+    rules: tuple[Rule, ...]
+    reasons: Mapping[str, ReasonCode]
+    products: Mapping[str, Product]
+    industries: ParameterTable
+    excluded_industries: Mapping[str, str]
+    product_parameters: ParameterTable
+    policy: ParameterTable
+    lists: str = ""
+    indicators: str = ""
+    _dates: dict[date, RulesInForce] = field(default_factory=dict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def in_force(self, on: date) -> RulesInForce:
+        """What is in force on a business date (Asia/Shanghai); the last few dates asked for are kept."""
+        with self._lock:
+            found = self._dates.get(on)
+            if found is None:
+                if len(self._dates) >= DATES_KEPT:
+                    self._dates.pop(next(iter(self._dates)))
+                found = self._dates[on] = self._build(on)
+            return found
+
+    def _build(self, on: date) -> RulesInForce:
+        return RulesInForce(
+            self.catalogue,
+            (rule for rule in self.rules if rule.in_force(on)),
+            on=on,
+            reasons=self.reasons,
+            products=self.products,
+            industries=self.industries,
+            excluded_industries=self.excluded_industries,
+            product_parameters=self.product_parameters,
+            policy=self.policy,
+        )
+
+
+def digest_of(sources: Mapping[str, str]) -> str:
+    """``sha256:`` over the canonical JSON list of (path, sha256 of the file's bytes), sorted by path."""
+    files = [[path, hashlib.sha256(sources[path].encode()).hexdigest()] for path in sorted(sources)]
+    return "sha256:" + hashlib.sha256(json.dumps(files, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""From matched rules to results: status facts, limit effects, the outcome with its reasons. Pure, free of order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from decision_service.rulebook.conditions import Exact
+from decision_service.rulebook.evaluate import unknown_facts
+from decision_service.rulebook.facts import Fact, Facts
+from decision_service.rulebook.rules import LimitEffects, Rule, Stage, StageResult
+from decision_service.rulebook.ruleset import RulesInForce
+from decision_service.vocabulary import Outcome, Reason
+
+UNIT_FACTOR = 1_000_000
+
+
+def set_status(rules: RulesInForce, result: StageResult, facts: Facts) -> Facts:
+    """Facts with those that stage ``status`` sets: the strongest value over the rules that matched, or the default.
+
+    A rule that is unknown makes the fact unknown if it could make it stronger: a red already reached stays red.
+    """
+    values: dict[str, Exact | None] = {}
+    for fact in rules.catalogue.values():
+        if fact.combine is not None:
+            values[fact.name] = _strongest(
+                fact, _values_set(rules, result.matched, fact), _values_set(rules, result.unknown, fact)
+            )
+    return facts.with_values(values)
+
+
+def _values_set(rules: RulesInForce, ids: Iterable[str], fact: Fact) -> list[Exact]:
+    return [value for rule_id in ids for name, value in rules.rule(rule_id).sets if name == fact.name]
+
+
+def _strongest(fact: Fact, matched: list[Exact], possible: list[Exact]) -> Exact | None:
+    reached = max(matched, key=fact.rank) if matched else fact.default
+    if reached is None:
+        return None
+    return None if any(fact.rank(value) > fact.rank(reached) for value in possible) else reached
+
+
+def limit_effects(rules: RulesInForce, result: StageResult, facts: Facts) -> LimitEffects:
+    """Factor and cap by min, spread by max, conditions by union, over rules that matched or are unknown.
+
+    A factor or cap that names an unknown fact counts as zero: nothing may be lent on a number nobody knows.
+    """
+    effects = [
+        rule.effects for rule_id in (*result.matched, *result.unknown) if (rule := rules.rule(rule_id)).effects is not None
+    ]
+    caps = [_number(effect.limit_cap, facts) for effect in effects if effect.limit_cap is not None]
+    factors = [_number(effect.limit_factor, facts) for effect in effects if effect.limit_factor is not None]
+    return LimitEffects(
+        limit_factor=min([UNIT_FACTOR, *factors]),
+        limit_cap=min(caps) if caps else None,
+        rate_spread_bp=max((effect.rate_spread_bp or 0 for effect in effects), default=0),
+        conditions=tuple(sorted({code for effect in effects for code in effect.conditions})),
+    )
+
+
+def _number(value: int | str, facts: Facts) -> int:
+    known = facts[value] if isinstance(value, str) else value
+    return known if isinstance(known, int) else 0
+
+
+def combine(
+    rules: RulesInForce, results: Mapping[Stage, StageResult], facts: Facts
+) -> tuple[Outcome, tuple[Reason, ...]]:
+    """The outcome of all three stages and its reasons, strictest first, then those of status and limit rules.
+
+    DECLINE if a DECLINE rule matched; else REFER if a REFER rule matched, a DECLINE or REFER rule or a required fact is
+    unknown, or no APPROVE rule matched; else APPROVE.
+    """
+    decision = results.get(Stage.DECISION, StageResult())
+    matched = [rules.rule(rule_id) for rule_id in decision.matched]
+    unknown = [rules.rule(rule_id) for rule_id in decision.unknown]
+    outcome, reasons = _decide(_Verdict(rules, results, facts), matched, unknown)
+    return outcome, _once([*reasons, *_accompanying(rules, results)])
+
+
+class _Verdict:
+    """What the reasons of one decision are made from."""
+
+    def __init__(self, rules: RulesInForce, results: Mapping[Stage, StageResult], facts: Facts) -> None:
+        self.rules = rules
+        self.results = results
+        self.facts = facts
+
+    def of_rules(self, matched: Iterable[Rule]) -> list[Reason]:
+        return [reason(self.rules, rule.reason, rule=rule.id) for rule in matched if rule.reason]
+
+    def missing(self, unknown: Iterable[Rule]) -> list[Reason]:
+        """One ``DATA_MISSING`` per unknown rule, naming the facts that keep it unknown and what lies behind them."""
+        return [
+            reason(self.rules, "DATA_MISSING", rule=rule.id, facts=self._roots(unknown_facts(rule.when, self.facts)))
+            for rule in unknown
+        ]
+
+    def missing_required(self) -> list[Reason]:
+        """``DATA_MISSING`` for the product itself, or for those of its required facts that are unknown."""
+        product = self.facts["product"] if "product" in self.facts else None
+        if product is None:
+            return [reason(self.rules, "DATA_MISSING", rule="product", facts=("product",))]
+        required = self.rules.products[str(product)].required_facts if product in self.rules.products else ("product",)
+        missing = tuple(name for name in sorted(required) if self.facts[name] is None)
+        if product in self.rules.products and not missing:
+            return []
+        return [reason(self.rules, "DATA_MISSING", rule=f"products/{product}", facts=self._roots(missing))]
+
+    def _roots(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The facts themselves, then the given facts that made a derived or status fact among them unknown."""
+        direct = tuple(dict.fromkeys(names))
+        behind = {root for name in direct for root in self._behind(name)}
+        return direct + tuple(sorted(behind - set(direct)))
+
+    def _behind(self, name: str) -> Iterator[str]:
+        fact = self.rules.catalogue[name]
+        if fact.derived is not None:
+            for given in fact.derived.inputs:
+                if self.facts[given] is None:
+                    yield given
+                    yield from self._behind(given)
+        elif fact.combine is not None:
+            for rule_id in self.results.get(Stage.STATUS, StageResult()).unknown:
+                rule = self.rules.rule(rule_id)
+                if name in dict(rule.sets):
+                    yield from unknown_facts(rule.when, self.facts)
+
+
+def _decide(verdict: _Verdict, matched: list[Rule], unknown: list[Rule]) -> tuple[Outcome, list[Reason]]:
+    by_outcome = {outcome: [rule for rule in matched if rule.outcome is outcome] for outcome in Outcome}
+    strict = [*by_outcome[Outcome.DECLINE], *by_outcome[Outcome.REFER]]
+    if by_outcome[Outcome.DECLINE]:
+        return Outcome.DECLINE, verdict.of_rules(strict)
+    doubtful = [rule for rule in unknown if rule.outcome is not Outcome.APPROVE]
+    missing = verdict.missing(doubtful) + verdict.missing_required()
+    if strict or missing:
+        return Outcome.REFER, verdict.of_rules(strict) + missing
+    if not by_outcome[Outcome.APPROVE]:
+        return Outcome.REFER, verdict.missing(unknown) or [reason(verdict.rules, "NO_APPROVAL")]
+    return Outcome.APPROVE, verdict.of_rules(by_outcome[Outcome.APPROVE])
+
+
+def _accompanying(rules: RulesInForce, results: Mapping[Stage, StageResult]) -> Iterator[Reason]:
+    """Reasons of status rules that matched, and of limit rules that matched or are unknown (which count as matched)."""
+    limit = results.get(Stage.LIMIT, StageResult())
+    for ids in (results.get(Stage.STATUS, StageResult()).matched, sorted({*limit.matched, *limit.unknown})):
+        for rule_id in ids:
+            rule = rules.rule(rule_id)
+            if rule.reason:
+                yield reason(rules, rule.reason, rule=rule.id)
+
+
+def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    return tuple({(one.code, one.rule): one for one in reasons}.values())
+
+
+def reason(rules: RulesInForce, code: str, *, rule: str = "", facts: tuple[str, ...] = ()) -> Reason:
+    """A reason with the customer's text in both languages; ``{facts}`` in a text becomes the labels of ``facts``."""
+    texts = rules.reasons[code].customer if code in rules.reasons else {"zh": code, "en": code}
+    filled = {}
+    for lang, comma in (("zh", "、"), ("en", ", ")):
+        labels = comma.join(rules.catalogue[name].label.get(lang, name) for name in facts)
+        filled[lang] = texts[lang].replace("{facts}", labels)
+    return Reason(code, rule, filled["zh"], filled["en"], facts)
