@@ -67,7 +67,7 @@ def invoice_features(records: EnterpriseRecords, as_of: date) -> dict[str, float
 
 
 class InvoiceView:
-    """One enterprise's invoices as seen on ``as_of``: 24 monthly slots, oldest first, and 12 months of counterparties."""
+    """One enterprise's invoices as seen on ``as_of``: 24 monthly slots, oldest first, and a year's counterparties."""
 
     def __init__(self, records: EnterpriseRecords, as_of: date) -> None:
         self._end = as_of.year * YEAR + as_of.month - 1
@@ -131,6 +131,11 @@ class InvoiceView:
         return max(sum(_reported(last)) / base - 1, -1.0)
 
     @property
+    def sales_invoices(self) -> int | None:
+        """Valid sales invoices of the 24 months, red-letter ones included."""
+        return self.total("sales_invoices", WINDOW)
+
+    @property
     def void_ratio(self) -> float | None:
         """Void / (valid + void) sales invoices over 24 months."""
         valid, void = self.total("sales_invoices", WINDOW), self.total("void_invoices", WINDOW)
@@ -162,9 +167,7 @@ class InvoiceView:
 
 FEATURES: tuple[InvoiceFeature, ...] = (
     InvoiceFeature("inv_active_months", "months", -1, "months with net sales > 0, last 12", lambda v: v.active_months),
-    InvoiceFeature(
-        "inv_sales_invoices_24m", "count", -1, "valid sales invoices, 24 months", lambda v: v.total("sales_invoices", WINDOW)
-    ),
+    InvoiceFeature("inv_sales_invoices", "count", -1, "valid sales invoices, 24 months", lambda v: v.sales_invoices),
     InvoiceFeature("inv_void_ratio", "1", 1, "void / (valid + void) sales invoices, 24 months", lambda v: v.void_ratio),
     InvoiceFeature(
         "inv_negative_ratio", "1", 1, "negative / valid sales invoices, 24 months", lambda v: v.negative_ratio

@@ -1,0 +1,1 @@
+"""Record intake at scale: feed files become validated records in the store."""

@@ -1,0 +1,155 @@
+"""Reads feed files (CSV, JSON Lines, Parquet) as numbered rows of text, whatever the bytes are."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet as parquet
+
+from decision_service.errors import InputError
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+LONGEST_ROW = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as text cells in the order asked for, or ``problem`` when its shape cannot be read; lines from 1."""
+
+    line: int
+    cells: tuple[str, ...]
+    problem: str | None = None
+
+
+def read_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) -> Iterator[Row]:
+    """The file's rows, cells in the order of ``columns``; an absent optional column gives empty cells.
+
+    Raises ``InputError`` when the file as a whole cannot be used: missing, unknown format, wrong header.
+    """
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
+    reader = readers.get(path.suffix)
+    if reader is None:
+        raise InputError(
+            f"cannot read a {path.suffix or 'nameless'} file", where=path.name, remedy=f"use {', '.join(SUFFIXES)}"
+        )
+    try:
+        yield from reader(path, columns, required)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror or error})", where=path.name, remedy="check the path and its permissions"
+        ) from error
+
+
+def _check_header(path: Path, header: list[str], columns: tuple[str, ...], required: frozenset[str]) -> None:
+    unknown = [name for name in header if name not in columns]
+    missing = sorted(required - set(header))
+    doubled = sorted({name for name in header if header.count(name) > 1})
+    for names, what, remedy in (
+        (unknown, "unknown column", f"the columns are {', '.join(columns)}"),
+        (missing, "missing column", "deliver this column"),
+        (doubled, "column given twice", "keep one of them"),
+    ):
+        if names:
+            raise InputError(f"{what} {', '.join(map(repr, names))}", where=f"{path.name}:1", remedy=remedy)
+
+
+def _csv_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_ROW)
+    # Bytes that are not UTF-8 become U+FFFD, so that one bad row does not cost the file; the cell parsers refuse them.
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file)
+        header = _next(reader)
+        if not isinstance(header, list):
+            raise InputError("no header line", where=f"{path.name}:1", remedy=f"begin with {','.join(columns)}")
+        _check_header(path, header, columns, required)
+        place = [header.index(name) if name in header else -1 for name in columns]
+        while (cells := _next(reader)) is not None:
+            if isinstance(cells, str):
+                yield Row(reader.line_num, (), cells)
+            elif len(cells) == len(header):
+                yield Row(reader.line_num, tuple([cells[at] if at >= 0 else "" for at in place]))
+            elif cells:
+                yield Row(reader.line_num, tuple(cells), f"{len(cells)} cells under {len(header)} columns")
+
+
+def _next(reader: Any) -> list[str] | str | None:
+    """The next row; a text when the row cannot be split into cells; ``None`` at the end."""
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        return f"cannot be split into cells ({error})"
+
+
+def _json_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+        for line, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            if len(text) > LONGEST_ROW:
+                yield Row(line, (text[:100],), f"row of {len(text)} characters")
+                continue
+            cells = _json_cells(text, columns)
+            yield Row(line, (text.rstrip("\n"),), cells) if isinstance(cells, str) else Row(line, cells)
+
+
+def _json_cells(text: str, columns: tuple[str, ...]) -> tuple[str, ...] | str:
+    """The row's cells, or what is wrong with its shape."""
+    try:
+        pairs = json.loads(text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})"
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        return "not a JSON object"
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        return "a name is given twice"
+    if unknown := [name for name in row if name not in columns]:
+        return f"unknown name {unknown[0]!r}"
+    if nested := [name for name, value in row.items() if isinstance(value, list)]:
+        return f"{nested[0]!r} is not a single value"
+    return tuple([_text(row.get(name)) for name in columns])
+
+
+def _parquet_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) -> Iterator[Row]:
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_header(path, list(file.schema_arrow.names), columns, required)
+            line = 0
+            for batch in file.iter_batches(batch_size=50_000):
+                yield from _batch_rows(batch, columns, first=line + 1)
+                line += batch.num_rows
+    except pyarrow.ArrowException as error:
+        raise InputError(
+            f"not a readable Parquet file ({error})", where=path.name, remedy="write the file again"
+        ) from error
+
+
+def _batch_rows(batch: pyarrow.RecordBatch, columns: tuple[str, ...], *, first: int) -> Iterator[Row]:
+    names = batch.schema.names
+    empty = [""] * batch.num_rows
+    texts = [[_text(value) for value in batch.column(name).to_pylist()] if name in names else empty for name in columns]
+    for line, cells in enumerate(zip(*texts, strict=True), start=first):
+        yield Row(line, cells)
+
+
+def _text(value: object) -> str:
+    """One value of a typed format as the text that a CSV would have held."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == value.time().min else value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
