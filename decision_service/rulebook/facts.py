@@ -231,20 +231,23 @@ class Facts(Mapping[str, "Exact | None"]):
         return table
 
 
-def _encode_number(fact: Fact, value: Any) -> int:
-    """Exact scaling without ever building a number that is larger than the check needs."""
+def encode_number(kind: FactType, value: Any) -> int:
+    """The exact integer of a Decimal, int or decimal text; raises ``FactError``.
+
+    Scales without ever building a number that is larger than the check needs (``1e999999999`` costs nothing).
+    """
     if isinstance(value, str):
         value = parse_number(value)
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise FactError(f"{shown(value)} is not an exact number", remedy="give a decimal number, not a float or a flag")
     if isinstance(value, int):
-        return _bounded(value * fact.type.scale if abs(value) <= INT64_MAX else INT64_MAX + 1, value)
+        return _bounded(value * kind.scale if abs(value) <= INT64_MAX else INT64_MAX + 1, value)
     if not value.is_finite():
         raise FactError(f"{value} is not a number", remedy="leave the fact out if it is unknown")
     if value.is_zero():
         return 0
     sign, digits, exponent = value.as_tuple()
-    shift = int(exponent) + fact.type.places
+    shift = int(exponent) + kind.places
     magnitude = len(digits) + int(exponent)
     if magnitude > MAX_MAGNITUDE:
         return _bounded(INT64_MAX + 1, value)
@@ -255,8 +258,8 @@ def _encode_number(fact: Fact, value: Any) -> int:
         exact, rest = divmod(whole, 10 ** -shift) if -shift <= len(digits) else (0, whole)
         if rest:
             raise FactError(
-                f"{shown(str(value))} has more than {fact.type.places} decimal places",
-                remedy=f"round it to {fact.type.places} places",
+                f"{shown(str(value))} has more than {kind.places} decimal places",
+                remedy=f"round it to {kind.places} places",
             )
     return _bounded(-exact if sign else exact, value)
 
@@ -265,6 +268,10 @@ def _bounded(exact: int, value: Any) -> int:
     if not INT64_MIN <= exact <= INT64_MAX:
         raise FactError(f"{shown(str(value))} is too large", remedy="check the unit; values fit 64 bits")
     return exact
+
+
+def _encode_number(fact: Fact, value: Any) -> int:
+    return encode_number(fact.type, value)
 
 
 def _encode_flag(fact: Fact, value: Any) -> int:
