@@ -11,8 +11,17 @@ from pathlib import Path
 
 import click
 
-from bench.http import Load, Target, decision_requests, decision_server, free_port, merged, model_server, run
-from bench.http import scoring_requests
+from bench.http import (
+    Load,
+    Target,
+    decision_requests,
+    decision_server,
+    free_port,
+    merged,
+    model_server,
+    run,
+    scoring_requests,
+)
 
 ROUNDS = 3
 

@@ -33,7 +33,7 @@ class Registration:
 class Month:
     """One month of series (feed kind ``months``, key: uscc + month). ``None`` is not reported.
 
-    ``month`` is its first day. Sales and purchases are net of void and negative (red-letter) invoices, fen, without tax.
+    ``month`` is its first day. Sales and purchases are net of void and negative (red-letter) invoices, fen, no tax.
     """
 
     month: date

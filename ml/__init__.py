@@ -1,0 +1,1 @@
+"""Training side: data loaders, features, training, calibration, evaluation, registration."""
