@@ -1,4 +1,4 @@
-"""The reference evaluator: it defines what rules mean. Three-valued, free of order, with a trace of every comparison."""
+"""The reference evaluator: what rules mean. Three-valued, free of order, with a trace of each comparison."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, replace
 
 from decision_service.errors import FactError
-from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Fact, FactCatalogue, FactType, derivation_order
 from decision_service.rulebook.formulas import Formula, parse_formula
 from decision_service.rulebook.literals import is_reserved, parse_number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -108,15 +108,17 @@ class FactCatalogue(Mapping[str, Fact]):
         """
         fact = self._facts.get(name)
         if fact is None:
-            raise FactError("this fact is not declared", where=name, remedy="declare it in facts.yaml or correct the name")
+            raise FactError("this fact is not declared", where=name, remedy="declare it or correct the name")
         try:
-            exact = _ENCODERS[fact.type](fact, value)
+            exact: Exact = _ENCODERS[fact.type](fact, value)
         except FactError as error:
             raise FactError(error.what, where=f"fact {name}", remedy=error.remedy) from error
         if isinstance(exact, int) and not fact.minimum <= exact <= fact.maximum:
             low, high = (self.text(name, end) for end in (fact.minimum, fact.maximum))
             raise FactError(
-                f"{shown(str(value))} is out of range", where=f"fact {name}", remedy=f"give a value from {low} to {high}"
+                f"{shown(str(value))} is out of range",
+                where=f"fact {name}",
+                remedy=f"give a value from {low} to {high}",
             )
         return exact
 
@@ -173,7 +175,7 @@ def derivation_order(facts: Mapping[str, Fact]) -> tuple[str, ...]:
         order = tuple(TopologicalSorter(reads).static_order())
     except CycleError as error:
         circle = " → ".join(error.args[1])
-        raise FactError(f"derived facts form a circle: {circle}", remedy="derive each from facts that are given") from error
+        raise FactError(f"derived facts form a circle: {circle}", remedy="derive them from given facts") from error
     return tuple(name for name in order if name in reads)
 
 
@@ -196,7 +198,7 @@ class Facts(Mapping[str, "Exact | None"]):
         exact = {name: None if value is None else catalogue.encode(name, value) for name, value in values.items()}
         for name in exact:
             if name in catalogue and catalogue[name].derived is not None:
-                raise FactError("this fact is derived", where=f"fact {name}", remedy="give the facts it is derived from")
+                raise FactError("this fact is derived", where=f"fact {name}", remedy="give the facts it comes from")
         return cls(catalogue, exact)
 
     def with_values(self, values: Mapping[str, Exact | None]) -> "Facts":
@@ -296,7 +298,7 @@ def _encode_choice(fact: Fact, value: Any) -> str:
     return value
 
 
-_ENCODERS = {
+_ENCODERS: Mapping[FactType, Callable[[Fact, Any], Exact]] = {
     FactType.MONEY: _encode_number,
     FactType.RATIO: _encode_number,
     FactType.COUNT: _encode_number,

@@ -78,14 +78,14 @@ def read_file(path: Path, problems: list[Problem]) -> str | None:
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            problems.append(Problem(str(path), 1, f"the file has {size:,} bytes", f"split it: {MAX_FILE_BYTES:,} at most"))
+            problems.append(Problem(str(path), 1, f"the file has {size:,} bytes", f"keep it below {MAX_FILE_BYTES:,}"))
             return None
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         problems.append(Problem(str(path), line, f"byte {error.start} is not UTF-8", "save the file as UTF-8"))
     except OSError as error:
-        problems.append(Problem(str(path), 1, f"the file cannot be read: {error.strerror}", "check the path and rights"))
+        problems.append(Problem(str(path), 1, f"the file is not readable: {error.strerror}", "check its rights"))
     return None
 
 
@@ -198,8 +198,8 @@ class _Reader:
         for rule in draft.rules:
             sheet = self._sheet(rule.file)
             if rule.id in first:
-                other = first[rule.id]
-                sheet.report(rule.line, f"rule {rule.id} stands twice, first in {other.file}:{other.line}", "rename one")
+                where = f"{first[rule.id].file}:{first[rule.id].line}"
+                sheet.report(rule.line, f"rule {rule.id} stands twice, first in {where}", "rename one")
             first.setdefault(rule.id, rule)
             if rule.reason is not None and rule.reason not in draft.reasons and draft.reasons:
                 hint = did_you_mean(rule.reason, draft.reasons, otherwise="add its texts to reasons.yaml")
@@ -210,13 +210,14 @@ class _Reader:
     def _check_reasons(self, draft: _Draft) -> None:
         for code in RESERVED_REASONS if draft.reasons else ():
             if code not in draft.reasons:
-                self._sheet("reasons.yaml").report(1, f"the code {code}, which the platform gives, is missing", "add it")
+                self._sheet("reasons.yaml").report(1, f"the platform's own code {code} is missing", "add it")
 
     def _check_products(self, draft: _Draft) -> None:
         declared = draft.catalogue["product"].choices if "product" in draft.catalogue else ()
         for name in declared:
             if name not in draft.products and not self._noted(f"products/{name}.yaml"):
-                self._sheet(f"products/{name}.yaml").report(1, "the file is missing", f"facts.yaml declares product {name}")
+                sheet = self._sheet(f"products/{name}.yaml")
+                sheet.report(1, "the file is missing", f"add it, or remove {name} from the fact product")
         for name in draft.products:
             if name not in declared:
                 sheet = self._sheet(f"products/{name}.yaml")

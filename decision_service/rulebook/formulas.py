@@ -158,7 +158,7 @@ def _inputs(term: Term) -> Iterator[str]:
 
 
 @v_args(inline=True)
-class _Build(Transformer):  # type: ignore[type-arg]
+class _Build(Transformer):
     """Lark's tree to terms; products fold their constant, anything else is not linear."""
 
     def number(self, token: str) -> Term:

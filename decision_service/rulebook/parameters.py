@@ -53,7 +53,7 @@ class ParameterTable:
 def overlapping(rows: Iterable[ParameterRow], *, superseding: bool) -> list[tuple[ParameterRow, ParameterRow]]:
     """Pairs of rows of one key that claim the same day for the same fact.
 
-    With ``superseding`` a row without an end gives way to the next one, and only equal beginnings or written ends clash.
+    With ``superseding`` a row without an end gives way to the next one: only equal beginnings or written ends clash.
     """
     ordered = sorted(rows, key=lambda row: row.effective_from)
     clashes = []

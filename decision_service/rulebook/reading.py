@@ -148,9 +148,8 @@ class Sheet:
         ends_node = branch.entries.get("effective_to")
         ends = self.day(ends_node, f"{what}: effective_to")
         if begins is not None and ends is not None and ends_node is not None and ends <= begins:
-            self.report(
-                ends_node.line, f"{what}: effective_to {ends} is not after effective_from {begins}", "correct one of them"
-            )
+            mistake = f"{what}: effective_to {ends} is not after effective_from {begins}"
+            self.report(ends_node.line, mistake, "correct one of them")
         return begins or date.min, ends
 
 

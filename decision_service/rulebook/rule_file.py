@@ -161,7 +161,8 @@ def _amount(
         return None
     literal = sheet.attempt(node.line, what, lambda: parse_literal(text))
     if isinstance(literal, str):
-        sheet.report(node.line, f"{what}: unknown fact '{text}'", did_you_mean(text, catalogue, otherwise="give a number"))
+        hint = did_you_mean(text, catalogue, otherwise="give a number")
+        sheet.report(node.line, f"{what}: unknown fact '{text}'", hint)
         return None
     return None if literal is None else sheet.attempt(node.line, what, lambda: encode_number(kind, literal))
 

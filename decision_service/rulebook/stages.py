@@ -44,9 +44,8 @@ def limit_effects(rules: RulesInForce, result: StageResult, facts: Facts) -> Lim
 
     A factor or cap that names an unknown fact counts as zero: nothing may be lent on a number nobody knows.
     """
-    effects = [
-        rule.effects for rule_id in (*result.matched, *result.unknown) if (rule := rules.rule(rule_id)).effects is not None
-    ]
+    counted = [rules.rule(rule_id) for rule_id in (*result.matched, *result.unknown)]
+    effects = [rule.effects for rule in counted if rule.effects is not None]
     caps = [_number(effect.limit_cap, facts) for effect in effects if effect.limit_cap is not None]
     factors = [_number(effect.limit_factor, facts) for effect in effects if effect.limit_factor is not None]
     return LimitEffects(

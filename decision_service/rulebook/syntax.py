@@ -128,7 +128,7 @@ def _syntax_message(text: str, error: UnexpectedInput) -> tuple[str, str]:
     if isinstance(error, UnexpectedToken):
         found = str(error.token)
     elif isinstance(error, UnexpectedCharacters):
-        found = text[error.pos_in_stream]  # type: ignore[index]
+        found = text[error.pos_in_stream or 0]
     else:
         found = quoted
     what = f"unexpected '{found}' at column {error.column} of the condition '{quoted}'"
@@ -145,7 +145,7 @@ class _Draft:
 
 
 @v_args(inline=True)
-class _Build(Transformer):  # type: ignore[type-arg]
+class _Build(Transformer):
     def comparison(self, fact: Token, operator: Token, operand: Token | tuple[Token, ...]) -> _Draft:
         return _Draft(str(fact), str(operator), operand)
 
@@ -244,7 +244,8 @@ def _literal(fact: Fact, text: str, catalogue: FactCatalogue) -> Exact:
 def _declared(name: str, catalogue: FactCatalogue) -> Fact:
     if name in catalogue:
         return catalogue[name]
-    raise FactError(f"unknown fact '{name}'", remedy=did_you_mean(name, catalogue, otherwise="declare it in facts.yaml"))
+    remedy = did_you_mean(name, catalogue, otherwise="declare it in facts.yaml")
+    raise FactError(f"unknown fact '{name}'", remedy=remedy)
 
 
 def did_you_mean(name: str, names: Iterable[str], *, otherwise: str) -> str:
