@@ -8,11 +8,12 @@ count; a month that was reported with zero sales counts as a month without sales
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cached_property
+from itertools import groupby
 from statistics import fmean, stdev
 
 from decision_service.portrait.records import Counterparty, EnterpriseRecords, Month
@@ -99,23 +100,14 @@ class InvoiceView:
 
     @property
     def history_months(self) -> int | None:
-        """Months from the first one with an invoice or purchases up to ``as_of``."""
+        """Months from the first with sales or purchases up to ``as_of``; 0 if months were reported but all are empty."""
         firsts = [_index(month.month) for month in self._known if month.sales or month.purchases]
         return self._end - min(firsts) if firsts else (0 if self._known else None)
 
     @property
     def active_months(self) -> int | None:
         """How many of the last 12 months had net sales above zero."""
-        reported = _reported(self.sales[-YEAR:])
-        return sum(value > 0 for value in reported) if reported else None
-
-    @property
-    def months_since_sale(self) -> int | None:
-        """Whole months since the last month with net sales above zero: 0 is last month; 24 if none in the window."""
-        if not _reported(self.sales):
-            return None
-        back = (age for age, value in enumerate(reversed(self.sales)) if value is not None and value > 0)
-        return next(back, WINDOW)
+        return _active(self.sales[-YEAR:])
 
     @property
     def volatility(self) -> float | None:
@@ -131,9 +123,17 @@ class InvoiceView:
         return max(sum(_reported(last)) / base - 1, -1.0)
 
     @property
-    def sales_invoices(self) -> int | None:
-        """Valid sales invoices of the 24 months, red-letter ones included."""
-        return self.total("sales_invoices", WINDOW)
+    def active_24m(self) -> int | None:
+        """How many of the 24 months had net sales above zero."""
+        return _active(self.sales)
+
+    @property
+    def longest_gap(self) -> int | None:
+        """The longest run of reported months without net sales above zero, of 24."""
+        if not _reported(self.sales):
+            return None
+        runs = groupby(value is not None and value <= 0 for value in self.sales)
+        return max((len(list(run)) for idle, run in runs if idle), default=0)
 
     @property
     def void_ratio(self) -> float | None:
@@ -145,12 +145,6 @@ class InvoiceView:
     def negative_ratio(self) -> float | None:
         """Negative (red-letter) / valid sales invoices over 24 months."""
         return _share(self.total("negative_invoices", WINDOW), self.total("sales_invoices", WINDOW))
-
-    @property
-    def margin(self) -> float | None:
-        """(Net sales - net purchases) / net sales over 24 months."""
-        sales, purchases = self.total("sales", WINDOW), self.total("purchases", WINDOW)
-        return None if sales is None or purchases is None else _share(sales - purchases, sales)
 
     def count(self, direction: str) -> int | None:
         """Distinct counterparties with a net amount above zero in 12 months; ``None`` if none were delivered."""
@@ -166,20 +160,21 @@ class InvoiceView:
 
 
 FEATURES: tuple[InvoiceFeature, ...] = (
-    InvoiceFeature("inv_active_months", "months", -1, "months with net sales > 0, last 12", lambda v: v.active_months),
-    InvoiceFeature("inv_sales_invoices", "count", -1, "valid sales invoices, 24 months", lambda v: v.sales_invoices),
-    InvoiceFeature("inv_void_ratio", "1", 1, "void / (valid + void) sales invoices, 24 months", lambda v: v.void_ratio),
+    InvoiceFeature("inv_sales_24m", "CNY", -1, "net sales, 24 months", lambda v: _yuan(v.total("sales", WINDOW))),
     InvoiceFeature(
-        "inv_negative_ratio", "1", 1, "negative / valid sales invoices, 24 months", lambda v: v.negative_ratio
+        "inv_volatility_24m", "1", 1, "stdev / mean of monthly net sales, 24 months", lambda v: _variation(v.sales)
     ),
-    InvoiceFeature("inv_volatility", "1", 1, "stdev / mean of monthly net sales, 12 months", lambda v: v.volatility),
-    InvoiceFeature("inv_growth", "1", 0, "net sales 12 months / 12 months before - 1", lambda v: v.growth),
+    InvoiceFeature("inv_longest_gap", "months", 1, "longest run of months without net sales", lambda v: v.longest_gap),
+    InvoiceFeature("inv_growth", "1", 0, "net sales of 12 months / of the 12 before - 1", lambda v: v.growth),
+    InvoiceFeature("inv_active_24m", "months", -1, "months with net sales above zero, of 24", lambda v: v.active_24m),
+    InvoiceFeature("inv_void_ratio", "1", 1, "void / (valid + void) sales invoices, 24 months", lambda v: v.void_ratio),
+    # Sound firms correct their invoices too, so a higher share says nothing in one direction only.
+    InvoiceFeature("inv_negative_ratio", "1", 0, "negative / valid sales invoices", lambda v: v.negative_ratio),
     InvoiceFeature("inv_customers", "count", -1, "customers, 12 months", lambda v: v.count("sales")),
     InvoiceFeature("inv_suppliers", "count", -1, "suppliers, 12 months", lambda v: v.count("purchases")),
     InvoiceFeature(
-        "inv_top5_share", "1", 0, "five largest customers / all customers, 12 months", lambda v: v.top_share("sales")
+        "inv_top5_share", "1", 1, "five largest customers / all customers, 12 months", lambda v: v.top_share("sales")
     ),
-    InvoiceFeature("inv_margin", "1", 0, "(sales - purchases) / sales, 24 months", lambda v: v.margin),
 )
 
 
@@ -194,6 +189,11 @@ def _reported(values: Monthly) -> list[int]:
 def _total(values: Monthly) -> int | None:
     reported = _reported(values)
     return sum(reported) if reported else None
+
+
+def _active(values: Monthly) -> int | None:
+    reported = _reported(values)
+    return sum(value > 0 for value in reported) if reported else None
 
 
 def _variation(values: Monthly) -> float | None:
@@ -216,12 +216,13 @@ def _newest(rows: Sequence[Counterparty], as_of: date) -> list[Counterparty]:
     return [row for row in ended if row.period_end == newest]
 
 
+def _yuan(fen: int | None) -> float | None:
+    return None if fen is None else fen / 100
+
+
 def _money(fen: int | None) -> Decimal | None:
     return None if fen is None else Decimal(fen).scaleb(-2)
 
 
 def _ratio(value: float | None) -> Decimal | None:
     return None if value is None else Decimal(value).quantize(MILLIONTH, rounding=ROUND_HALF_EVEN)
-
-
-DECLARED: Mapping[str, InvoiceFeature] = {feature.name: feature for feature in FEATURES}
