@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from decision_service.rulebook.conditions import Exact, facts_named
+from decision_service.rulebook.conditions import Condition, Exact, facts_named
 from decision_service.rulebook.facts import FactCatalogue, FactType, encode_number
 from decision_service.rulebook.literals import parse_literal
 from decision_service.rulebook.reading import Sheet
@@ -46,54 +47,61 @@ def _stage(branch: Branch, sheet: Sheet) -> Stage | None:
 
 
 def _rule(node: Node, stage: Stage, catalogue: FactCatalogue, sheet: Sheet) -> Rule | None:
-    key = RESULT_KEY[stage]
-    branch = sheet.branch(
-        node,
-        _name(node),
-        required=("id", "title", "when", key, "effective_from", "reference"),
-        optional=("reason", "effective_to"),
-    )
+    required = ("id", "title", "when", RESULT_KEY[stage], "effective_from", "reference")
+    branch = sheet.branch(node, _name(node), required=required, optional=("reason", "effective_to"))
     rule_id = sheet.text(branch.entries.get("id"), "id") if branch else None
     if branch is None or rule_id is None:
         return None
     what = f"rule {rule_id}"
     if not RULE_ID.fullmatch(rule_id):
         sheet.report(node.line, f"{what}: unusable id", "use letters, digits and hyphens, e.g. RC-003")
-    when_node = branch.entries.get("when")
-    when = None
-    if when_node is not None:
-        when = read_condition(
-            when_node, catalogue, report=lambda line, mistake, remedy: sheet.report(line, f"{what}: {mistake}", remedy)
-        )
     begins, ends = sheet.period(branch, what)
-    title = sheet.texts(branch.entries.get("title"), f"{what}: title")
-    reference = sheet.text(branch.entries.get("reference"), f"{what}: reference")
-    result = branch.entries.get(key)
-    outcome = _outcome(result, what, sheet) if stage is Stage.DECISION else None
-    sets = _sets(result, what, catalogue, sheet) if stage is Stage.STATUS else ()
-    effects = _effects(result, what, catalogue, sheet) if stage is Stage.LIMIT else None
+    title = sheet.texts(branch.entries.get("title"), f"{what}: title") or {}
+    reference = sheet.text(branch.entries.get("reference"), f"{what}: reference") or ""
     reason = sheet.text(branch.entries.get("reason"), f"{what}: reason")
-    if outcome in (Outcome.REFER, Outcome.DECLINE) and "reason" not in branch.entries:
-        sheet.report(node.line, f"{what}: a rule that refers or declines gives no reason", "add reason: CODE")
+    result = _result(stage, branch, what, catalogue, sheet)
+    when = _when(branch, what, catalogue, sheet)
     if when is None:
         return None
     rule = Rule(
         id=rule_id,
         stage=stage,
-        title=title or {},
+        title=title,
         when=when,
-        outcome=outcome,
-        sets=sets,
-        effects=effects,
         reason=reason,
         effective_from=begins,
         effective_to=ends,
-        reference=reference or "",
+        reference=reference,
         file=sheet.file,
         line=node.line,
+        **result,
     )
     _check_order(rule, catalogue, sheet)
     return rule
+
+
+def _when(branch: Branch, what: str, catalogue: FactCatalogue, sheet: Sheet) -> Condition | None:
+    node = branch.entries.get("when")
+    if node is None:
+        return None
+
+    def report(line: int, mistake: str, remedy: str) -> None:
+        sheet.report(line, f"{what}: {mistake}", remedy)
+
+    return read_condition(node, catalogue, report=report)
+
+
+def _result(stage: Stage, branch: Branch, what: str, catalogue: FactCatalogue, sheet: Sheet) -> dict[str, Any]:
+    """What the rule of a stage gives: the one of ``sets``, ``effects``, ``outcome`` that belongs to it."""
+    node = branch.entries.get(RESULT_KEY[stage])
+    if stage is Stage.STATUS:
+        return {"sets": _sets(node, what, catalogue, sheet)}
+    if stage is Stage.LIMIT:
+        return {"effects": _effects(node, what, catalogue, sheet)}
+    outcome = _outcome(node, what, sheet)
+    if outcome in (Outcome.REFER, Outcome.DECLINE) and "reason" not in branch.entries:
+        sheet.report(branch.line, f"{what}: a rule that refers or declines gives no reason", "add reason: CODE")
+    return {"outcome": outcome}
 
 
 def _name(node: Node) -> str:
@@ -190,10 +198,10 @@ def _check_order(rule: Rule, catalogue: FactCatalogue, sheet: Sheet) -> None:
 
 
 def _sources(name: str, catalogue: FactCatalogue) -> set[str]:
-    formula = catalogue[name].derived
-    if formula is None:
-        return {catalogue[name].source}
-    return set().union(*(_sources(given, catalogue) for given in formula.inputs))
+    fact = catalogue[name]
+    if fact.derived is not None:
+        return set().union(*(_sources(given, catalogue) for given in fact.derived.inputs))
+    return {"status"} if fact.combine is not None else {fact.source}
 
 
 def read_reasons(root: Node, sheet: Sheet) -> dict[str, ReasonCode]:

@@ -17,7 +17,7 @@ UNIT_FACTOR = 1_000_000
 def set_status(rules: RulesInForce, result: StageResult, facts: Facts) -> Facts:
     """Facts with those that stage ``status`` sets: the strongest value over the rules that matched, or the default.
 
-    A rule that is unknown makes the fact unknown if it could make it stronger: a red already reached stays red.
+    A rule that is unknown makes the fact unknown if it could change it: a red already reached stays red.
     """
     values: dict[str, Exact | None] = {}
     for fact in rules.catalogue.values():
@@ -33,9 +33,9 @@ def _values_set(rules: RulesInForce, ids: Iterable[str], fact: Fact) -> list[Exa
 
 
 def _strongest(fact: Fact, matched: list[Exact], possible: list[Exact]) -> Exact | None:
-    reached = max(matched, key=fact.rank) if matched else fact.default
-    if reached is None:
-        return None
+    if not matched:
+        return fact.default if all(value == fact.default for value in possible) else None
+    reached = max(matched, key=fact.rank)
     return None if any(fact.rank(value) > fact.rank(reached) for value in possible) else reached
 
 
@@ -96,14 +96,13 @@ class _Verdict:
 
     def missing_required(self) -> list[Reason]:
         """``DATA_MISSING`` for the product itself, or for those of its required facts that are unknown."""
-        product = self.facts["product"] if "product" in self.facts else None
+        product = self.rules.products.get(str(self.facts.get("product")))
         if product is None:
-            return [reason(self.rules, "DATA_MISSING", rule="product", facts=("product",))]
-        required = self.rules.products[str(product)].required_facts if product in self.rules.products else ("product",)
-        missing = tuple(name for name in sorted(required) if self.facts[name] is None)
-        if product in self.rules.products and not missing:
+            return [reason(self.rules, "DATA_MISSING", rule="products", facts=("product",))]
+        missing = [name for name in sorted(product.required_facts) if self.facts[name] is None]
+        if not missing:
             return []
-        return [reason(self.rules, "DATA_MISSING", rule=f"products/{product}", facts=self._roots(missing))]
+        return [reason(self.rules, "DATA_MISSING", rule=f"products/{product.name}", facts=self._roots(missing))]
 
     def _roots(self, names: Iterable[str]) -> tuple[str, ...]:
         """The facts themselves, then the given facts that made a derived or status fact among them unknown."""
@@ -158,6 +157,11 @@ def reason(rules: RulesInForce, code: str, *, rule: str = "", facts: tuple[str, 
     texts = rules.reasons[code].customer if code in rules.reasons else {"zh": code, "en": code}
     filled = {}
     for lang, comma in (("zh", "、"), ("en", ", ")):
-        labels = comma.join(rules.catalogue[name].label.get(lang, name) for name in facts)
+        labels = comma.join(_label(rules, name, lang) for name in facts)
         filled[lang] = texts[lang].replace("{facts}", labels)
     return Reason(code, rule, filled["zh"], filled["en"], facts)
+
+
+def _label(rules: RulesInForce, name: str, lang: str) -> str:
+    fact = rules.catalogue.get(name)
+    return fact.label.get(lang, name) if fact is not None else name

@@ -19,7 +19,6 @@ from decision_service.rulebook.yamltree import Listing, Node, Scalar
 OPERATORS = ("<", "<=", "==", "!=", ">=", ">", "in")
 MAX_LENGTH = 4_000
 MAX_NESTING = 60
-MAX_COMPARISONS = 200
 
 GRAMMAR = r"""
     ?start: disjunction
