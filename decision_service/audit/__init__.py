@@ -1,0 +1,1 @@
+"""Evidence: canonical records, the Merkle log, proofs, receipts, replay."""
