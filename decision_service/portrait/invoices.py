@@ -100,7 +100,7 @@ class InvoiceView:
 
     @property
     def history_months(self) -> int | None:
-        """Months from the first with sales or purchases up to ``as_of``; 0 if months were reported but all are empty."""
+        """Months from the first with sales or purchases up to ``as_of``; 0 if all reported ones are empty."""
         firsts = [_index(month.month) for month in self._known if month.sales or month.purchases]
         return self._end - min(firsts) if firsts else (0 if self._known else None)
 
