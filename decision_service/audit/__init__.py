@@ -1,1 +1,1 @@
-"""Evidence: canonical records, the Merkle log, proofs, receipts, replay."""
+"""Evidence: canonical records, the Merkle log and its proofs, receipts, verification and replay."""

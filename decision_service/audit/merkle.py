@@ -1,76 +1,120 @@
-"""The Merkle tree of RFC 6962: leaf and node hashes, roots, appending by frontier, inclusion and consistency proofs."""
+"""The Merkle tree of RFC 6962: hashes, an appendable frontier, inclusion and consistency proofs."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 
 from decision_service.errors import AuditError
 
-EMPTY_ROOT = hashlib.sha256(b"").digest()
+HASH_SIZE = 32
+EMPTY_ROOT = sha256(b"").digest()
 
 
-def leaf_hash(data: bytes) -> bytes:
-    """Hash of a leaf's bytes (RFC 6962, 2.1): SHA-256 over 0x00 and the data."""
-    return hashlib.sha256(b"\x00" + data).digest()
+def leaf_hash(record: bytes) -> bytes:
+    """The 32-byte hash of a leaf (RFC 6962, 2.1): SHA-256 of 0x00 and the record."""
+    return sha256(b"\x00" + record).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of two subtrees (RFC 6962, 2.1): SHA-256 over 0x01, left and right."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    """The 32-byte hash of an inner node (RFC 6962, 2.1): SHA-256 of 0x01, left and right."""
+    return sha256(b"\x01" + left + right).digest()
 
 
-def append(frontier: Sequence[bytes], size: int, leaf: bytes) -> tuple[bytes, ...]:
-    """The frontier after one more leaf. A frontier holds the roots of the full subtrees of a tree, largest first.
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """What is needed to append: the roots of the perfect subtrees, largest first, one per set bit of ``size``."""
 
-    ``size`` is the number of leaves before; raises ``AuditError`` when it does not fit the frontier.
-    """
-    if len(frontier) != size.bit_count():
-        raise AuditError(f"a tree of {size} leaves has {size.bit_count()} full subtrees, not {len(frontier)}")
-    roots = list(frontier)
-    while size & 1:
-        leaf = node_hash(roots.pop(), leaf)
-        size >>= 1
-    return (*roots, leaf)
+    size: int = 0
+    peaks: tuple[bytes, ...] = ()
+
+    def append(self, leaf: bytes) -> "Frontier":
+        """The frontier after one more leaf hash; costs O(log size) hashes."""
+        peaks, merged, size = list(self.peaks), leaf, self.size
+        while size & 1:
+            merged = node_hash(peaks.pop(), merged)
+            size >>= 1
+        return Frontier(self.size + 1, (*peaks, merged))
+
+    def root(self) -> bytes:
+        """The tree's root; of no leaves it is the hash of nothing."""
+        if not self.peaks:
+            return EMPTY_ROOT
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = node_hash(peak, root)
+        return root
+
+    def to_bytes(self) -> bytes:
+        """The peaks, 32 bytes each."""
+        return b"".join(self.peaks)
+
+    @classmethod
+    def from_bytes(cls, size: int, packed: bytes) -> "Frontier":
+        """Raises ``AuditError`` when there are not as many peaks as ``size`` has set bits."""
+        if size < 0 or len(packed) != HASH_SIZE * size.bit_count():
+            raise AuditError(f"the stored log frontier does not fit {size} leaves", remedy="run: audit verify")
+        return cls(size, tuple(packed[at : at + HASH_SIZE] for at in range(0, len(packed), HASH_SIZE)))
 
 
-def frontier_root(frontier: Sequence[bytes]) -> bytes:
-    """The root over a frontier: its subtrees folded from the right."""
-    if not frontier:
-        return EMPTY_ROOT
-    root = frontier[-1]
-    for left in reversed(frontier[:-1]):
-        root = node_hash(left, root)
-    return root
+def frontier_of(leaves: Iterable[bytes]) -> Frontier:
+    """The frontier over leaf hashes, in order."""
+    frontier = Frontier()
+    for leaf in leaves:
+        frontier = frontier.append(leaf)
+    return frontier
 
 
-def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes."""
-    frontier: tuple[bytes, ...] = ()
-    for size, leaf in enumerate(leaves):
-        frontier = append(frontier, size, leaf)
-    return frontier_root(frontier)
-
-
-def _split(size: int) -> int:
-    """The largest power of two below ``size`` (size >= 2)."""
-    return 1 << ((size - 1).bit_length() - 1)
+def root_of(leaves: Iterable[bytes]) -> bytes:
+    """The root over leaf hashes, in order."""
+    return frontier_of(leaves).root()
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """The audit path of a leaf (RFC 6962, 2.1.1), lowest sibling first; raises ``AuditError`` for a bad index."""
+    """The audit path of a leaf in the tree over ``leaves`` (RFC 6962, 2.1.1), nearest sibling first.
+
+    Raises ``AuditError`` when the leaf is not in the tree.
+    """
     if not 0 <= index < len(leaves):
-        raise AuditError(f"leaf {index} is not in a tree of {len(leaves)} leaves")
-    if len(leaves) == 1:
-        return ()
-    half = _split(len(leaves))
-    if index < half:
-        return (*inclusion_proof(leaves[:half], index), root(leaves[half:]))
-    return (*inclusion_proof(leaves[half:], index - half), root(leaves[:half]))
+        raise AuditError(f"leaf {index} is not in a log of {len(leaves)} leaves")
+    path: list[bytes] = []
+    low, high = 0, len(leaves)
+    while high - low > 1:
+        middle = low + _split(high - low)
+        if index < middle:
+            path.append(root_of(leaves[middle:high]))
+            high = middle
+        else:
+            path.append(root_of(leaves[low:middle]))
+            low = middle
+    return tuple(reversed(path))
 
 
-def verify_inclusion(leaf: bytes, index: int, size: int, *, proof: Sequence[bytes], expected: bytes) -> bool:
-    """Whether a leaf hash stands at ``index`` in the tree of ``size`` leaves with root ``expected`` (RFC 9162, 2.1.3.2)."""
+def consistency_proof(leaves: Sequence[bytes], size: int) -> tuple[bytes, ...]:
+    """Proof that the tree over the first ``size`` leaves is a prefix of the whole (RFC 6962, 2.1.2).
+
+    Raises ``AuditError`` unless ``0 < size <= len(leaves)``.
+    """
+    if not 0 < size <= len(leaves):
+        raise AuditError(f"there is no earlier log of {size} leaves in one of {len(leaves)}")
+    path: list[bytes] = []
+    low, high, whole = 0, len(leaves), True
+    while size != high:
+        middle = low + _split(high - low)
+        if size <= middle:
+            path.append(root_of(leaves[middle:high]))
+            high = middle
+        else:
+            path.append(root_of(leaves[low:middle]))
+            low, whole = middle, False
+    if not whole:
+        path.append(root_of(leaves[low:high]))
+    return tuple(reversed(path))
+
+
+def verify_inclusion(*, leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether ``proof`` leads from a leaf hash at ``index`` to the root of a log of ``size`` leaves."""
     if not 0 <= index < size:
         return False
     position, last, computed = index, size - 1, leaf
@@ -84,50 +128,41 @@ def verify_inclusion(leaf: bytes, index: int, size: int, *, proof: Sequence[byte
         else:
             computed = node_hash(computed, sibling)
         position, last = position >> 1, last >> 1
-    return last == 0 and computed == expected
-
-
-def consistency_proof(leaves: Sequence[bytes], old_size: int) -> tuple[bytes, ...]:
-    """The proof that the first ``old_size`` leaves are a prefix (RFC 6962, 2.1.2); raises ``AuditError``."""
-    if not 0 < old_size <= len(leaves):
-        raise AuditError(f"no earlier tree of {old_size} leaves in one of {len(leaves)}")
-    return _subproof(leaves, old_size, whole=True)
-
-
-def _subproof(leaves: Sequence[bytes], old_size: int, *, whole: bool) -> tuple[bytes, ...]:
-    if old_size == len(leaves):
-        return () if whole else (root(leaves),)
-    half = _split(len(leaves))
-    if old_size <= half:
-        return (*_subproof(leaves[:half], old_size, whole=whole), root(leaves[half:]))
-    return (*_subproof(leaves[half:], old_size - half, whole=False), root(leaves[:half]))
+    return last == 0 and computed == root
 
 
 def verify_consistency(
-    old_size: int, size: int, *, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
+    *, first_size: int, first_root: bytes, second_size: int, second_root: bytes, proof: Sequence[bytes]
 ) -> bool:
-    """Whether the tree of ``size`` leaves extends that of ``old_size`` (RFC 9162, 2.1.4.2)."""
-    if old_size == size:
-        return not proof and old_root == new_root
-    if not 0 < old_size < size:
+    """Whether ``proof`` shows that the first log is a prefix of the second."""
+    if not 0 < first_size <= second_size:
         return False
-    path = list(proof)
-    if old_size & (old_size - 1) == 0:
-        path.insert(0, old_root)
+    if first_size == second_size:
+        return not proof and first_root == second_root
+    # An earlier log that is one perfect tree is itself the first node of the path.
+    path = [first_root, *proof] if first_size.bit_count() == 1 else list(proof)
     if not path:
         return False
-    position, last = old_size - 1, size - 1
+    return _roots_from(path, first_size - 1, second_size - 1) == (first_root, second_root)
+
+
+def _roots_from(path: list[bytes], position: int, last: int) -> tuple[bytes, bytes] | None:
     while position & 1:
         position, last = position >> 1, last >> 1
     first = second = path[0]
-    for sibling in path[1:]:
+    for node in path[1:]:
         if last == 0:
-            return False
+            return None
         if position & 1 or position == last:
-            first, second = node_hash(sibling, first), node_hash(sibling, second)
+            first, second = node_hash(node, first), node_hash(node, second)
             while not position & 1 and position:
                 position, last = position >> 1, last >> 1
         else:
-            second = node_hash(second, sibling)
+            second = node_hash(second, node)
         position, last = position >> 1, last >> 1
-    return last == 0 and first == old_root and second == new_root
+    return (first, second) if last == 0 else None
+
+
+def _split(count: int) -> int:
+    """The largest power of two below ``count`` (at least 2)."""
+    return 1 << (count - 1).bit_length() - 1

@@ -1,0 +1,205 @@
+"""The canonical record of a decision: what the log's leaf covers, and the erasable values behind its commitments."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, timezone
+from hashlib import sha256
+from typing import Any, Protocol
+
+from decision_service.audit.canonical import LARGEST_INTEGER, canonical, moment, money
+from decision_service.vocabulary import CreditApplication, Decision, Reason, Scores
+
+FORMAT = 1
+SALT_SIZE = 16
+SHANGHAI = timezone(timedelta(hours=8))  # no daylight saving since 1991; the record needs the date only
+FACT_PREFIX = "facts."
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """``body`` is the leaf's content; ``private`` holds salts and values and may be erased; both canonical JSON."""
+
+    body: bytes
+    private: bytes
+
+
+class KnownFacts(Protocol):
+    """A table of facts that can tell the known ones."""
+
+    def known(self) -> Mapping[str, int | str]:
+        """Exact values by name."""
+
+
+class ModelInputs(Protocol):
+    """What the models read of an enterprise."""
+
+    @property
+    def series(self) -> Sequence[Sequence[float]]:
+        """Months by series, oldest first; NaN where not reported."""
+
+    @property
+    def mask(self) -> Sequence[bool]:
+        """Which months exist."""
+
+    def features_for(self, product: str) -> Mapping[str, Any]:
+        """Feature values by name; NaN where missing."""
+
+
+class StageResult(Protocol):
+    """Ids of the rules that matched and of those that are unknown."""
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """Sorted ids."""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Sorted ids."""
+
+
+class Verdict(Protocol):
+    """A stage's result and whether both engines agreed on it."""
+
+    @property
+    def result(self) -> StageResult:
+        """The reference evaluator's result."""
+
+    @property
+    def alarm(self) -> str | None:
+        """``None`` when both engines agreed."""
+
+    @property
+    def detail(self) -> str:
+        """What differed."""
+
+
+class StageName(Protocol):
+    """A stage of the rulebook."""
+
+    @property
+    def value(self) -> Any:
+        """Its name."""
+
+
+def build_record(
+    decision: Decision,
+    *,
+    facts: KnownFacts,
+    features: ModelInputs,
+    verdicts: Mapping[Any, Verdict],
+    code_version: str,
+    entropy: Callable[[int], bytes] = secrets.token_bytes,
+) -> Record:
+    """The record of a decision. ``verdicts`` is keyed by stage; ``entropy(n)`` gives n random bytes for the salts.
+
+    Raises ``AuditError`` for text that is not Unicode.
+    """
+    values = committed_values(decision, facts, features)
+    random = entropy(SALT_SIZE * len(values))
+    opened: dict[str, list[Any]] = {}
+    commitments: dict[str, str] = {}
+    for place, (name, value) in enumerate(values.items()):
+        salt = random[place * SALT_SIZE : (place + 1) * SALT_SIZE]
+        opened[name] = [b64encode(salt).decode(), value]
+        commitments[name] = commitment(salt, name, value)
+    body = {
+        **_decided(decision),
+        "type": "decision",
+        "format": FORMAT,
+        "in_force_on": decision.decided_at.astimezone(SHANGHAI).date().isoformat(),
+        "stages": {stage.value: _stage(verdict) for stage, verdict in verdicts.items()},
+        "commitments": commitments,
+        "code_version": code_version,
+    }
+    return Record(canonical(body), canonical(opened))
+
+
+def commitment(salt: bytes, name: str, value: Any) -> str:
+    """Base64 of SHA-256 over salt and the canonical JSON of ``[name, value]``; hides and binds the value."""
+    return b64encode(sha256(salt + canonical([name, value])).digest()).decode()
+
+
+def committed_values(decision: Decision, facts: KnownFacts, features: ModelInputs) -> dict[str, Any]:
+    """Everything the decision rests on, by commitment name: each known fact, and what the models read."""
+    values: dict[str, Any] = {FACT_PREFIX + name: exact(value) for name, value in facts.known().items()}
+    values["features"] = {
+        name: value if isinstance(value, str) else number(value)
+        for name, value in features.features_for(decision.application.product).items()
+    }
+    values["series"] = [[number(value) for value in month] for month in features.series]
+    values["mask"] = [bool(month) for month in features.mask]
+    values["contributions"] = {name: number(value) for name, value in decision.scores.contributions.items()}
+    return values
+
+
+def exact(value: int | str) -> Any:
+    """A fact's exact value in JSON; an integer that JSON numbers cannot hold exactly is ``{"integer": text}``."""
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        return {"integer": str(value)}
+    return value
+
+
+def number(value: float | None) -> str | None:
+    """A float as its shortest exact text; NaN and ``None`` are missing."""
+    return None if value is None or value != value else repr(float(value))
+
+
+def _decided(decision: Decision) -> dict[str, Any]:
+    return {
+        "decision_id": decision.decision_id,
+        "client_id": decision.client_id,
+        "application": _application(decision.application),
+        "outcome": decision.outcome.name,
+        "approved_amount": money(decision.approved_amount),
+        "limit": money(decision.limit),
+        "card": decision.card,
+        "whitelisted": decision.whitelisted,
+        "grade": decision.grade,
+        "decided_at": moment(decision.decided_at),
+        "due_at": moment(decision.due_at),
+        "scores": _scores(decision.scores),
+        "models": [
+            {"name": model.name, "version": model.version, "digest": model.digest} for model in decision.scores.models
+        ],
+        "reasons": _reasons(decision.reasons),
+        "conditions": list(decision.conditions),
+        "rate_spread_bp": decision.rate_spread_bp,
+        "ruleset": {"version": decision.ruleset_version, "digest": decision.ruleset_digest},
+    }
+
+
+def _application(application: CreditApplication) -> dict[str, Any]:
+    return {
+        "application_id": application.application_id,
+        "product": application.product,
+        "amount": money(application.amount),
+        "term_months": application.term_months,
+        "purpose": application.purpose,
+        "authorization_id": application.authorization_id,
+        "uscc": application.uscc,
+    }
+
+
+def _scores(scores: Scores) -> dict[str, Any]:
+    probabilities = {name: getattr(scores, name) for name in ("pd_12m", "pd_xgb", "pd_lstm")}
+    texts = {name: None if value is None else f"{value:.6f}" for name, value in probabilities.items()}
+    return {**texts, "status": scores.status, "problems": list(scores.problems)}
+
+
+def _reasons(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
+    return [
+        {"code": one.code, "rule": one.rule, "zh": one.zh, "en": one.en, "facts": list(one.facts)} for one in reasons
+    ]
+
+
+def _stage(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "matched": list(verdict.result.matched),
+        "unknown": list(verdict.result.unknown),
+        "alarm": verdict.alarm,
+        "detail": verdict.detail,
+    }
