@@ -1,0 +1,1 @@
+"""Lending arithmetic: exposure, limits, the working-day clock; pure."""
