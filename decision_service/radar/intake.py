@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from decision_service.errors import InputError, Problem
+from decision_service.portrait.invoice_totals import InvoiceTotals
 from decision_service.radar.files import read_rows
-from decision_service.radar.invoices import InvoiceTotals
 from decision_service.radar.kinds import INVOICES, KINDS
 from decision_service.radar.manifest import SHANGHAI, Feed, find_feeds
 from decision_service.radar.validation import Keyed, Reject, Validator

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from decision_service.portrait import records
+from decision_service.portrait.invoice_totals import Invoice
 from decision_service.radar.cells import (
     Parser,
     boolean,
@@ -50,18 +51,6 @@ class Kind:
     key: Callable[[Any], str]
     absence_counts: bool = False
     check: Callable[[Any], str | None] = lambda record: None
-
-
-@dataclass(frozen=True, slots=True)
-class Invoice:
-    """One raw invoice (feed kind ``invoices``). ``amount`` is fen without tax, negative for a red-letter invoice."""
-
-    direction: str
-    invoice_number: str
-    issued_on: date
-    counterparty: str
-    amount: int
-    status: str
 
 
 USCC = Column("uscc", code, required=True)

@@ -12,9 +12,20 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from decision_service.portrait.records import Counterparty, Month
-from decision_service.radar.kinds import Invoice
 
 YEAR = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """One raw invoice (feed kind ``invoices``). ``amount`` is fen without tax, negative for a red-letter invoice."""
+
+    direction: str  # sales | purchases
+    invoice_number: str
+    issued_on: date
+    counterparty: str
+    amount: int
+    status: str  # valid | void
 
 
 @dataclass(slots=True)
