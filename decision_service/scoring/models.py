@@ -1,0 +1,118 @@
+"""Models ready to score one application: built from verified bytes, proven by their own canary predictions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xgboost
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from decision_service.errors import ModelError
+from decision_service.scoring.blend import clipped, expit
+from decision_service.scoring.contributions import by_indicator
+from decision_service.scoring.network import SeriesNetwork
+from decision_service.scoring.rows import Floats, feature_row, series_window
+from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec, from_json, kind_of
+
+TOLERANCE = 1e-6
+WEIGHTS_FILE = {"xgboost": "model.ubj", "lstm": "weights.safetensors"}
+SPEC_FILE = "spec.json"
+
+
+def calibrated(margin: float, calibration: Calibration) -> float:
+    """The 12-month probability of default of a margin, unrounded, clipped to [1e-6, 1 - 1e-6]."""
+    return clipped(expit(calibration.slope * margin + calibration.offset))
+
+
+class XgboostModel:
+    """A booster with its spec. One thread, one row at a time; safe under threads."""
+
+    def __init__(self, weights: bytes, spec: XgboostSpec) -> None:
+        self.spec = spec
+        self._booster = xgboost.Booster({"nthread": 1})
+        self._lock = threading.Lock()  # predict with contributions is not declared thread-safe, inplace_predict is
+        try:
+            self._booster.load_model(bytearray(weights))
+            self._booster.set_param({"nthread": 1})
+        except xgboost.core.XGBoostError as error:
+            raise ModelError(f"the booster cannot be read ({str(error)[:200]})") from error
+        if self._booster.num_features() != len(spec.columns):
+            raise ModelError(f"the booster reads {self._booster.num_features()} columns, spec.json {len(spec.columns)}")
+
+    def margin(self, row: Floats) -> float:
+        """Log-odds before calibration of one row (1 x columns)."""
+        return float(self._booster.inplace_predict(row, predict_type="margin", validate_features=False)[0])
+
+    def probability(self, features: Mapping[str, Any]) -> float:
+        """Calibrated, unrounded probability; raises ``ModelError`` for features it cannot read."""
+        return calibrated(self.margin(feature_row(features, self.spec)), self.spec.calibration)
+
+    def contributions(self, features: Mapping[str, Any]) -> dict[str, float]:
+        """Each feature's share of the margin; the values sum to it."""
+        row = xgboost.DMatrix(feature_row(features, self.spec), nthread=1)
+        with self._lock:
+            values = self._booster.predict(row, pred_contribs=True, validate_features=False)[0]
+        return by_indicator([float(value) for value in values], self.spec)
+
+    def prove(self) -> None:
+        """Raises ``ModelError`` unless the canary predictions come out as recorded."""
+        for features, expected in self.spec.canaries:
+            _agree(self.probability(features), expected)
+
+
+class LstmModel:
+    """A series network with its spec; evaluation only, no gradients."""
+
+    def __init__(self, weights: bytes, spec: LstmSpec) -> None:
+        self.spec = spec
+        self._network = SeriesNetwork(channels=spec.channels, hidden=spec.hidden)
+        try:
+            self._network.load_state_dict(load_tensors(weights), strict=True)
+        except (RuntimeError, SafetensorError) as error:
+            raise ModelError(f"the weights do not fit the declared architecture ({str(error)[:200]})") from error
+        self._network.eval()
+
+    def margin(self, window: Floats) -> float:
+        """Log-odds before calibration of one window (1 x months x channels)."""
+        with torch.inference_mode():
+            return float(self._network(torch.from_numpy(window))[0])
+
+    def probability(self, series: Sequence[Sequence[float | None]], mask: Sequence[bool]) -> float:
+        """Calibrated, unrounded probability; raises ``ModelError`` for a series it cannot read."""
+        margin = self.margin(series_window(series, mask, self.spec))
+        if not np.isfinite(margin):
+            raise ModelError("the network returned a value that is not finite", remedy="register a sound model")
+        return calibrated(margin, self.spec.calibration)
+
+    def prove(self) -> None:
+        """Raises ``ModelError`` unless the canary predictions come out as recorded."""
+        for series, mask, expected in self.spec.canaries:
+            _agree(self.probability(series, mask), expected)
+
+
+Model = XgboostModel | LstmModel
+
+
+def build(files: Mapping[str, bytes]) -> Model:
+    """A proven model from its files by base name (weights and ``spec.json``); raises ``ModelError``."""
+    if SPEC_FILE not in files:
+        raise ModelError(f"{SPEC_FILE} is missing", remedy="register the model again")
+    spec = from_json(files[SPEC_FILE])
+    name = WEIGHTS_FILE[kind_of(spec)]
+    if name not in files:
+        raise ModelError(f"{name} is missing", remedy="register the model again")
+    model = XgboostModel(files[name], spec) if isinstance(spec, XgboostSpec) else LstmModel(files[name], spec)
+    model.prove()
+    return model
+
+
+def _agree(actual: float, expected: float) -> None:
+    if abs(actual - expected) > TOLERANCE:
+        raise ModelError(
+            f"a canary prediction is {actual:.9f} instead of {expected:.9f}", remedy="register the model again"
+        )

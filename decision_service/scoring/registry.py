@@ -1,0 +1,144 @@
+"""Reads model versions from MLflow's registry and lets nothing through whose hash is not the registered one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
+from mlflow.exceptions import MlflowException
+
+from decision_service.errors import ModelError
+from decision_service.scoring.models import Model, build
+from decision_service.vocabulary import ModelVersion
+
+HASH_TAG = "sha256/"
+MAX_BYTES = 256 * 1024 * 1024
+_ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+
+
+class ModelWithdrawn(ModelError):
+    """The registry answers, and says that nothing stands behind the name or alias (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that was verified and proven, with its identity."""
+
+    identity: ModelVersion
+    model: Model
+
+
+class ModelRegistry:
+    """MLflow's registry as the scorer needs it: which version an alias means, and a verified version as a model."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._uri = tracking_uri
+        self._client: MlflowClient | None = None
+
+    def version_of(self, name: str, alias: str) -> str:
+        """The version behind an alias; raises ``ModelWithdrawn`` if there is none, ``ModelError`` if unreachable."""
+        with model_errors(f"{name}@{alias}"):
+            return str(self._connected().get_model_version_by_alias(name, alias).version)
+
+    def load(self, name: str, version: str) -> LoadedModel:
+        """Every artifact read once and verified against its registered hash, then built from those bytes.
+
+        Raises ``ModelError`` for a missing, additional or changed file, a bad spec or a failed canary.
+        """
+        where = f"{name} version {version}"
+        with model_errors(where):
+            client = self._connected()
+            hashes = registered_hashes(client.get_model_version(name, version))
+            uri = client.get_model_version_download_uri(name, version)
+            with TemporaryDirectory(prefix="model-") as folder:
+                files = read_files(Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self._uri)))
+            verify(files, hashes)
+            model = build({Path(path).name: content for path, content in files.items()})
+        return LoadedModel(ModelVersion(name, version, digest_of(hashes)), model)
+
+    def _connected(self) -> MlflowClient:
+        # Asking SQLite for a file that does not exist would create an empty registry in the wrong place.
+        if self._uri.startswith("sqlite:///") and not Path(self._uri.removeprefix("sqlite:///")).is_file():
+            raise ModelError(
+                "there is no model registry at MLFLOW_TRACKING_URI", remedy="train one: python -m ml train-city"
+            )
+        if self._client is None:
+            self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        return self._client
+
+
+def registered_hashes(version: RegisteredVersion) -> dict[str, str]:
+    """File path to SHA-256 (hex), from the version's tags; raises ``ModelError`` when there are none."""
+    tags: Mapping[str, str] = version.tags
+    hashes = {key.removeprefix(HASH_TAG): value for key, value in tags.items() if key.startswith(HASH_TAG)}
+    if not hashes:
+        raise ModelError("the version carries no artifact hashes", remedy="register the model with python -m ml")
+    return hashes
+
+
+def digest_of(hashes: Mapping[str, str]) -> str:
+    """One digest for all files: SHA-256 over the canonical JSON of path and hash."""
+    canonical = json.dumps(dict(hashes), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder by their path in it; links are not followed, too large a model is refused."""
+    files: dict[str, bytes] = {}
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
+    if any(path.is_symlink() for path in paths):
+        raise ModelError("the model folder holds links", remedy="register the model again")
+    if sum(path.stat().st_size for path in paths) > MAX_BYTES:
+        raise ModelError(f"the model is larger than {MAX_BYTES} bytes", remedy="register a smaller one")
+    for path in paths:
+        files[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return files
+
+
+def hash_files(files: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 (hex) of each file."""
+    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+
+
+def verify(files: Mapping[str, bytes], registered: Mapping[str, str]) -> None:
+    """Raises ``ModelError`` naming every file that is missing, not registered, or changed."""
+    found = hash_files(files)
+    wrong = [f"{path} is missing" for path in sorted(registered.keys() - found.keys())]
+    wrong += [f"{path} was not registered" for path in sorted(found.keys() - registered.keys())]
+    both = sorted(found.keys() & registered.keys())
+    wrong += [f"{path} was changed" for path in both if found[path] != registered[path]]
+    if wrong:
+        raise ModelError("; ".join(wrong), remedy="restore the artifacts, or register the model again")
+
+
+@contextmanager
+def model_errors(where: str) -> Iterator[None]:
+    """Every failure on the way from the registry becomes a ``ModelError``.
+
+    The one place with a broad ``except``: MLflow, its database, its artifact stores and both model libraries raise
+    foreign exceptions of many kinds, and a model that fails must only be an unknown fact.
+    """
+    try:
+        yield
+    except ModelError as error:
+        raise type(error)(error.what, where=error.where or where, remedy=error.remedy) from error
+    except MlflowException as error:
+        kind = ModelWithdrawn if error.error_code in _ABSENT else ModelError
+        raise kind(_first_line(error), where=where, remedy="check the model registry") from error
+    except Exception as error:
+        logging.getLogger(__name__).warning("%s", where, exc_info=True)
+        raise ModelError(_first_line(error), where=where, remedy="check the model registry") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

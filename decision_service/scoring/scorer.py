@@ -1,0 +1,208 @@
+"""Two models, one probability of default: scores an application, or says why the score is unknown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from decision_service.errors import ModelError
+from decision_service.scoring.blend import blended, rounded
+from decision_service.scoring.current import POLL_SECONDS, CurrentModel
+from decision_service.scoring.models import LstmModel, XgboostModel
+from decision_service.scoring.registry import LoadedModel, ModelRegistry
+from decision_service.vocabulary import ModelVersion, Scores
+
+Series = Sequence[Sequence[float | None]]
+KEPT_VERSIONS = 32
+
+
+class Scorer:
+    """Scores with the models an alias means. Loads on first use, so each forked worker has models of its own.
+
+    Safe under threads. No method but ``contributions`` raises for a model that is missing, corrupt or failing.
+    """
+
+    def __init__(self, tracking_uri: str, *, alias: str = "champion", poll_seconds: float = POLL_SECONDS) -> None:
+        self._tracking_uri = tracking_uri
+        self._alias = alias
+        self._poll_seconds = poll_seconds
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._registry = ModelRegistry(self._tracking_uri)
+        self._current: dict[str, CurrentModel] = {}
+        self._recorded = lru_cache(maxsize=KEPT_VERSIONS)(self._registry.load)
+
+    def score(
+        self,
+        features: Mapping[str, Any],
+        series: Series,
+        mask: Sequence[bool],
+        *,
+        models: tuple[str, str],
+        weights: tuple[Decimal, Decimal] | None,
+        single_model_blend: str | None = None,
+        contributions: bool = False,
+    ) -> Scores:
+        """Both models' calibrated 12-month PDs and their blend; unknown is ``None``, ``problems`` says why.
+
+        ``models`` names the XGBoost and the LSTM model. ``features`` maps indicators (nan: missing) and
+        ``industry_code``; ``series`` is months x series, oldest first. With one model unknown ``pd_12m`` is unknown
+        unless ``single_model_blend`` names the other (``xgboost`` or ``lstm``).
+        """
+        xgb_name, lstm_name = models
+        sources = (lambda: self._in_force(xgb_name), lambda: self._in_force(lstm_name))
+        scores = _scored(features, series, mask, sources=sources, weights=weights, single=single_model_blend)
+        if not contributions or scores.pd_xgb is None:
+            return scores
+        return replace(scores, contributions=self.contributions(features, xgb_name))
+
+    def score_version(
+        self,
+        features: Mapping[str, Any],
+        series: Series,
+        mask: Sequence[bool],
+        *,
+        versions: Sequence[ModelVersion],
+        weights: tuple[Decimal, Decimal] | None,
+        single_model_blend: str | None = None,
+    ) -> Scores:
+        """Score again with the model versions a decision recorded; another digest than recorded is unknown."""
+        sources: dict[type, Callable[[], LoadedModel]] = {}
+        missing = []
+        for version in versions:
+            try:
+                loaded = self._recorded_version(version)
+                sources[type(loaded.model)] = lambda loaded=loaded: loaded  # type: ignore[misc]
+            except ModelError as error:
+                missing.append(error.text())
+        both = (sources.get(XgboostModel, _not_recorded), sources.get(LstmModel, _not_recorded))
+        scores = _scored(features, series, mask, sources=both, weights=weights, single=single_model_blend)
+        return replace(scores, problems=tuple(missing) + scores.problems)
+
+    def contributions(self, features: Mapping[str, Any], model: str) -> dict[str, float]:
+        """Each feature's share of the margin of the XGBoost model (log-odds); ``{}`` when it cannot be computed."""
+        try:
+            loaded = self._in_force(model).model
+            return loaded.contributions(features) if isinstance(loaded, XgboostModel) else {}
+        except ModelError:
+            return {}
+
+    def versions(self, names: Sequence[str]) -> tuple[ModelVersion, ...]:
+        """The identities of those models that are in force now."""
+        found = []
+        for name in names:
+            try:
+                found.append(self._in_force(name).identity)
+            except ModelError:
+                continue  # told by problems()
+        return tuple(found)
+
+    def problems(self, names: Sequence[str]) -> tuple[str, ...]:
+        """What is wrong with the models now, also when an older version stays in force."""
+        self.versions(names)
+        errors = [self._follower(name).problem for name in names]
+        return tuple(error.text() for error in errors if error is not None)
+
+    def _in_force(self, name: str) -> LoadedModel:
+        return self._follower(name).get()
+
+    def _follower(self, name: str) -> CurrentModel:
+        if os.getpid() != self._process:
+            self._start()  # connections and library threads of the parent must not be used after a fork
+        follower = self._current.get(name)
+        if follower is None:
+            torch.set_num_threads(1)  # one row at a time: more threads only cost
+            follower = CurrentModel(self._registry, name, self._alias, poll_seconds=self._poll_seconds)
+            follower = self._current.setdefault(name, follower)
+        return follower
+
+    def _recorded_version(self, version: ModelVersion) -> LoadedModel:
+        if os.getpid() != self._process:
+            self._start()
+        loaded = self._recorded(version.name, version.version)
+        if loaded.identity.digest != version.digest:
+            where = f"{version.name} version {version.version}"
+            remedy = "restore the registry of that time"
+            raise ModelError(f"digest {loaded.identity.digest}, recorded {version.digest}", where=where, remedy=remedy)
+        return loaded
+
+
+def _not_recorded() -> LoadedModel:
+    raise ModelError("the decision recorded no such model")
+
+
+def _scored(
+    features: Mapping[str, Any],
+    series: Series,
+    mask: Sequence[bool],
+    *,
+    sources: tuple[Callable[[], LoadedModel], Callable[[], LoadedModel]],
+    weights: tuple[Decimal, Decimal] | None,
+    single: str | None,
+) -> Scores:
+    problems: list[str] = []
+    used: list[ModelVersion] = []
+    by_features = _probability(sources[0], XgboostModel, (features,), used=used, problems=problems)
+    by_series = _probability(sources[1], LstmModel, (series, mask), used=used, problems=problems)
+    blend, status = _blend(by_features, by_series, weights=weights, single=single, problems=problems)
+    return Scores(
+        pd_xgb=None if by_features is None else rounded(by_features),
+        pd_lstm=None if by_series is None else rounded(by_series),
+        pd_12m=None if blend is None else rounded(blend),
+        status=status,
+        models=tuple(used),
+        problems=tuple(problems),
+        features=dict(features),
+    )
+
+
+def _probability(
+    source: Callable[[], LoadedModel],
+    kind: type[XgboostModel] | type[LstmModel],
+    arguments: tuple[Any, ...],
+    *,
+    used: list[ModelVersion],
+    problems: list[str],
+) -> float | None:
+    """One model's unrounded probability, or ``None`` with the reason noted."""
+    where = kind.__name__
+    try:
+        loaded = source()
+        where = f"{loaded.identity.name} version {loaded.identity.version}"
+        if not isinstance(loaded.model, kind):
+            raise ModelError("the model is of the other kind", remedy="correct the product's models")
+        probability = loaded.model.probability(*arguments)
+    except ModelError as error:
+        problems.append(ModelError(error.what, where=error.where or where, remedy=error.remedy).text())
+        return None
+    used.append(loaded.identity)
+    return probability
+
+
+def _blend(
+    by_features: float | None,
+    by_series: float | None,
+    *,
+    weights: tuple[Decimal, Decimal] | None,
+    single: str | None,
+    problems: list[str],
+) -> tuple[float | None, str]:
+    """The unrounded blend and its status: ``ok``, ``single`` or ``unavailable``."""
+    if by_features is not None and by_series is not None:
+        try:
+            if weights is None:
+                raise ModelError("no blend weights are in force", remedy="add them to the industry or the product")
+            return blended(by_features, by_series, weights), "ok"
+        except ModelError as error:
+            problems.append(error.text())
+            return None, "unavailable"
+    alone = {"xgboost": by_features, "lstm": by_series}.get(single or "")
+    return (None, "unavailable") if alone is None else (alone, "single")
