@@ -1,0 +1,29 @@
+"""Joins blueprints, guards and handlers into a Flask application around a service."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from decision_service.api import decisions, failures, in_force, operations, requests, simulations
+from decision_service.api.documents import MAX_BODY_BYTES, document
+from decision_service.api.metrics import Metrics
+from decision_service.api.requests import KeyCache
+from decision_service.api.service import Runtime
+
+BLUEPRINTS = (decisions.blueprint, simulations.blueprint, in_force.blueprint, operations.blueprint)
+
+
+def http_application(runtime: Runtime, *, version: str, shared_metrics: str | None = None) -> Flask:
+    """A Flask application that serves ``/v1`` from a runtime."""
+    app = Flask("decision_service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.strict_slashes = True
+    app.extensions["decision_service"] = runtime
+    app.extensions["decision_service_keys"] = KeyCache(runtime.service.client)
+    app.extensions["decision_service_metrics"] = metrics = Metrics(shared_metrics)
+    requests.install(app, metrics)
+    failures.install(app)
+    api = document(app, version)
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    return app

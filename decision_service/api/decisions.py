@@ -1,0 +1,140 @@
+"""`/v1/decisions`: decide, read one, list one's own, explain."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import fields
+from typing import Any
+
+from flask import Response, current_app
+from flask.views import MethodView
+
+from decision_service.api.documents import StrictBlueprint
+from decision_service.api.problems import invalid_fields
+from decision_service.api.render import decision_bytes, to_bytes
+from decision_service.api.requests import ALL_KINDS, DECIDING_KINDS, allow, caller, idempotency_key, openness, owner
+from decision_service.api.requests import runtime
+from decision_service.api.schemas import ApplicationSchema, DecisionListSchema, DecisionSchema, LangQuery, PageQuery
+from decision_service.errors import NotFound
+from decision_service.vocabulary import CreditApplication
+
+JSON = "application/json"
+READING_KINDS = tuple(kind for kind in ALL_KINDS if kind != "steward")
+DECISION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+blueprint = StrictBlueprint(
+    "decisions", __name__, url_prefix="/v1/decisions", description="Decisions on credit applications"
+)
+_CONTENT = tuple(one.name for one in fields(CreditApplication) if one.name != "amount")
+HEADERS = {
+    "Location": {"description": "Address of the decision", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {"description": "`true` if this answer was given before", "schema": {"type": "string"}},
+}
+KEY_PARAMETER = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": True,
+    "description": "Unique per application; a retry with the same key and body gets the same answer",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+}
+
+
+@blueprint.route("")
+class Decisions(MethodView):
+    """The collection."""
+
+    @allow(*DECIDING_KINDS)
+    @blueprint.doc(parameters=[KEY_PARAMETER])
+    @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
+    @blueprint.response(201, DecisionSchema, headers=HEADERS)
+    @blueprint.arguments(ApplicationSchema())
+    def post(self, application: CreditApplication) -> Response:
+        """Decide one application; the answer is durable before it is given."""
+        key = idempotency_key()
+        service = runtime().service
+        problems = service.field_problems(application)
+        if problems:
+            raise invalid_fields(problems)
+        decided = service.decide(
+            application,
+            client=caller(),
+            idempotency_key=key,
+            body_digest=digest_of(application),
+            render=decision_bytes,
+            now=runtime().clock(),
+        )
+        if not decided.replayed:
+            _count(decided.body)
+        headers = {"Location": f"/v1/decisions/{decided.decision_id}"}
+        if decided.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return Response(decided.body, status=201, content_type=JSON, headers=headers)
+
+    @allow(*READING_KINDS)
+    @blueprint.problems(401, 403, 422, 503)
+    @blueprint.response(200, DecisionListSchema)
+    @blueprint.arguments(PageQuery(), location="query")
+    def get(self, query: dict[str, Any]) -> Response:
+        """The caller's own decisions, newest first."""
+        page = runtime().service.decisions(owner(), after=query.get("after"), limit=query["limit"])
+        body = b'{"decisions":[%b],"next":%b}' % (b",".join(page.bodies), json.dumps(page.next).encode())
+        return Response(body, content_type=JSON)
+
+
+@blueprint.route("/<decision_id>")
+class OneDecision(MethodView):
+    """One decision."""
+
+    @allow(*READING_KINDS)
+    @blueprint.problems(401, 403, 404, 503)
+    @blueprint.response(200, DecisionSchema)
+    def get(self, decision_id: str) -> Response:
+        """A decision, in the bytes in which it was answered."""
+        return Response(runtime().service.decision(checked(decision_id), owner()), content_type=JSON)
+
+
+@blueprint.route("/<decision_id>/explanation")
+class Explanation(MethodView):
+    """Why it was decided so."""
+
+    @allow(*READING_KINDS)
+    @blueprint.problems(401, 403, 404, 422, 503)
+    @blueprint.response(200, {"type": "object"})
+    @blueprint.arguments(LangQuery(), location="query")
+    def get(self, query: dict[str, Any], decision_id: str) -> Response:
+        """Every rule with its comparisons and the values seen, contributions, what would have to change."""
+        document = runtime().service.explanation(
+            checked(decision_id), owner(), lang=query["lang"], openness=openness()
+        )
+        return Response(to_bytes(document), content_type=JSON, headers={"Content-Language": query["lang"]})
+
+
+@blueprint.route("/<decision_id>/proof")
+class Proof(MethodView):
+    """Evidence that needs no trust in the platform."""
+
+    @allow(*READING_KINDS)
+    @blueprint.problems(401, 403, 404, 503)
+    @blueprint.response(200, {"type": "object"})
+    def get(self, decision_id: str) -> Response:
+        """Record, inclusion proof, checkpoint."""
+        return Response(to_bytes(runtime().service.proof(checked(decision_id), owner())), content_type=JSON)
+
+
+def checked(decision_id: str) -> str:
+    """An id that could be one; anything else does not exist."""
+    if not DECISION_ID.fullmatch(decision_id):
+        raise NotFound("there is no such decision")
+    return decision_id
+
+
+def digest_of(application: CreditApplication) -> str:
+    """What makes two bodies the same: their content, not their spacing or how a number is written."""
+    values = [str(getattr(application, name)) for name in _CONTENT] + [f"{application.amount:.2f}"]
+    return hashlib.sha256(json.dumps(values, separators=(",", ":")).encode()).hexdigest()
+
+
+def _count(body: bytes) -> None:
+    outcome = json.loads(body)["outcome"]
+    current_app.extensions["decision_service_metrics"].decisions.labels(outcome).inc()

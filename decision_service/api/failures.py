@@ -1,0 +1,92 @@
+"""The one place that maps errors to HTTP: the error tree, Flask's own errors, and what nobody foresaw."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from decision_service.api import problems
+from decision_service.api.problems import TYPES, HttpProblem, ProblemType
+from decision_service.api.requests import request_id
+from decision_service.errors import (
+    DecisionServiceError,
+    FactError,
+    IdempotencyConflict,
+    InputError,
+    NotFound,
+    StillRunning,
+)
+
+log = logging.getLogger(__name__)
+RETRY: Mapping[str, str] = {"Retry-After": problems.RETRY_AFTER_SECONDS}
+
+
+def install(app: Flask) -> None:
+    """Register the handlers; they answer problem details whatever happens."""
+    app.register_error_handler(HttpProblem, _http_problem)
+    app.register_error_handler(DecisionServiceError, _platform_error)
+    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _http_problem(error: HttpProblem) -> Response:
+    return _answer(error.type, error.text(), errors=error.errors, headers=error.headers)
+
+
+def _platform_error(error: DecisionServiceError) -> Response:
+    if isinstance(error, NotFound):
+        name = "enterprise-unknown" if error.where == "enterprise.uscc" else "not-found"
+        return _answer(TYPES[name], error.text())
+    if isinstance(error, IdempotencyConflict):
+        return _answer(TYPES["idempotency-conflict"], error.text(), errors=[("Idempotency-Key", error.what)])
+    if isinstance(error, StillRunning):
+        return _answer(TYPES["still-running"], error.text(), headers=RETRY)
+    if isinstance(error, (InputError, FactError)):
+        return _answer(TYPES["invalid-fields"], error.text(), errors=[(error.where or "body", error.what)])
+    # Store, rulebook, evidence, calendar: the platform cannot answer, and says no more than that.
+    log.error("request %s not answered: %s", request_id(), error)
+    return _answer(TYPES["unavailable"], "no decision was taken; send the same request again later", headers=RETRY)
+
+
+_BY_STATUS = {
+    404: ("not-found", "there is no resource at this address"),
+    405: ("method-not-allowed", "see the header Allow"),
+    413: ("body-too-large", "send at most 64 KiB"),
+    415: ("unsupported-media-type", "send Content-Type: application/json"),
+}
+
+
+def _http_exception(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status >= 500:
+        return _unforeseen(error)
+    if status < 400:
+        return Response(status=status, headers=error.get_headers())
+    name, detail = _BY_STATUS.get(status, ("bad-request", error.description or error.name))
+    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After", "Location")}
+    if status == 413:
+        kept["Connection"] = "close"  # the rest of the body is never read
+    known = TYPES[name]
+    return _answer(ProblemType(known.name, status, known.en, known.zh), detail, headers=kept)
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("request %s failed", request_id(), exc_info=error)
+    return _answer(TYPES["internal-error"], "the failure was recorded under the request's id; tell the platform")
+
+
+def _answer(
+    problem: ProblemType,
+    detail: str,
+    *,
+    errors: tuple[tuple[str, str], ...] | list[tuple[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    lang = request.accept_languages.best_match(["en", "zh"], default="en")
+    body = problems.body(problem, detail, request_id=request_id(), lang=lang, errors=errors)
+    response = Response(body, status=problem.status, content_type=problems.CONTENT_TYPE, headers=dict(headers or {}))
+    response.headers["Content-Language"] = lang
+    return response

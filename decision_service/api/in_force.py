@@ -1,0 +1,49 @@
+"""What is in force: the active ruleset, the models in use, the log's checkpoint."""
+
+from __future__ import annotations
+
+from flask import Response
+from flask.views import MethodView
+
+from decision_service.api.documents import StrictBlueprint
+from decision_service.api.render import to_bytes
+from decision_service.api.requests import ALL_KINDS, allow, runtime
+from decision_service.api.schemas import ModelListSchema, RulesetSchema
+
+blueprint = StrictBlueprint("in-force", __name__, url_prefix="/v1", description="What is in force")
+
+
+@blueprint.route("/rulesets/active")
+class ActiveRuleset(MethodView):
+    """The ruleset that decides now."""
+
+    @allow(*ALL_KINDS)
+    @blueprint.problems(401, 503)
+    @blueprint.response(200, RulesetSchema)
+    def get(self) -> Response:
+        """Version, digest and closed lists of the active ruleset."""
+        return Response(to_bytes(runtime().service.ruleset(runtime().clock())), content_type="application/json")
+
+
+@blueprint.route("/models")
+class Models(MethodView):
+    """The models that score now."""
+
+    @allow(*ALL_KINDS)
+    @blueprint.problems(401, 503)
+    @blueprint.response(200, ModelListSchema)
+    def get(self) -> Response:
+        """Names, versions and digests of the models in use, and why others are not."""
+        return Response(to_bytes(runtime().service.models()), content_type="application/json")
+
+
+@blueprint.route("/log/checkpoint")
+class Checkpoint(MethodView):
+    """The log's signed size and root."""
+
+    @allow(*ALL_KINDS)
+    @blueprint.problems(401, 503)
+    @blueprint.response(200, {"type": "string"}, content_type="text/plain")
+    def get(self) -> Response:
+        """A C2SP signed note over the whole log."""
+        return Response(runtime().service.checkpoint(), content_type="text/plain; charset=utf-8")

@@ -1,0 +1,31 @@
+"""Counters and histograms for Prometheus; one set per application, shared over worker processes when told to."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """``shared`` is the folder through which worker processes add up, as prometheus_client knows it."""
+
+    def __init__(self, shared: str | None = None) -> None:
+        self._shared = shared
+        self.registry = CollectorRegistry()
+        labels = ("method", "route", "status")
+        self.requests = Counter("decision_http_requests", "Answered requests", labels, registry=self.registry)
+        self.seconds = Histogram(
+            "decision_http_request_seconds", "Time to answer", ("route",), buckets=SECONDS, registry=self.registry
+        )
+        self.decisions = Counter("decision_outcomes", "New decisions by outcome", ("outcome",), registry=self.registry)
+
+    def exposition(self) -> bytes:
+        """The text format, over all workers."""
+        if self._shared is None:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=self._shared)
+        return generate_latest(registry)

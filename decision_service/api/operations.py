@@ -1,0 +1,50 @@
+"""Operations: alive, ready, metrics. Open to whoever reaches the port, and free of anybody's data."""
+
+from __future__ import annotations
+
+from flask import Response, current_app
+from flask.views import MethodView
+
+from decision_service.api import metrics
+from decision_service.api.documents import StrictBlueprint
+from decision_service.api.requests import runtime
+from decision_service.api.schemas import StateSchema
+
+blueprint = StrictBlueprint("operations", __name__, description="For those who run the service")
+OPEN = {"security": []}
+
+
+@blueprint.route("/livez")
+class Live(MethodView):
+    """The process answers."""
+
+    @blueprint.doc(**OPEN)
+    @blueprint.response(200, StateSchema)
+    def get(self) -> dict[str, str]:
+        """Whether the process lives."""
+        return {"status": "alive"}
+
+
+@blueprint.route("/readyz")
+class Ready(MethodView):
+    """Decisions can be taken."""
+
+    @blueprint.doc(**OPEN)
+    @blueprint.problems(503)
+    @blueprint.response(200, StateSchema)
+    def get(self) -> dict[str, str]:
+        """Whether the store answers and a ruleset is active; a model that is down only refers applications."""
+        runtime().service.ready()
+        return {"status": "ready"}
+
+
+@blueprint.route("/metrics")
+class Exposition(MethodView):
+    """Prometheus."""
+
+    @blueprint.doc(**OPEN)
+    @blueprint.response(200, {"type": "string"}, content_type="text/plain")
+    def get(self) -> Response:
+        """Requests, times and outcomes in the Prometheus text format."""
+        found = current_app.extensions["decision_service_metrics"].exposition()
+        return Response(found, content_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,98 @@
+"""Problem details (RFC 9457): one table of types, one exception that carries a type, and the body it becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from decision_service.errors import DecisionServiceError
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A stable kind of problem: its name in the ``type`` URI, its status, its title in two languages."""
+
+    name: str
+    status: int
+    en: str
+    zh: str
+
+    @property
+    def uri(self) -> str:
+        """The ``type`` member; documented in ``docs/problems.md``."""
+        return f"/problems/{self.name}"
+
+
+_ALL = (
+    ProblemType("invalid-json", 400, "The body is not acceptable JSON", "请求体不是可接受的JSON"),
+    ProblemType("invalid-header", 400, "A header is missing or malformed", "请求头缺失或格式有误"),
+    ProblemType("bad-request", 400, "The request cannot be understood", "无法理解该请求"),
+    ProblemType("unauthorized", 401, "Authentication is required", "需要身份认证"),
+    ProblemType("forbidden", 403, "This client may not do that", "该客户端无此权限"),
+    ProblemType("not-found", 404, "There is no such thing", "资源不存在"),
+    ProblemType("enterprise-unknown", 404, "The enterprise is not on record", "企业不在库"),
+    ProblemType("method-not-allowed", 405, "This resource does not know that method", "不支持该方法"),
+    ProblemType("still-running", 409, "The same request is under way", "相同请求正在处理"),
+    ProblemType("body-too-large", 413, "The body is too large", "请求体过大"),
+    ProblemType("unsupported-media-type", 415, "The body must be JSON", "请求体须为JSON"),
+    ProblemType("invalid-fields", 422, "Some fields are not acceptable", "部分字段不符合要求"),
+    ProblemType("idempotency-conflict", 422, "The idempotency key belongs to another request", "幂等键已用于其他请求"),
+    ProblemType("internal-error", 500, "Something went wrong inside", "内部错误"),
+    ProblemType("unavailable", 503, "The service cannot answer now", "服务暂不可用"),
+)
+TYPES: Mapping[str, ProblemType] = {one.name: one for one in _ALL}
+
+
+class HttpProblem(DecisionServiceError):
+    """An error that knows its problem type. ``errors`` are (field, message) pairs."""
+
+    def __init__(
+        self,
+        name: str,
+        what: str,
+        *,
+        remedy: str = "",
+        errors: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.type = TYPES[name]
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+        super().__init__(what, remedy=remedy)
+
+
+def bad_json(what: str, remedy: str) -> HttpProblem:
+    """A body that is not JSON as this service reads it."""
+    return HttpProblem("invalid-json", what, remedy=remedy)
+
+
+def bad_header(what: str, remedy: str) -> HttpProblem:
+    """A header that is missing or malformed."""
+    return HttpProblem("invalid-header", what, remedy=remedy)
+
+
+def invalid_fields(errors: Iterable[tuple[str, str]]) -> HttpProblem:
+    """Fields that are not acceptable, every one of them named."""
+    listed = tuple(errors)
+    names = ", ".join(field for field, _ in listed[:5])
+    return HttpProblem("invalid-fields", f"not acceptable: {names}", remedy="correct the fields", errors=listed)
+
+
+def body(problem: ProblemType, detail: str, *, request_id: str, lang: str, errors: Iterable[tuple[str, str]]) -> bytes:
+    """The problem document as bytes."""
+    document: dict[str, Any] = {
+        "type": problem.uri,
+        "title": problem.zh if lang == "zh" else problem.en,
+        "status": problem.status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    listed = [{"field": field, "message": message} for field, message in errors]
+    if listed:
+        document["errors"] = listed
+    return json.dumps(document).encode()

@@ -1,0 +1,81 @@
+"""What the HTTP layer asks of the platform. `platform.py` answers with the real parts, tests with a small fake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from decision_service.api.schemas import SimulationRequest
+from decision_service.vocabulary import Client, CreditApplication
+
+if TYPE_CHECKING:
+    from decision_service.decide import Decided, Render
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Stored bodies, newest first, and the cursor of the next page."""
+
+    bodies: tuple[bytes, ...]
+    next: str | None
+
+
+class Service(Protocol):
+    """The platform as the API sees it. ``owner`` is a client id, or ``None`` for those who may read everything."""
+
+    def client(self, key: str) -> Client | None:
+        """The client of a bearer key."""
+
+    def field_problems(self, application: CreditApplication) -> list[tuple[str, str]]:
+        """What the active ruleset's declarations do not admit: (field, message)."""
+
+    def decide(
+        self,
+        application: CreditApplication,
+        *,
+        client: Client,
+        idempotency_key: str,
+        body_digest: str,
+        render: Render,
+        now: datetime,
+    ) -> Decided:
+        """Decide and store; raises what ``decide.decide`` raises."""
+
+    def decision(self, decision_id: str, owner: str | None) -> bytes:
+        """The stored body; raises ``NotFound``."""
+
+    def decisions(self, owner: str | None, *, after: str | None, limit: int) -> Page:
+        """A page of stored bodies."""
+
+    def explanation(self, decision_id: str, owner: str | None, *, lang: str, openness: int) -> Document:
+        """Every rule with what it saw; facts above the openness level are left out. Raises ``NotFound``."""
+
+    def proof(self, decision_id: str, owner: str | None) -> Document:
+        """Record, inclusion proof and checkpoint; raises ``NotFound``."""
+
+    def checkpoint(self) -> str:
+        """The signed note over the whole log."""
+
+    def simulate(self, request: SimulationRequest, *, client: Client, now: datetime) -> Document:
+        """An assessment that is not stored; raises a 422 problem, ``NotFound``."""
+
+    def ruleset(self, now: datetime) -> Document:
+        """The ruleset in force."""
+
+    def models(self) -> Document:
+        """The models in use."""
+
+    def ready(self) -> None:
+        """Raises ``StoreError`` when no decision could be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the views need besides the request."""
+
+    service: Service
+    clock: Callable[[], datetime]

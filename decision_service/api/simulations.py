@@ -1,0 +1,28 @@
+"""`/v1/simulations`: what would be decided if; never stored, never a decision."""
+
+from __future__ import annotations
+
+from flask import Response
+from flask.views import MethodView
+
+from decision_service.api.documents import StrictBlueprint
+from decision_service.api.render import to_bytes
+from decision_service.api.requests import allow, caller, runtime
+from decision_service.api.schemas import SimulationRequest, SimulationResultSchema, SimulationSchema
+
+blueprint = StrictBlueprint("simulations", __name__, url_prefix="/v1/simulations", description="What-if")
+KINDS = ("bank", "fintech", "risk", "admin")
+
+
+@blueprint.route("")
+class Simulations(MethodView):
+    """Assessments that leave no trace."""
+
+    @allow(*KINDS)
+    @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
+    @blueprint.response(200, SimulationResultSchema)
+    @blueprint.arguments(SimulationSchema())
+    def post(self, simulation: SimulationRequest) -> Response:
+        """Assess an application with facts changed, or facts alone."""
+        result = runtime().service.simulate(simulation, client=caller(), now=runtime().clock())
+        return Response(to_bytes(result), content_type="application/json")
