@@ -14,8 +14,16 @@ from flask.views import MethodView
 from decision_service.api.documents import StrictBlueprint
 from decision_service.api.problems import invalid_fields
 from decision_service.api.render import decision_bytes, to_bytes
-from decision_service.api.requests import ALL_KINDS, DECIDING_KINDS, allow, caller, idempotency_key, openness, owner
-from decision_service.api.requests import runtime
+from decision_service.api.requests import (
+    ALL_KINDS,
+    DECIDING_KINDS,
+    allow,
+    caller,
+    idempotency_key,
+    openness,
+    owner,
+    runtime,
+)
 from decision_service.api.schemas import ApplicationSchema, DecisionListSchema, DecisionSchema, LangQuery, PageQuery
 from decision_service.errors import NotFound
 from decision_service.vocabulary import CreditApplication

@@ -90,7 +90,7 @@ class StrictBlueprint(Blueprint):
         return decorate
 
 
-class Documented(Api):  # type: ignore[misc]
+class Documented(Api):
     """The OpenAPI document; errors are answered by ``failures``, not by flask-smorest."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
@@ -121,8 +121,7 @@ def document(app: Flask, version: str) -> Documented:
     api = Documented(app)
     spec: APISpec = api.spec
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
-    for field in (Money, Text, Uscc):
-        api.register_field(field, "string", None)
-    for field in (Count, QueryCount):
-        api.register_field(field, "integer", None)
+    kinds = {Money: "string", Text: "string", Uscc: "string", Count: "integer", QueryCount: "integer"}
+    for field, kind in kinds.items():
+        api.register_field(field, kind, None)
     return api

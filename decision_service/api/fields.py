@@ -21,8 +21,8 @@ class Money(fields.String):
     """An amount in CNY above zero: decimal text such as "3000000.00", or a JSON number that is exact."""
 
     def __init__(self, **kwargs: Any) -> None:
-        metadata = {"pattern": f"^{MONEY.pattern}$", "description": "CNY, at most two decimals", "example": "3000000.00"}
-        super().__init__(metadata=metadata, **kwargs)
+        shown = {"pattern": f"^{MONEY.pattern}$", "description": "CNY, at most two decimals", "example": "3000000.00"}
+        super().__init__(metadata=shown, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         amount = _money(value)

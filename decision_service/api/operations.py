@@ -11,7 +11,7 @@ from decision_service.api.requests import runtime
 from decision_service.api.schemas import StateSchema
 
 blueprint = StrictBlueprint("operations", __name__, description="For those who run the service")
-OPEN = {"security": []}
+OPEN: dict[str, list[str]] = {"security": []}
 
 
 @blueprint.route("/livez")

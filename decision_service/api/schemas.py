@@ -29,7 +29,7 @@ class Strict(Schema):
     error_messages = {"unknown": "is not a field of this request", "type": "must be a JSON object"}
 
 
-REQUIRED = {"required": True, "error_messages": {"required": "is required", "null": "must not be null"}}
+REQUIRED: dict[str, Any] = {"required": True, "error_messages": {"required": "is required", "null": "must not be null"}}
 
 
 class EnterpriseSchema(Strict):
@@ -216,8 +216,8 @@ class SimulationResultSchema(AssessmentSchema):
 
     simulation = fields.Boolean(required=True)
     as_of = fields.Date(required=True)
-    matched = fields.List(fields.String(), required=True)
-    unknown = fields.List(fields.String(), required=True)
+    matched_rules = fields.List(fields.String(), required=True)
+    unknown_rules = fields.List(fields.String(), required=True)
 
 
 class DecisionListSchema(Strict):

@@ -85,7 +85,7 @@ def _refuse_characters(document: Any, path: str = "") -> None:
     if isinstance(document, str):
         bad = unwelcome(document)
         if bad is not None:
-            raise invalid_fields([(path or "body", f"contains the character U+{ord(bad):04X}, which no field may hold")])
+            raise invalid_fields([(path or "body", f"contains U+{ord(bad):04X}, which no field may hold")])
     elif isinstance(document, list):
         for index, item in enumerate(document):
             _refuse_characters(item, f"{path}[{index}]")

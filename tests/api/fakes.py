@@ -135,7 +135,11 @@ def decision_of(application: CreditApplication, client: Client, decision_id: str
         decided_at=now,
         due_at=now + timedelta(days=3),
         scores=Scores(
-            Decimal("0.011"), Decimal("0.014"), Decimal("0.012345"), "ok", (ModelVersion("pd-xgboost", "3", "sha256:1"),)
+            pd_xgb=Decimal("0.011"),
+            pd_lstm=Decimal("0.014"),
+            pd_12m=Decimal("0.012345"),
+            status="ok",
+            models=(ModelVersion("pd-xgboost", "3", "sha256:1"),),
         ),
         grade="P2",
         reasons=(Reason("AUTO_OK", "AUTO-001", "自动审批通过", "Approved automatically"),),
