@@ -1,0 +1,22 @@
+"""The store: clients, records, decisions, the log and rulesets in SQLite or PostgreSQL; the only place with SQL."""
+
+from decision_service.store.clients import ClientEntry
+from decision_service.store.decisions import Committed, DecisionCommit, StoredDecision
+from decision_service.store.exposure import ExposureChanged, ExposureState
+from decision_service.store.idempotency import Stored
+from decision_service.store.migrate import upgrade
+from decision_service.store.rulesets import RulesetEntry
+from decision_service.store.store import Store
+
+__all__ = [
+    "ClientEntry",
+    "Committed",
+    "DecisionCommit",
+    "ExposureChanged",
+    "ExposureState",
+    "RulesetEntry",
+    "Store",
+    "Stored",
+    "StoredDecision",
+    "upgrade",
+]

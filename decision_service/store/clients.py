@@ -1,0 +1,74 @@
+"""Clients and their keys: a key is shown once and kept only as its SHA-256."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from decision_service.errors import InputError, NotFound
+from decision_service.store.tables import CLIENTS
+from decision_service.vocabulary import Client
+
+KINDS = ("bank", "fintech", "risk", "auditor", "steward", "admin")
+KEY_PREFIX = "dsk_"
+KEY_BYTES = 32
+_COLUMNS = (CLIENTS.c.client_id, CLIENTS.c.name, CLIENTS.c.kind)
+_BY_KEY = select(*_COLUMNS).where(CLIENTS.c.key_hash == bindparam("key_hash"), CLIENTS.c.revoked_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEntry:
+    """A client as listed, with the moments of its life."""
+
+    client: Client
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def add_client(connection: Connection, *, name: str, kind: str, now: datetime) -> tuple[Client, str]:
+    """A new client and its key. Raises ``InputError`` for an empty name or an unknown kind."""
+    if not name.strip():
+        raise InputError("a client needs a name", where="name")
+    if kind not in KINDS:
+        raise InputError(f"there is no kind of client '{kind}'", where="kind", remedy=f"use one of {', '.join(KINDS)}")
+    key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    client = Client(str(uuid.uuid4()), name.strip(), kind)
+    row = {"client_id": client.client_id, "name": client.name, "kind": kind}
+    connection.execute(insert(CLIENTS).values(**row, key_hash=key_hash(key), created_at=now))
+    return client, key
+
+
+def client_by_key(connection: Connection, key: str) -> Client | None:
+    """The client that holds a key, unless revoked."""
+    row = connection.execute(_BY_KEY, {"key_hash": key_hash(key)}).one_or_none()
+    return None if row is None else Client(*row)
+
+
+def list_clients(connection: Connection) -> tuple[ClientEntry, ...]:
+    """All clients, revoked ones too, in the order added."""
+    rows = connection.execute(
+        select(*_COLUMNS, CLIENTS.c.created_at, CLIENTS.c.revoked_at).order_by(
+            CLIENTS.c.created_at, CLIENTS.c.client_id
+        )
+    )
+    return tuple(ClientEntry(Client(*row[:3]), row[3], row[4]) for row in rows)
+
+
+def revoke_client(connection: Connection, client_id: str, now: datetime) -> None:
+    """End a client's access; a second time changes nothing. Raises ``NotFound``."""
+    known = connection.execute(select(CLIENTS.c.client_id).where(CLIENTS.c.client_id == client_id)).first()
+    if known is None:
+        raise NotFound(f"there is no client {client_id}", remedy="run: decision-service clients list")
+    connection.execute(
+        update(CLIENTS).where(CLIENTS.c.client_id == client_id, CLIENTS.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+
+
+def key_hash(key: str) -> str:
+    """A key holds 256 random bits, so a plain hash hides it; a slow one would only slow each request."""
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,287 @@
+"""Decisions and the log: one transaction writes decision, leaf, idempotency record and reservation."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, insert, select, update
+
+from decision_service.audit.merkle import Frontier, leaf_hash
+from decision_service.errors import AuditError, InputError, NotFound, StillRunning, StoreError
+from decision_service.store import idempotency
+from decision_service.store.database import Database, insert_into
+from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
+from decision_service.store.tables import DECISIONS, IDEMPOTENCY, LEAVES, LOG_HEAD, RESERVATIONS
+from decision_service.vocabulary import Decision
+
+RESERVATION = timedelta(hours=24)
+PAGE = 200
+MOST_LISTED = 1_000
+CREATED = 201
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionCommit:
+    """What is to be stored. ``record`` is the leaf's content, ``private`` its erasable part, ``reserve`` CNY."""
+
+    decision: Decision
+    record: bytes
+    private: bytes
+    idempotency_key: str
+    body_digest: str
+    reserve: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A durable decision: its leaf, and the answer as it was stored."""
+
+    leaf_index: int
+    leaf_hash: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision as stored. ``private`` is ``None`` once erased."""
+
+    decision_id: str
+    client_id: str
+    application_id: str
+    uscc: str
+    product: str
+    outcome: str
+    decided_at: datetime
+    ruleset_digest: str
+    leaf_index: int
+    leaf_hash: bytes
+    record: bytes
+    private: bytes | None
+    body: bytes
+
+
+Finish = Callable[[int, bytes], bytes]
+"""Renders the answer from leaf index and leaf hash, inside the transaction."""
+
+_HEAD = select(LOG_HEAD.c.size, LOG_HEAD.c.frontier, LOG_HEAD.c.root).where(LOG_HEAD.c.id == 1)
+_LOCKED_HEAD = _HEAD.with_for_update()
+_MOVE_HEAD = update(LOG_HEAD).where(LOG_HEAD.c.id == 1)
+_ADD_LEAF, _ADD_DECISION, _ADD_KEY = insert(LEAVES), insert(DECISIONS), insert(IDEMPOTENCY)
+_STORED = select(
+    DECISIONS.c.decision_id,
+    DECISIONS.c.client_id,
+    DECISIONS.c.application_id,
+    DECISIONS.c.uscc,
+    DECISIONS.c.product,
+    DECISIONS.c.outcome,
+    DECISIONS.c.decided_at,
+    DECISIONS.c.ruleset_digest,
+    DECISIONS.c.leaf_index,
+    LEAVES.c.leaf_hash,
+    LEAVES.c.record,
+    DECISIONS.c.private,
+    DECISIONS.c.body,
+).join_from(DECISIONS, LEAVES, DECISIONS.c.leaf_index == LEAVES.c.leaf_index)
+_BY_ID = _STORED.where(DECISIONS.c.decision_id == bindparam("decision_id"))
+
+
+def commit_decision(
+    database: Database,
+    draft: DecisionCommit,
+    *,
+    expected: ExposureState | None,
+    group: tuple[str, ...],
+    finish: Finish,
+    now: datetime,
+) -> Committed:
+    """Store a decision durably, or nothing of it.
+
+    Raises ``ExposureChanged`` when the exposure is not ``expected`` any more, ``StillRunning`` when another request
+    has answered the same key meanwhile, ``StoreError`` when the store cannot write.
+    """
+    with database.write() as connection:
+        frontier = _locked_frontier(connection)
+        _check(connection, draft, expected=expected, group=group, now=now)
+        hashed = leaf_hash(draft.record)
+        index = frontier.size
+        committed = Committed(index, hashed, finish(index, hashed))
+        _append(connection, frontier.append(hashed), committed, draft.record)
+        _add_decision(connection, draft, committed)
+        _reserve(database.dialect, connection, draft, now)
+        idempotency.release(connection, client_id=draft.decision.client_id, key=draft.idempotency_key)
+    return committed
+
+
+def find_decision(connection: Connection, decision_id: str, client_id: str | None) -> StoredDecision | None:
+    """One decision; with ``client_id`` only if it is that client's."""
+    row = connection.execute(_BY_ID, {"decision_id": decision_id}).one_or_none()
+    if row is None or client_id not in (None, row.client_id):
+        return None
+    return StoredDecision(*row)
+
+
+def list_decisions(
+    connection: Connection, *, client_id: str | None, after: str | None, limit: int
+) -> tuple[tuple[StoredDecision, ...], str | None]:
+    """Newest first, and the cursor of the next page (``None`` at the end). Raises ``InputError`` for a bad cursor."""
+    if not 1 <= limit <= MOST_LISTED:
+        raise InputError(f"{limit} decisions cannot be listed", where="limit", remedy=f"ask for 1 to {MOST_LISTED}")
+    statement = _STORED.order_by(DECISIONS.c.leaf_index.desc()).limit(limit + 1)
+    if client_id is not None:
+        statement = statement.where(DECISIONS.c.client_id == client_id)
+    if after is not None:
+        statement = statement.where(DECISIONS.c.leaf_index < _place(after))
+    found = tuple(StoredDecision(*row) for row in connection.execute(statement))
+    cursor = _cursor(found[limit - 1].leaf_index) if len(found) > limit else None
+    return found[:limit], cursor
+
+
+def each_decision(database: Database) -> Iterator[StoredDecision]:
+    """All decisions, oldest first, a page at a time: the log may grow meanwhile."""
+    last = -1
+    while True:
+        statement = _STORED.where(DECISIONS.c.leaf_index > last).order_by(DECISIONS.c.leaf_index).limit(PAGE)
+        with database.read() as connection:
+            page = [StoredDecision(*row) for row in connection.execute(statement)]
+        yield from page
+        if len(page) < PAGE:
+            return
+        last = page[-1].leaf_index
+
+
+def erase_private(connection: Connection, decision_id: str) -> None:
+    """Erase the values and salts behind a record's commitments; the log still verifies. Raises ``NotFound``."""
+    erased = connection.execute(
+        update(DECISIONS).where(DECISIONS.c.decision_id == decision_id).values(private=None)
+    )
+    if erased.rowcount == 0:
+        raise NotFound(f"there is no decision {decision_id}")
+
+
+def log_head(connection: Connection) -> tuple[int, bytes]:
+    """Size and root of the log. Raises ``StoreError`` when its row is gone."""
+    row = connection.execute(_HEAD).one_or_none()
+    if row is None:
+        raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
+    return row.size, row.root
+
+
+def leaf_hashes(database: Database) -> Iterator[bytes]:
+    """The stored leaf hashes in order."""
+    statement = select(LEAVES.c.leaf_hash).order_by(LEAVES.c.leaf_index)
+    with database.read() as connection:
+        yield from connection.execution_options(yield_per=10_000).execute(statement).scalars()
+
+
+def _locked_frontier(connection: Connection) -> Frontier:
+    row = connection.execute(_LOCKED_HEAD).one_or_none()
+    if row is None:
+        raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
+    try:
+        return Frontier.from_bytes(row.size, row.frontier)
+    except AuditError as error:
+        raise StoreError(error.what, remedy=error.remedy) from error
+
+
+def _check(
+    connection: Connection,
+    draft: DecisionCommit,
+    *,
+    expected: ExposureState | None,
+    group: tuple[str, ...],
+    now: datetime,
+) -> None:
+    decision = draft.decision
+    # A lease that expired under a very slow request may have been taken by its retry: the first answer stands.
+    if idempotency.final(connection, client_id=decision.client_id, key=draft.idempotency_key) is not None:
+        raise StillRunning("this key has just been answered", where="Idempotency-Key", remedy="send the request again")
+    if expected is not None and exposure_state(connection, decision.application.uscc, group, now) != expected:
+        raise ExposureChanged("the customer's exposure has changed", where=decision.application.uscc)
+
+
+def _append(connection: Connection, frontier: Frontier, committed: Committed, record: bytes) -> None:
+    leaf = {"leaf_index": committed.leaf_index, "leaf_hash": committed.leaf_hash, "record": record}
+    connection.execute(_ADD_LEAF, leaf)
+    head = {"size": frontier.size, "frontier": frontier.to_bytes(), "root": frontier.root()}
+    connection.execute(_MOVE_HEAD, head)
+
+
+def _add_decision(connection: Connection, draft: DecisionCommit, committed: Committed) -> None:
+    decision = draft.decision
+    row: dict[str, Any] = {
+        "decision_id": decision.decision_id,
+        "leaf_index": committed.leaf_index,
+        "client_id": decision.client_id,
+        "application_id": decision.application.application_id,
+        "uscc": decision.application.uscc,
+        "product": decision.application.product,
+        "outcome": decision.outcome.name,
+        "decided_at": decision.decided_at,
+        "ruleset_digest": decision.ruleset_digest,
+        "private": draft.private,
+        "body": committed.body,
+    }
+    connection.execute(_ADD_DECISION, row)
+    key = {
+        "client_id": decision.client_id,
+        "key": draft.idempotency_key,
+        "body_digest": draft.body_digest,
+        "decision_id": decision.decision_id,
+        "status": CREATED,
+    }
+    connection.execute(_ADD_KEY, key)
+
+
+def _reserve(dialect: str, connection: Connection, draft: DecisionCommit, now: datetime) -> None:
+    """One reservation per client, application and customer: a second approval of it never adds to it."""
+    if draft.reserve is None:
+        return
+    application = draft.decision.application
+    row = {
+        "client_id": draft.decision.client_id,
+        "application_id": application.application_id,
+        "uscc": application.uscc,
+        "amount": int(draft.reserve.scaleb(2)),
+        "decision_id": draft.decision.decision_id,
+        "expires_at": now + RESERVATION,
+        "reserved_at": now,
+    }
+    connection.execute(_reservation(dialect), row)
+
+
+@cache
+def _reservation(dialect: str) -> Any:
+    """The larger of both amounts stays reserved, for a day from now."""
+    statement = insert_into(RESERVATIONS, dialect)
+    new, known = statement.excluded, RESERVATIONS.c
+    larger = (known.expires_at > bindparam("reserved_at", type_=known.expires_at.type)) & (known.amount > new.amount)
+    return statement.on_conflict_do_update(
+        index_elements=[known.client_id, known.application_id, known.uscc],
+        set_={
+            "amount": case((larger, known.amount), else_=new.amount),
+            "decision_id": new.decision_id,
+            "expires_at": new.expires_at,
+        },
+    )
+
+
+def _cursor(leaf_index: int) -> str:
+    return urlsafe_b64encode(f"before:{leaf_index}".encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> int:
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except ValueError:
+        text = ""
+    place = re.fullmatch(r"before:(\d{1,18})", text, re.ASCII)
+    if place is None:
+        raise InputError("this is not a cursor", where="after", remedy="use the cursor of the page before")
+    return int(place[1])

@@ -1,0 +1,87 @@
+"""The log exactly as it lies in the tables, for verification: nothing is converted, nothing trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping, String, select, type_coerce
+
+from decision_service.store.database import Database
+from decision_service.store.tables import DECISIONS, IDEMPOTENCY, LEAVES, LOG_HEAD, RESERVATIONS
+
+PAGE = 500
+_DECISION_COLUMNS = (
+    "decision_id",
+    "client_id",
+    "application_id",
+    "uscc",
+    "product",
+    "outcome",
+    "ruleset_digest",
+    "private",
+    "body",
+)
+_ENTRIES = select(
+    LEAVES.c.leaf_index,
+    LEAVES.c.leaf_hash,
+    LEAVES.c.record,
+    *(DECISIONS.c[name] for name in _DECISION_COLUMNS),
+    type_coerce(DECISIONS.c.decided_at, String).label("decided_at"),
+    IDEMPOTENCY.c.client_id.label("key_client_id"),
+    IDEMPOTENCY.c.status.label("key_status"),
+).select_from(
+    LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index).outerjoin(
+        IDEMPOTENCY, IDEMPOTENCY.c.decision_id == DECISIONS.c.decision_id
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogRows:
+    """Raw rows of the evidence. Values may be of any type: whoever tampers is not bound by the schema."""
+
+    database: Database
+
+    def head(self) -> RowMapping | None:
+        """``size``, ``frontier`` and ``root`` as stored."""
+        with self.database.read() as connection:
+            return connection.execute(select(LOG_HEAD).where(LOG_HEAD.c.id == 1)).mappings().one_or_none()
+
+    def entries(self) -> Iterator[RowMapping]:
+        """Each leaf in order with its decision's columns (null where there is none)."""
+        last: Any = None
+        while True:
+            statement = _ENTRIES.order_by(LEAVES.c.leaf_index).limit(PAGE)
+            if last is not None:
+                statement = statement.where(LEAVES.c.leaf_index > last)
+            with self.database.read() as connection:
+                page = connection.execute(statement).mappings().all()
+            yield from page
+            if len(page) < PAGE:
+                return
+            last = page[-1]["leaf_index"]
+
+    def without_leaf(self) -> tuple[str, ...]:
+        """Ids of decisions that no leaf stands for."""
+        statement = (
+            select(DECISIONS.c.decision_id)
+            .outerjoin(LEAVES, LEAVES.c.leaf_index == DECISIONS.c.leaf_index)
+            .where(LEAVES.c.leaf_index.is_(None))
+        )
+        with self.database.read() as connection:
+            return tuple(connection.execute(statement).scalars())
+
+    def without_decision(self) -> tuple[str, ...]:
+        """Decision ids that a reservation or an idempotency record names, but that do not exist."""
+        found: list[str] = []
+        with self.database.read() as connection:
+            for table in (IDEMPOTENCY, RESERVATIONS):
+                statement = (
+                    select(table.c.decision_id)
+                    .outerjoin(DECISIONS, DECISIONS.c.decision_id == table.c.decision_id)
+                    .where(DECISIONS.c.decision_id.is_(None))
+                )
+                found.extend(connection.execute(statement).scalars())
+        return tuple(found)

@@ -1,0 +1,187 @@
+"""The store as the rest of the service sees it: one object, one method per thing to keep or look up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+
+from decision_service.errors import StoreError
+from decision_service.portrait.records import EnterpriseRecords
+from decision_service.store import clients, decisions, exposure, idempotency, records, rulesets
+from decision_service.store.clients import ClientEntry
+from decision_service.store.database import Database
+from decision_service.store.decisions import Committed, DecisionCommit, Finish, StoredDecision
+from decision_service.store.evidence import LogRows
+from decision_service.store.exposure import ExposureState
+from decision_service.store.idempotency import Stored
+from decision_service.store.migrate import migrate
+from decision_service.store.rulesets import RulesetEntry
+from decision_service.store.tables import LOG_HEAD
+from decision_service.vocabulary import Client
+
+
+class Store:
+    """All state of the service. Usable from several threads and across a fork; every method may raise ``StoreError``.
+
+    Moments (``now``, ``source_time``) are aware. What a method writes is durable when it returns.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str) -> "Store":
+        """Open (and create or migrate) the store at a URL: ``sqlite:///file.db`` or ``postgresql://…``."""
+        database = Database(url)
+        migrate(database)
+        return cls(database)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def ready(self) -> None:
+        """Raises ``StoreError`` when the store cannot answer."""
+        with self._database.read() as connection:
+            if connection.execute(select(LOG_HEAD.c.size)).scalar_one_or_none() is None:
+                raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
+
+    def add_client(self, name: str, kind: str, now: datetime) -> tuple[Client, str]:
+        """A new client and its key, which is shown this once. Raises ``InputError``."""
+        with self._database.write() as connection:
+            return clients.add_client(connection, name=name, kind=kind, now=now)
+
+    def client_by_key(self, key: str) -> Client | None:
+        """The client that holds a key, unless revoked."""
+        with self._database.read() as connection:
+            return clients.client_by_key(connection, key)
+
+    def list_clients(self) -> tuple[ClientEntry, ...]:
+        """All clients, revoked ones too."""
+        with self._database.read() as connection:
+            return clients.list_clients(connection)
+
+    def revoke_client(self, client_id: str, now: datetime) -> None:
+        """End a client's access. Raises ``NotFound``."""
+        with self._database.write() as connection:
+            clients.revoke_client(connection, client_id, now)
+
+    def write_records(self, kind: str, rows: Iterable[records.Row], *, source_time: datetime, now: datetime) -> int:
+        """Insert or replace (uscc, key, record) rows of a feed kind; returns how many were given."""
+        return records.write_records(self._database, kind, rows, source_time=source_time, now=now)
+
+    def set_feed(self, kind: str, source_time: datetime) -> None:
+        """Note a delivery of a kind."""
+        records.set_feed(self._database, kind, source_time)
+
+    def records(self, uscc: str) -> EnterpriseRecords | None:
+        """Everything on record of an enterprise; ``None`` when it is unknown."""
+        with self._database.read() as connection:
+            return records.read_records(connection, uscc)
+
+    def enterprise_count(self) -> int:
+        """How many enterprises are on record."""
+        with self._database.read() as connection:
+            return records.enterprise_count(connection)
+
+    def uscc_list(self, limit: int, offset: int = 0) -> tuple[str, ...]:
+        """Enterprises on record, ascending."""
+        with self._database.read() as connection:
+            return records.uscc_list(connection, limit=limit, offset=offset)
+
+    def exposure_state(self, uscc: str, group: tuple[str, ...], now: datetime) -> ExposureState:
+        """Reservations, recent applicants and credit lines of a customer and its group."""
+        with self._database.read() as connection:
+            return exposure.exposure_state(connection, uscc, group, now)
+
+    def begin(self, client_id: str, key: str, body_digest: str, now: datetime) -> Stored | None:
+        """Take an idempotency key, or give its stored answer. Raises ``IdempotencyConflict``, ``StillRunning``."""
+        return idempotency.begin(self._database, client_id=client_id, key=key, body_digest=body_digest, now=now)
+
+    def release(self, client_id: str, key: str) -> None:
+        """Give a key back after a request that stored nothing."""
+        with self._database.write(durable=False) as connection:
+            idempotency.release(connection, client_id=client_id, key=key)
+
+    def expire_leases(self, now: datetime) -> None:
+        """Remove leases whose holders never came back."""
+        with self._database.write(durable=False) as connection:
+            idempotency.expire_leases(connection, now)
+
+    def commit_decision(
+        self,
+        draft: DecisionCommit,
+        *,
+        expected: ExposureState | None,
+        group: tuple[str, ...],
+        finish: Finish,
+        now: datetime,
+    ) -> Committed:
+        """Store decision, leaf, idempotency record and reservation in one durable transaction, or nothing.
+
+        Raises ``ExposureChanged``, ``StillRunning``, ``StoreError``.
+        """
+        return decisions.commit_decision(
+            self._database, draft, expected=expected, group=group, finish=finish, now=now
+        )
+
+    def decision(self, decision_id: str, client_id: str | None = None) -> StoredDecision | None:
+        """One decision; with ``client_id`` only if it is that client's."""
+        with self._database.read() as connection:
+            return decisions.find_decision(connection, decision_id, client_id)
+
+    def decisions(
+        self, client_id: str | None, after: str | None = None, limit: int = 50
+    ) -> tuple[tuple[StoredDecision, ...], str | None]:
+        """A page, newest first, and the cursor of the next page. Raises ``InputError`` for a bad cursor or limit."""
+        with self._database.read() as connection:
+            return decisions.list_decisions(connection, client_id=client_id, after=after, limit=limit)
+
+    def each_decision(self) -> Iterator[StoredDecision]:
+        """All decisions, oldest first."""
+        return decisions.each_decision(self._database)
+
+    def erase_private(self, decision_id: str) -> None:
+        """Erase the values and salts behind a record's commitments. Raises ``NotFound``."""
+        with self._database.write() as connection:
+            decisions.erase_private(connection, decision_id)
+
+    def save_ruleset(self, digest: str, version: str, sources: Mapping[str, str], now: datetime) -> None:
+        """Keep a ruleset's texts under its digest."""
+        with self._database.write() as connection:
+            rulesets.save_ruleset(connection, digest, version=version, sources=sources, now=now)
+
+    def ruleset_sources(self, digest: str) -> dict[str, str] | None:
+        """The texts of a ruleset by path."""
+        with self._database.read() as connection:
+            return rulesets.ruleset_sources(connection, digest)
+
+    def list_rulesets(self) -> tuple[RulesetEntry, ...]:
+        """All stored rulesets, oldest first."""
+        with self._database.read() as connection:
+            return rulesets.list_rulesets(connection)
+
+    def activate(self, digest: str, now: datetime) -> None:
+        """Decide by this ruleset from now on. Raises ``NotFound``."""
+        with self._database.write() as connection:
+            rulesets.activate(connection, digest, now)
+
+    def active_ruleset(self) -> str | None:
+        """The digest of the active ruleset, if any."""
+        with self._database.read() as connection:
+            return rulesets.active_ruleset(connection)
+
+    def log_head(self) -> tuple[int, bytes]:
+        """Size and root of the log."""
+        with self._database.read() as connection:
+            return decisions.log_head(connection)
+
+    def leaf_hashes(self) -> Iterator[bytes]:
+        """Stored leaf hashes in order."""
+        return decisions.leaf_hashes(self._database)
+
+    def log_rows(self) -> LogRows:
+        """The log as it lies in the tables, for verification."""
+        return LogRows(self._database)

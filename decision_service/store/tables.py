@@ -1,0 +1,161 @@
+"""The tables. Moments are UTC text of one width (they sort as text), money is fen, evidence is bytes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+WIDTH = len("2026-11-24T10:26:10.000000Z")
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, stored as UTC text with microseconds."""
+
+    impl = String(WIDTH)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """A naive time would be a guess; ``astimezone`` of one takes the machine's zone, so it is refused."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without time zone")
+        return value.astimezone(timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Back to an aware datetime."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+METADATA = MetaData()
+
+CLIENTS = Table(
+    "clients",
+    METADATA,
+    Column("client_id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+)
+
+RECORDS = Table(
+    "records",
+    METADATA,
+    Column("uscc", String(100), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("payload", Text, nullable=False),
+    Column("observed_on", String(10)),
+    Column("source_time", Moment, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Index("records_by_kind", "kind", "uscc"),
+    # Rows lie in key order, so one enterprise is one short stretch of the file.
+    sqlite_with_rowid=False,
+)
+
+FEEDS = Table(
+    "feeds",
+    METADATA,
+    Column("kind", String(32), primary_key=True),
+    Column("source_time", Moment, nullable=False),
+)
+
+LEAVES = Table(
+    "leaves",
+    METADATA,
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+)
+
+LOG_HEAD = Table(
+    "log_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+)
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("decision_id", String(64), primary_key=True),
+    Column("leaf_index", BigInteger, ForeignKey("leaves.leaf_index"), nullable=False, unique=True),
+    Column("client_id", String(64), nullable=False),
+    Column("application_id", Text, nullable=False),
+    Column("uscc", String(18), nullable=False),
+    Column("product", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    Column("ruleset_digest", String(80), nullable=False),
+    Column("private", LargeBinary),
+    Column("body", LargeBinary, nullable=False),
+    Index("decisions_by_client", "client_id", "leaf_index"),
+    Index("decisions_by_uscc", "uscc", "decided_at", "client_id"),
+)
+
+IDEMPOTENCY = Table(
+    "idempotency",
+    METADATA,
+    Column("client_id", String(64), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_digest", String(80), nullable=False),
+    Column("decision_id", String(64), ForeignKey("decisions.decision_id"), nullable=False),
+    Column("status", Integer, nullable=False),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("client_id", String(64), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_digest", String(80), nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+RESERVATIONS = Table(
+    "reservations",
+    METADATA,
+    Column("client_id", String(64), primary_key=True),
+    Column("application_id", Text, primary_key=True),
+    Column("uscc", String(18), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("decision_id", String(64), ForeignKey("decisions.decision_id"), nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("reservations_by_uscc", "uscc", "expires_at", "amount"),
+)
+
+RULESETS = Table(
+    "rulesets",
+    METADATA,
+    Column("digest", String(80), primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("sources", Text, nullable=False),
+    Column("saved_at", Moment, nullable=False),
+)
+
+ACTIVATIONS = Table(
+    "activations",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String(80), ForeignKey("rulesets.digest"), nullable=False),
+    Column("activated_at", Moment, nullable=False),
+)
