@@ -25,10 +25,10 @@ lint: setup ## Style and import contracts
 	$(BIN)/isort --check-only --quiet decision_service ml tests bench
 	$(BIN)/lint-imports
 
-test: setup lint ## The tests that run on each commit (under ten minutes on two cores)
+test: setup ## The tests that run on each commit (under ten minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: setup lint ## The tests and the slow proofs at full size
+test-all: setup ## The tests and the slow proofs at full size
 	$(BIN)/python -m pytest -n 2
 
 clean: ## Remove state, models and the environment
