@@ -139,13 +139,13 @@ class _Column:
     name: str
     property: str
     prefix: str
-    choices: Mapping[object, str] | None
+    choices: dict[Exact, str] | None
 
     @classmethod
     def of(cls, name: str, words: Vocabulary) -> "_Column":
         prefix = f'"{words.properties[name]}":'
-        choices = {text: f"{prefix}{code}" for text, code in words.codes.items()} if name in words.choices else None
-        return cls(name, words.properties[name], prefix, choices)
+        choices: dict[Exact, str] = {text: f"{prefix}{code}" for text, code in words.codes.items()}
+        return cls(name, words.properties[name], prefix, choices if name in words.choices else None)
 
 
 @dataclass(frozen=True, slots=True)
