@@ -95,7 +95,7 @@ class _Reader:
         if getattr(event, "tag", None) not in (None, "!"):
             raise _Refused(line, f"the YAML tag {event.tag} is not used here", "remove the tag")
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(event.value, line, quoted=event.style is not None)
+            return Scalar(event.value, line, quoted=event.style in ("'", '"', "|", ">"))
         if isinstance(event, yaml.SequenceStartEvent):
             return Listing(tuple(self._items(depth)), line)
         return self._branch(line, depth)

@@ -11,28 +11,31 @@ from decision_service.rulebook.ruleset import RESERVED_REASONS, Ruleset
 
 TODAY = date(2024, 6, 3)
 
-FACTS = """\
-facts:
-  - {name: product, type: "choice[plain, invoice]", source: application, level: 1, label: {zh: 产品, en: product}}
-  - {name: amount, type: money, range: [0.01, 1_000_000_000.00], source: application, level: 1, label: {zh: 金额, en: amount}}
-  - {name: existing, type: money, range: [0, 1_000_000_000.00], source: exposures, level: 2, label: {zh: 存量, en: existing}}
-  - {name: exposure, type: money, source: derived, level: 2, derived: existing + amount, label: {zh: 合计, en: exposure}}
-  - {name: pd, type: ratio, range: [0, 1], source: scoring, level: 2, label: {zh: 违约概率, en: probability of default}}
-  - {name: rating, type: "choice[A, B, D]", source: tax, level: 2, label: {zh: 等级, en: rating}}
-  - {name: listed, type: flag, source: lists, level: 3, label: {zh: 名单, en: listed}}
-  - {name: disputed, type: flag, source: lists, level: 3, label: {zh: 异议, en: disputed}}
-  - {name: years, type: count, range: [0, 200], source: registry, level: 1, label: {zh: 年限, en: years}}
-  - {name: overdue, type: days, range: [0, 36500], source: banks, level: 3, label: {zh: 逾期, en: days past due}}
-  - {name: established, type: date, source: registry, level: 1, label: {zh: 成立, en: established on}}
-  - {name: card, type: "choice[none, yellow, red]", source: status, level: 1, combine: strongest, default: none, label: {zh: 牌, en: card}}
-  - {name: whitelisted, type: flag, source: status, level: 1, combine: strongest, default: false, label: {zh: 白名单, en: whitelisted}}
-  - {name: limit_max, type: money, source: lending, level: 1, label: {zh: 额度, en: limit}}
-  - {name: industry_status, type: "choice[covered, excluded, unknown]", source: registry, level: 1, label: {zh: 行业, en: industry}}
-  - {name: industry.cutoff, type: ratio, range: [0, 1], source: parameter, level: 1, label: {zh: 上限, en: cut-off}}
-  - {name: industry.ceiling, type: money, source: parameter, level: 1, label: {zh: 顶, en: ceiling}}
-  - {name: product.term, type: count, source: parameter, level: 1, label: {zh: 期限, en: term}}
-  - {name: policy.line, type: money, source: parameter, level: 1, label: {zh: 线, en: line}}
-"""
+_DECLARED = (
+    ("product", '"choice[plain, invoice]", source: application'),
+    ("amount", "money, range: [0.01, 1_000_000_000.00], source: application"),
+    ("existing", "money, range: [0, 1_000_000_000.00], source: exposures"),
+    ("exposure", "money, source: derived, derived: existing + amount"),
+    ("pd", "ratio, range: [0, 1], source: scoring"),
+    ("rating", '"choice[A, B, D]", source: tax'),
+    ("listed", "flag, source: lists"),
+    ("disputed", "flag, source: lists"),
+    ("years", "count, range: [0, 200], source: registry"),
+    ("overdue", "days, range: [0, 36500], source: banks"),
+    ("established", "date, source: registry"),
+    ("card", '"choice[none, yellow, red]", source: status, combine: strongest, default: none'),
+    ("whitelisted", "flag, source: status, combine: strongest, default: false"),
+    ("limit_max", "money, source: lending"),
+    ("industry_status", '"choice[covered, excluded, unknown]", source: registry'),
+    ("industry.cutoff", "ratio, range: [0, 1], source: parameter"),
+    ("industry.ceiling", "money, source: parameter"),
+    ("product.term", "count, source: parameter"),
+    ("policy.line", "money, source: parameter"),
+)
+FACTS = "facts:\n" + "".join(
+    f"  - {{name: {name}, type: {rest}, level: 1, label: {{zh: 事实{name}, en: the {name}}}}}\n"
+    for name, rest in _DECLARED
+)
 
 STATUS = """\
 stage: status
@@ -120,6 +123,16 @@ code,name_zh,cutoff,ceiling,effective_from,effective_to,reference
 EXCLUDED = "code,name_zh,section,section_zh,reason\n06,煤炭,B,采矿业,state groups\n"
 
 
+RULE = """\
+  - id: NEW-1
+    title: {zh: 新, en: new}
+    when: years >= 1
+    outcome: APPROVE
+    effective_from: 2023-10-15
+    reference: new
+"""
+
+
 def product_text(name: str) -> str:
     return f"""\
 name: {name}
@@ -164,3 +177,13 @@ def problems(sources: Mapping[str, str]) -> list[str]:
     except RulebookError as error:
         return [str(problem) for problem in error.problems]
     raise AssertionError("the rulebook loaded, although it should not")
+
+
+def changed(path: str, before: str, after: str) -> dict[str, str]:
+    """The small rulebook with one text replaced once."""
+    assert before in SOURCES[path], before
+    return {**SOURCES, path: SOURCES[path].replace(before, after, 1)}
+
+
+def without(path: str) -> dict[str, str]:
+    return {name: text for name, text in SOURCES.items() if name != path}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from decision_service.errors import Problem, RulebookError
-from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, FactName, Not, comparisons
+from decision_service.rulebook.conditions import AllOf, Comparison, Condition, FactName, Not, comparisons
 from decision_service.rulebook.syntax import condition_text, parse_condition
 from decision_service.rulebook.yamltree import read_yaml
 from tests.rulebook.small_rulebook import ruleset
