@@ -7,7 +7,6 @@ import hashlib
 import pytest
 
 from decision_service.audit import merkle
-from decision_service.errors import AuditError
 
 # Inputs and roots of the reference tests of Certificate Transparency logs.
 INPUTS = [bytes.fromhex(one) for one in (
@@ -22,39 +21,38 @@ LEAVES = [merkle.leaf_hash(str(number).encode()) for number in range(33)]
 
 
 def test_the_empty_tree_has_the_hash_of_nothing():
-    assert merkle.root([]) == hashlib.sha256(b"").digest()
+    assert merkle.root_of([]) == hashlib.sha256(b"").digest()
 
 
 @pytest.mark.parametrize("size", sorted(ROOTS))
 def test_roots_are_the_known_ones(size):
-    assert merkle.root([merkle.leaf_hash(data) for data in INPUTS[:size]]).hex() == ROOTS[size]
+    assert merkle.root_of([merkle.leaf_hash(data) for data in INPUTS[:size]]).hex() == ROOTS[size]
 
 
 @pytest.mark.parametrize("size", range(1, 34))
 def test_every_leaf_proves_its_inclusion_and_no_other_place(size):
     leaves = LEAVES[:size]
-    top = merkle.root(leaves)
+    top = merkle.root_of(leaves)
     for index in range(size):
         proof = merkle.inclusion_proof(leaves, index)
-        assert merkle.verify_inclusion(leaves[index], index, size, proof=proof, expected=top)
-        assert not merkle.verify_inclusion(merkle.leaf_hash(b"other"), index, size, proof=proof, expected=top)
+        assert merkle.verify_inclusion(leaf=leaves[index], index=index, size=size, proof=proof, root=top)
+        assert not merkle.verify_inclusion(leaf=merkle.leaf_hash(b"other"), index=index, size=size, proof=proof, root=top)
         for other in range(size):
-            held = merkle.verify_inclusion(leaves[index], other, size, proof=proof, expected=top)
+            held = merkle.verify_inclusion(leaf=leaves[index], index=other, size=size, proof=proof, root=top)
             assert held is (other == index)
 
 
 @pytest.mark.parametrize("size", range(1, 34))
 def test_every_earlier_tree_is_a_prefix_and_a_changed_one_is_not(size):
     leaves = LEAVES[:size]
-    top = merkle.root(leaves)
+    top = merkle.root_of(leaves)
     for old in range(1, size + 1):
         proof = merkle.consistency_proof(leaves, old)
-        old_root = merkle.root(leaves[:old])
-        assert merkle.verify_consistency(old, size, old_root=old_root, new_root=top, proof=proof)
-        forged = merkle.root([merkle.leaf_hash(b"forged"), *leaves[1:old]])
-        assert not merkle.verify_consistency(old, size, old_root=forged, new_root=top, proof=proof)
-
-
-def test_a_frontier_that_does_not_fit_its_size_is_refused():
-    with pytest.raises(AuditError, match="full subtrees"):
-        merkle.append([], 1, LEAVES[0])
+        old_root = merkle.root_of(leaves[:old])
+        assert merkle.verify_consistency(
+            first_size=old, first_root=old_root, second_size=size, second_root=top, proof=proof
+        )
+        forged = merkle.root_of([merkle.leaf_hash(b"forged"), *leaves[1:old]])
+        assert not merkle.verify_consistency(
+            first_size=old, first_root=forged, second_size=size, second_root=top, proof=proof
+        )
