@@ -2,5 +2,6 @@
 
 import os
 
-# MLflow decides about telemetry when it is imported; every import of it in the service goes through this package.
+# MLflow reads these when it is imported or used; every import of it in the service goes through this package.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

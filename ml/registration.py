@@ -1,0 +1,190 @@
+"""Logs a fitted model to MLflow, registers it with the hash of every artifact, and moves aliases."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow
+import mlflow.xgboost
+import numpy as np
+import xgboost
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import Array as ArrayType
+
+from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE
+from decision_service.scoring.registry import HASH_TAG, hash_files, read_files
+from decision_service.scoring.spec import XgboostSpec, kind_of, to_json
+from ml.fitted import FittedModel
+from ml.metrics import Estimate
+
+EXPERIMENT = "credit-models"
+DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+SERVED_CODE = Path(__file__).with_name("served.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A model version that was just registered."""
+
+    name: str
+    version: str
+    run_id: str
+
+
+def tracking_uri(environ: Mapping[str, str] = os.environ) -> str:
+    """Where runs and models go: ``$MLFLOW_TRACKING_URI``, or a SQLite file below ``mlruns/``."""
+    return environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def register(
+    fitted: FittedModel,
+    *,
+    name: str,
+    metrics: Mapping[str, Estimate | float],
+    data_hash: str,
+    alias: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    uri: str | None = None,
+) -> Registered:
+    """Log run, metrics, parameters and artifacts; create a version under ``name``; move ``alias`` to it if given.
+
+    ``data_hash`` identifies the training data. Estimates are logged as ``<metric>``, ``<metric>_low``, ``_high``.
+    """
+    uri = uri or tracking_uri()
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    kind = kind_of(fitted.spec)
+    with _tracking(uri), mlflow.start_run(experiment_id=_experiment(client, uri), run_name=name) as run:
+        mlflow.set_tags({"kind": kind, "data_hash": data_hash, **(tags or {})})
+        mlflow.log_params({**fitted.params, "base_rate": fitted.spec.calibration.base_rate, "data_hash": data_hash})
+        mlflow.log_metrics(_flat(metrics))
+        logged = _log_xgboost(fitted) if kind == "xgboost" else _log_lstm(fitted)
+        hashes = _artifact_hashes(client.get_logged_model(logged.model_id).artifact_location)
+        all_tags = {**hashes, "kind": kind, "data_hash": data_hash, **(tags or {})}
+        version = _create_version(client, name, logged, run_id=run.info.run_id, tags=all_tags)
+    if alias is not None:
+        promote(name, version, alias=alias, uri=uri)
+    return Registered(name, version, run.info.run_id)
+
+
+def promote(name: str, version: str, *, alias: str = "champion", uri: str | None = None) -> None:
+    """Let ``alias`` mean this version; running services follow within seconds."""
+    uri = uri or tracking_uri()
+    MlflowClient(tracking_uri=uri, registry_uri=uri).set_registered_model_alias(name, alias, version)
+
+
+@contextmanager
+def _tracking(uri: str) -> Iterator[None]:
+    """MLflow's fluent functions bound to one store; its chatter about input examples is not for people."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _experiment(client: MlflowClient, uri: str) -> str:
+    """The experiment's id; a new one keeps its artifacts beside the SQLite file, by absolute path."""
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None
+    if uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / "artifacts"
+        folder.mkdir(parents=True, exist_ok=True)
+        location = folder.as_uri()
+    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+
+
+def _flat(metrics: Mapping[str, Estimate | float]) -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for name, metric in metrics.items():
+        if isinstance(metric, Estimate):
+            flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+        else:
+            flat[name] = float(metric)
+    return flat
+
+
+def _log_xgboost(fitted: FittedModel) -> ModelInfo:
+    """UBJSON through MLflow's own flavour, so that ``mlflow models serve`` works; spec.json beside it."""
+    assert isinstance(fitted.spec, XgboostSpec)
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(fitted.weights))
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.double, name, required=False) for name in fitted.spec.columns
+    ]
+    signature = ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(DataType.float)]))
+    with _written({SPEC_FILE: to_json(fitted.spec)}) as files:
+        return mlflow.xgboost.log_model(
+            booster,
+            name="model",
+            signature=signature,
+            model_format="ubj",
+            extra_files=[str(files[SPEC_FILE])],
+            pip_requirements=_requirements(f"xgboost-cpu=={xgboost.__version__}"),
+        )
+
+
+def _log_lstm(fitted: FittedModel) -> ModelInfo:
+    series = ArrayType(ArrayType(DataType.double))
+    inputs = Schema([ColSpec(series, "series"), ColSpec(ArrayType(DataType.boolean), "mask")])
+    signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec(DataType.double)]))
+    content = {SPEC_FILE: to_json(fitted.spec), WEIGHTS_FILE["lstm"]: fitted.weights}
+    with _written(content) as files:
+        return mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(SERVED_CODE),
+            artifacts={name: str(path) for name, path in files.items()},
+            signature=signature,
+            pip_requirements=_requirements("torch==2.13.0", "safetensors", f"numpy=={np.__version__}"),
+        )
+
+
+def _requirements(*packages: str) -> list[str]:
+    return [f"mlflow=={mlflow.__version__}", *packages]
+
+
+@contextmanager
+def _written(content: Mapping[str, bytes]) -> Iterator[dict[str, Path]]:
+    with TemporaryDirectory(prefix="register-") as folder:
+        files = {name: Path(folder) / name for name in content}
+        for name, path in files.items():
+            path.write_bytes(content[name])
+        yield files
+
+
+def _artifact_hashes(location: str) -> dict[str, str]:
+    """Tags with the SHA-256 of each stored artifact, as it can be read back."""
+    with TemporaryDirectory(prefix="register-") as folder:
+        stored = Path(download_artifacts(artifact_uri=location, dst_path=folder))
+        found = read_files(stored)
+    return {f"{HASH_TAG}{path}": digest for path, digest in hash_files(found).items()}
+
+
+def _create_version(
+    client: MlflowClient, name: str, logged: ModelInfo, *, run_id: str, tags: Mapping[str, Any]
+) -> str:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    created = client.create_model_version(
+        name, source=logged.model_uri, run_id=run_id, tags=dict(tags), model_id=logged.model_id
+    )
+    return str(created.version)

@@ -1,0 +1,31 @@
+"""MLflow's code for the LSTM ("models from code"): loads safetensors and spec.json, no pickled object exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE, LstmModel, build
+
+
+class SeriesModel(PythonModel):
+    """Input: one row a firm with columns ``series`` (months x F, null: not reported) and ``mask`` (months)."""
+
+    def load_context(self, context: Any) -> None:
+        names = (SPEC_FILE, WEIGHTS_FILE["lstm"])
+        files = {name: Path(context.artifacts[name]).read_bytes() for name in names}
+        model = build(files)
+        assert isinstance(model, LstmModel)
+        self._model = model
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[float]:
+        """Calibrated 12-month probabilities of default."""
+        rows = zip(model_input["series"], model_input["mask"], strict=True)
+        return [self._model.probability(series, mask) for series, mask in rows]
+
+
+set_model(SeriesModel())
