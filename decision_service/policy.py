@@ -60,7 +60,7 @@ class Policy:
 
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
-        self.registry = Registry.from_csv(ruleset.sources["indicators.csv"])
+        self.registry = Registry.from_csv(ruleset.sources["indicators.csv"], ruleset.sources["industries.csv"])
         self.lists = Lists.from_yaml(ruleset.sources["lists.yaml"])
         self._engines: dict[tuple[str, ...], Engines] = {}
         self._lock = threading.Lock()

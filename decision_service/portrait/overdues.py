@@ -1,0 +1,43 @@
+"""Arrears that banks reported: the longest days past due that still count, and loans written off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from decision_service.portrait.calendar import add_months
+from decision_service.portrait.records import Overdue
+
+SERIOUS_MONTHS = 12
+RECENT_MONTHS = 6
+
+FactValue = int | bool | None
+
+
+def overdue_facts(overdues: Iterable[Overdue], as_of: date, *, fresh: bool) -> dict[str, FactValue]:
+    """``overdue_days_serious``, ``overdue_days_recent``, ``written_off_uncured``.
+
+    An episode counts as serious until 12 months, as recent until 6 months after it was cured. Arrears that are known
+    stay known when the feed is not fresh; having none does not.
+    """
+    begun = [overdue for overdue in overdues if overdue.started_on <= as_of]
+    silent = 0 if fresh else None
+    written_off = any(overdue.written_off and not _cured(overdue, as_of) for overdue in begun)
+    return {
+        "overdue_days_serious": _longest(begun, as_of, SERIOUS_MONTHS) or silent,
+        "overdue_days_recent": _longest(begun, as_of, RECENT_MONTHS) or silent,
+        "written_off_uncured": written_off or (False if fresh else None),
+    }
+
+
+def _longest(overdues: list[Overdue], as_of: date, months: int) -> int:
+    counted = (one.max_days for one in overdues if not _cured(one, as_of) or _within(one.cured_on, as_of, months))
+    return max(counted, default=0)
+
+
+def _cured(overdue: Overdue, as_of: date) -> bool:
+    return overdue.cured_on is not None and overdue.cured_on <= as_of
+
+
+def _within(cured_on: date | None, as_of: date, months: int) -> bool:
+    return cured_on is not None and as_of < add_months(cured_on, months)
