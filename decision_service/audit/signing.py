@@ -75,10 +75,12 @@ class LogKey:
 
     def receipt_is_valid(self, decision_id: str, receipt: Mapping[str, Any]) -> bool:
         """Whether a receipt was signed for this decision."""
-        message = _receipt_message(decision_id, receipt.get("leaf_index"), receipt.get("leaf_hash"))
         try:
-            return self._verifies(b64decode(receipt["signature"], validate=True), message)
-        except (KeyError, TypeError, ValueError):
+            message = _receipt_message(decision_id, receipt["leaf_index"], receipt["leaf_hash"])
+            signature = b64decode(receipt["signature"], validate=True)
+            # Base64 has several spellings of the same bytes; only the one that was signed is the receipt.
+            return b64encode(signature).decode() == receipt["signature"] and self._verifies(signature, message)
+        except (AuditError, KeyError, TypeError, ValueError):
             return False
 
     def checkpoint(self, note: str) -> Checkpoint:

@@ -31,7 +31,7 @@ class Codec:
 
     def encode(self, value: Any) -> str:
         """Canonical JSON text of a record."""
-        content = {}
+        content: dict[str, Any] = {}
         for name in self._names:
             part = getattr(value, name)
             if part is None:

@@ -124,7 +124,7 @@ def find_decision(connection: Connection, decision_id: str, client_id: str | Non
     row = connection.execute(_BY_ID, {"decision_id": decision_id}).one_or_none()
     if row is None or client_id not in (None, row.client_id):
         return None
-    return StoredDecision(*row)
+    return _stored(row)
 
 
 def list_decisions(
@@ -138,7 +138,7 @@ def list_decisions(
         statement = statement.where(DECISIONS.c.client_id == client_id)
     if after is not None:
         statement = statement.where(DECISIONS.c.leaf_index < _place(after))
-    found = tuple(StoredDecision(*row) for row in connection.execute(statement))
+    found = tuple(_stored(row) for row in connection.execute(statement))
     cursor = _cursor(found[limit - 1].leaf_index) if len(found) > limit else None
     return found[:limit], cursor
 
@@ -149,7 +149,7 @@ def each_decision(database: Database) -> Iterator[StoredDecision]:
     while True:
         statement = _STORED.where(DECISIONS.c.leaf_index > last).order_by(DECISIONS.c.leaf_index).limit(PAGE)
         with database.read() as connection:
-            page = [StoredDecision(*row) for row in connection.execute(statement)]
+            page = [_stored(row) for row in connection.execute(statement)]
         yield from page
         if len(page) < PAGE:
             return
@@ -178,6 +178,11 @@ def leaf_hashes(database: Database) -> Iterator[bytes]:
     statement = select(LEAVES.c.leaf_hash).order_by(LEAVES.c.leaf_index)
     with database.read() as connection:
         yield from connection.execution_options(yield_per=10_000).execute(statement).scalars()
+
+
+def _stored(row: Any) -> StoredDecision:
+    """A row of ``_STORED``, whose columns stand in the order of the fields."""
+    return StoredDecision(*row)
 
 
 def _locked_frontier(connection: Connection) -> Frontier:
