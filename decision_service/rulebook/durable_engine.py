@@ -32,7 +32,8 @@ MAX_FACTS = 180  # a message holds 252 properties: facts, and one guard for each
 _MATCHED, _UNMATCHED = 0, 1  # outcomes of assert_fact
 _SID = "0"
 _ENVELOPE = f'"sid":"{_SID}","id":"1"'
-_BLANK = f"{{{_ENVELOPE}}}"
+_RETRACTION = f"{{{_ENVELOPE}}}"
+_FIRST_MESSAGE = f'{{{_ENVELOPE},"first":1}}'
 
 
 class DurableEngine:
@@ -186,9 +187,9 @@ class _Ruleset:
         self._properties = frozenset().union(*(one.properties for one in patterns))
         ids = sorted({one.rule_id for one in patterns})
         self._guards = {rule_id: f"g{index}" for index, rule_id in enumerate(ids)} if guarded else {}
-        self._definition = json.dumps(
-            {str(index): {"all": [{"m": pattern(self._guarded(one))}]} for index, one in enumerate(patterns)}
-        )
+        formulas = {str(index): self._guarded(one) for index, one in enumerate(patterns)}
+        formulas["first"] = Test("first", "==", 1)
+        self._definition = json.dumps({name: {"all": [{"m": pattern(one)}]} for name, one in formulas.items()})
         self._lock = threading.Lock()
         self._underway = False
         self._handle: int | None = self._load()
@@ -206,7 +207,9 @@ class _Ruleset:
             if not guards:
                 return []
             members += guards
-        message = f"{{{_ENVELOPE},{','.join(members)}}}" if members else _BLANK
+        if not members:
+            return []
+        message = f"{{{_ENVELOPE},{','.join(members)}}}"
         with self._lock:
             return [self._rules[name] for name in self._run(message)]
 
@@ -214,15 +217,15 @@ class _Ruleset:
         """Free the ruleset and its state, which the library does only when told."""
         with self._lock:
             if self._handle is not None:
-                self._unload(self._handle)
+                _unload(self._handle)
                 self._handle = None
 
     def _run(self, message: str) -> list[str]:
-        """Assert, collect every firing, retract. An interrupted run leaves results behind: then start afresh."""
+        """All firings for a message. An interrupted run leaves some behind, which must not reach the next: load again."""
         if self._handle is None:
             raise EngineError("the engine is closed", remedy="create a new one")
         if self._underway:
-            self._unload(self._handle)
+            _unload(self._handle)
             self._handle = self._load()
         self._underway = True
         try:
@@ -233,19 +236,19 @@ class _Ruleset:
         return names
 
     def _load(self) -> int:
-        """A blank message makes the one state that every evaluation uses, so that freeing it is always allowed."""
+        """One state serves every evaluation. Until its first action has run, its memory cannot be freed safely."""
         try:
             handle: int = library.create_ruleset("rules", self._definition)
-            library.assert_fact(handle, _BLANK)
+            _collect(handle, _FIRST_MESSAGE)
         except library.error as error:
             raise EngineError(f"durable-rules does not accept the rules: {error}") from error
         return handle
 
-    def _unload(self, handle: int) -> None:
-        """The state of an interrupted run cannot be freed safely; it is left behind, about 0.5 MB."""
-        if not self._underway:
-            library.delete_state(handle, _SID)
-        library.delete_ruleset(handle)
+
+def _unload(handle: int) -> None:
+    """The library frees neither a ruleset nor its state by itself; freeing only the ruleset leaks about 0.5 MB."""
+    library.delete_state(handle, _SID)
+    library.delete_ruleset(handle)
 
 
 def _collect(handle: int, message: str) -> list[str]:
@@ -263,5 +266,5 @@ def _collect(handle: int, message: str) -> list[str]:
     while action:
         names.append(action[2 : action.index('"', 2)])
         action = library.complete_and_start_action(handle, state)
-    library.retract_fact(handle, _BLANK)
+    library.retract_fact(handle, _RETRACTION)
     return names
