@@ -1,11 +1,84 @@
-"""Limit formulas: leverage headroom, working-capital need, the initial and the quarterly limit."""
+"""Limit formulas: the initial limit by product, leverage headroom, the quarterly limit."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
+from typing import Protocol
+
+Exact = int | str
+Exacts = Mapping[str, Exact | None]
+
+MILLION = 1_000_000
+GRADE_PERCENT: Mapping[str, int] = {"P1": 120, "P2": 100, "P3": 80, "P4": 50, "P5": 0}
+"""The grade's factor on the revenue multiple, in percent; a grade that is not here gives no limit."""
 
 FEN_10K = 1_000_000
 """Limits are floored to ten thousand CNY, in fen."""
+
+
+class Caps(Protocol):
+    """The combined effects of the limit stage: factor in millionths, cap in fen or none."""
+
+    @property
+    def limit_factor(self) -> int: ...
+    @property
+    def limit_cap(self) -> int | None: ...
+
+
+def limit_max(facts: Exacts, effects: Caps) -> int | None:
+    """The initial limit in fen: floor to 10,000 CNY of (the product's own bound, at most the cap) times the factor.
+
+    ``facts`` are exact (money in fen, ratios in millionths). ``None`` is unknown: a fact that matters is unknown, or
+    the product has no formula. The cap and the factor come from the rules.
+    """
+    bound = _BOUNDS.get(str(facts["product"]), _no_formula)(facts)
+    if bound is None:
+        return None
+    capped = bound if effects.limit_cap is None else min(bound, effects.limit_cap)
+    return floor_10k(capped * effects.limit_factor // MILLION)
+
+
+def _working_capital_bound(facts: Exacts) -> int | None:
+    """The least of multiple · revenue · grade factor, leverage headroom and, if known, the working-capital need."""
+    revenue = _scaled(facts["revenue_12m"], facts["industry.limit_multiple_of_revenue"])
+    percent = GRADE_PERCENT.get(str(facts["grade"]))
+    headroom = _headroom(facts["total_assets"], facts["total_liabilities"], facts["industry.max_leverage"])
+    if revenue is None or percent is None or headroom is None:
+        return None
+    need = facts["working_capital_need"]
+    bounds = (revenue * percent // 100, headroom)
+    return min(*bounds, need) if isinstance(need, int) else min(bounds)
+
+
+def _invoice_loan_bound(facts: Exacts) -> int | None:
+    """The product's multiple of a year's net invoiced sales; an invoice loan needs no grade."""
+    return _scaled(facts["inv_sales_12m"], facts["product.limit_multiple_of_revenue"])
+
+
+def _no_formula(facts: Exacts) -> int | None:
+    return None
+
+
+_BOUNDS: Mapping[str, Callable[[Exacts], int | None]] = {
+    "working_capital": _working_capital_bound,
+    "invoice_loan": _invoice_loan_bound,
+}
+
+
+def _scaled(fen: Exact | None, millionths: Exact | None) -> int | None:
+    if not isinstance(fen, int) or not isinstance(millionths, int):
+        return None
+    return fen * millionths // MILLION
+
+
+def _headroom(assets: Exact | None, liabilities: Exact | None, ceiling: Exact | None) -> int | None:
+    if not isinstance(assets, int) or not isinstance(liabilities, int) or not isinstance(ceiling, int):
+        return None
+    if not 0 < ceiling < MILLION:
+        return None
+    max_leverage = Decimal(ceiling) / MILLION
+    return leverage_headroom(total_assets=assets, total_liabilities=liabilities, max_leverage=max_leverage)
 
 
 def floor_10k(fen: int) -> int:
@@ -22,26 +95,6 @@ def leverage_headroom(*, total_assets: int, total_liabilities: int, max_leverage
         raise ValueError(f"max_leverage must lie between 0 and 1, not {max_leverage}")
     room = (max_leverage * total_assets - total_liabilities) / (1 - max_leverage)
     return int(room.to_integral_value(ROUND_FLOOR))
-
-
-def turnover(
-    *,
-    inventory_days: Decimal,
-    receivable_days: Decimal,
-    payable_days: Decimal,
-    prepaid_days: Decimal,
-    advance_receipt_days: Decimal,
-) -> Decimal:
-    """Working-capital turnovers a year: 360 / (inventory + receivable − payable + prepaid − advance receipts)."""
-    days = inventory_days + receivable_days - payable_days + prepaid_days - advance_receipt_days
-    if days <= 0:
-        raise ValueError(f"the cash cycle must be positive, not {days} days")
-    return Decimal(360) / days
-
-
-def working_capital_need(*, revenue: Decimal, margin: Decimal, growth: Decimal, turnovers: Decimal) -> Decimal:
-    """The regulator's reference formula: revenue · (1 − margin) · (1 + growth) / turnovers, in revenue's unit."""
-    return revenue * (1 - margin) * (1 + growth) / turnovers
 
 
 def quarterly_limit(

@@ -1,4 +1,4 @@
-"""The 32 indicators of one enterprise: calculated or delivered, checked against their bounds, or why they are not known."""
+"""The 32 indicators of one enterprise: calculated or delivered, checked against their bounds, or why not known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public lists behind the cards: which entries are in force on a date, disputed or not, by a dated table of terms."""
+"""The public lists behind the cards: which entries count on a date, disputed or not, by a dated table of terms."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class _Lined(yaml.SafeLoader):
 
 def _definition(row: Any, problems: list[Problem]) -> ListDefinition | None:
     if not isinstance(row, dict):
-        problems.append(Problem(FILE, 1, f"{row!r} is not a list's declaration", "write name, card, label, feed, periods"))
+        problems.append(Problem(FILE, 1, f"{row!r} declares no list", "write name, card, label, feed, periods"))
         return None
     line, name = row["__line__"], row.get("name")
     before = len(problems)
@@ -179,16 +179,16 @@ def _definition(row: Any, problems: list[Problem]) -> ListDefinition | None:
         problems.append(Problem(FILE, line, "a list has no name", "give it one"))
     if row.get("card") not in (RED, YELLOW):
         problems.append(Problem(FILE, line, f"{name}: card is {row.get('card')!r}", "use red or yellow"))
-    label = row.get("label")
-    if not isinstance(label, dict) or not {"zh", "en"} <= label.keys():
+    label = row.get("label") if isinstance(row.get("label"), dict) else {}
+    if not {"zh", "en"} <= label.keys():
         problems.append(Problem(FILE, line, f"{name}: the label needs zh and en", "write both"))
     terms = [term for one in row.get("periods") or () if (term := _term(one, str(name), problems)) is not None]
     if not row.get("periods"):
         problems.append(Problem(FILE, line, f"{name}: no periods", "declare at least one period"))
     if len(problems) > before:
         return None
-    label = {language: label[language] for language in ("zh", "en")}
-    return ListDefinition(str(name), row["card"], label, row.get("feed", "lists"), tuple(terms))
+    texts = {language: str(label[language]) for language in ("zh", "en")}
+    return ListDefinition(str(name), row["card"], texts, row.get("feed", "lists"), tuple(terms))
 
 
 def _term(row: Any, name: str, problems: list[Problem]) -> Term | None:

@@ -31,8 +31,8 @@ def relation_facts(
 ) -> dict[str, FactValue]:
     """``parent_red``, ``controller_dishonest``, ``predecessor_red``; what is not known to be red is false only if fresh.
 
-    A card never passes on when it is yellow. A red card of the controlling person other than dishonesty, which has a
-    fact of its own, counts like the parent's.
+    A yellow card never passes on. A red card of the controlling person counts like the parent's, except dishonesty,
+    which has a fact of its own.
     """
     silent = False if relations_fresh and lists_fresh else None
     reds = {relation: _reds(records, lists, relation.other, as_of) for relation in records.relations}

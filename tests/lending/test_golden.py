@@ -1,4 +1,4 @@
-"""Golden vectors of the domain: the clock, headroom, working-capital need, quarterly limit."""
+"""Golden vectors of the domain: the clock, headroom, quarterly limit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ import pytest
 
 from decision_service.errors import CalendarError
 from decision_service.lending.clock import due_at
-from decision_service.lending.limits import (
-    floor_10k,
-    leverage_headroom,
-    quarterly_limit,
-    turnover,
-    working_capital_need,
-)
+from decision_service.lending.limits import floor_10k, leverage_headroom, quarterly_limit
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -50,20 +44,6 @@ def test_leverage_headroom():
 def test_a_leverage_ceiling_outside_0_to_1_is_refused(leverage):
     with pytest.raises(ValueError, match="between 0 and 1"):
         leverage_headroom(total_assets=1, total_liabilities=0, max_leverage=Decimal(leverage))
-
-
-def test_working_capital_need():
-    turns = turnover(
-        inventory_days=Decimal("19.328"),
-        receivable_days=Decimal("21.662"),
-        payable_days=Decimal("0.019"),
-        prepaid_days=Decimal("34.641"),
-        advance_receipt_days=Decimal("1.410"),
-    )
-    need = working_capital_need(
-        revenue=Decimal("20315.74"), margin=Decimal("0.0444542"), growth=Decimal("0.7966365"), turnovers=turns
-    )
-    assert round(turns, 4) == Decimal("4.8516") and round(need, 2) == Decimal("7188.82")
 
 
 @pytest.mark.parametrize(
