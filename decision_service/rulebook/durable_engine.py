@@ -24,7 +24,7 @@ from decision_service.errors import EngineError
 from decision_service.rulebook.conditions import Exact, facts_named
 from decision_service.rulebook.durable_terms import All, Formula, Test, Vocabulary, joined, pattern, terms, width
 from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Facts
-from decision_service.rulebook.rules import Stage, StageResult
+from decision_service.rulebook.rules import Rule, Stage, StageResult
 from decision_service.rulebook.ruleset import RulesInForce
 
 MAX_WAITING = 60  # durable-rules keeps 64 matching tests waiting; one more is its error 303
@@ -70,22 +70,17 @@ class _StageRules:
     """One stage: its facts as properties, and the rulesets that tell truth and falsehood."""
 
     def __init__(self, rules: RulesInForce, stage: Stage) -> None:
-        named = {rule.id: facts_named(rule.when) for rule in rules.rules(stage)}
         self._readers: dict[str, set[str]] = {}
-        for rule_id, names in named.items():
-            for name in names:
-                self._readers.setdefault(name, set()).add(rule_id)
+        for rule in rules.rules(stage):
+            for name in facts_named(rule.when):
+                self._readers.setdefault(name, set()).add(rule.id)
         words = Vocabulary(rules.catalogue, self._readers)
         self._columns = [_Column.of(name, words) for name in words.properties]
         self._truths: list[_Ruleset] = []
         self._falsehoods: list[_Ruleset] = []
         try:
             for truth, rulesets in ((True, self._truths), (False, self._falsehoods)):
-                patterns = [
-                    _Pattern(rule.id, term, frozenset(words.properties[name] for name in named[rule.id]))
-                    for rule in rules.rules(stage)
-                    for term in terms(words.formula(rule.when, truth=truth))
-                ]
+                patterns = [one for rule in rules.rules(stage) for one in _patterns(rule, words, truth=truth)]
                 for group in _groups(patterns, guarded=not truth):
                     rulesets.append(_Ruleset(group, guarded=not truth))
         except EngineError:
@@ -158,12 +153,24 @@ class _Pattern:
     properties: frozenset[str]
 
 
+def _patterns(rule: Rule, words: Vocabulary, *, truth: bool) -> list[_Pattern]:
+    """The patterns of one rule. Raises ``EngineError`` naming the rule when its condition cannot be held."""
+    names = facts_named(rule.when)
+    try:
+        if len(names) > MAX_FACTS:
+            raise EngineError(f"the condition reads more than {MAX_FACTS} facts", remedy="split the rule")
+        found = terms(words.formula(rule.when, truth=truth))
+    except EngineError as error:
+        where = f"rule {rule.id}, {error.where}" if error.where else f"rule {rule.id}"
+        raise EngineError(error.what, where=where, remedy=error.remedy) from error
+    properties = frozenset(words.properties[name] for name in names)
+    return [_Pattern(rule.id, term, properties) for term in found]
+
+
 def _groups(patterns: Iterable[_Pattern], *, guarded: bool) -> list[list[_Pattern]]:
     """Patterns in groups, each of which stays below the library's limits even when every test holds at once."""
     groups: list[list[_Pattern]] = []
     for one in patterns:
-        if len(one.properties) > MAX_FACTS:
-            raise EngineError(f"the rule reads more than {MAX_FACTS} facts", where=f"rule {one.rule_id}")
         if not groups or not _fits([*groups[-1], one], guarded=guarded):
             groups.append([])
         groups[-1].append(one)
@@ -221,7 +228,7 @@ class _Ruleset:
                 self._handle = None
 
     def _run(self, message: str) -> list[str]:
-        """All firings for a message. An interrupted run leaves some behind, which must not reach the next: load again."""
+        """All firings for a message. What an interrupted run leaves behind must not reach the next: load again."""
         if self._handle is None:
             raise EngineError("the engine is closed", remedy="create a new one")
         if self._underway:
@@ -230,7 +237,7 @@ class _Ruleset:
         self._underway = True
         try:
             names = _collect(self._handle, message)
-        except library.error as error:
+        except (library.error, MemoryError) as error:
             raise EngineError(f"durable-rules failed: {error}", remedy="the decision refers to a person") from error
         self._underway = False
         return names
@@ -240,7 +247,7 @@ class _Ruleset:
         try:
             handle: int = library.create_ruleset("rules", self._definition)
             _collect(handle, _FIRST_MESSAGE)
-        except library.error as error:
+        except (library.error, MemoryError) as error:
             raise EngineError(f"durable-rules does not accept the rules: {error}") from error
         return handle
 

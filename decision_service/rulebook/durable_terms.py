@@ -116,7 +116,7 @@ def terms(formula: Formula) -> list[Formula]:
         found.append(term)
         if len(found) > MAX_TERMS:
             raise EngineError(
-                f"the condition needs more than {MAX_TERMS} patterns", remedy="split the rule into smaller ones"
+                f"the condition needs more than {MAX_TERMS} patterns", remedy="split the rule"
             )
     return found
 
