@@ -10,6 +10,7 @@ from flask import Flask, Request
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from decision_service.api import problems, strict_json
 from decision_service.api.fields import Count, Money, QueryCount, Text, Uscc
@@ -52,7 +53,10 @@ class StrictParser(FlaskParser):
 def _body(req: Request) -> bytes:
     if req.mimetype != "application/json" or req.headers.get("Content-Encoding", "identity") != "identity":
         raise HttpProblem("unsupported-media-type", "the body is not plain application/json", remedy="send JSON")
-    return req.get_data(cache=False)
+    found = req.get_data(cache=False)
+    if len(found) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return found
 
 
 def _flat(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -150,6 +150,21 @@ def decision_of(application: CreditApplication, client: Client, decision_id: str
     )
 
 
+def application(**changes: Any) -> dict[str, Any]:
+    """A sound body, with some fields changed; ``...`` leaves one out."""
+    body = {
+        "application_id": "A-1",
+        "product": "working_capital",
+        "amount": "3000000.00",
+        "term_months": 12,
+        "purpose": "payroll",
+        "authorization_id": "AUTH-1",
+        "enterprise": {"uscc": USCC},
+        **changes,
+    }
+    return {name: value for name, value in body.items() if value is not ...}
+
+
 def store_down() -> StoreError:
     """What a full disk looks like from here."""
     return StoreError("disk is full at /var/secret/path", remedy="free some space")

@@ -1,0 +1,86 @@
+"""The OpenAPI document is valid, and says what is served: every route, every method, no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from decision_service.api.problems import TYPES
+
+UNDOCUMENTED = {"/v1/openapi.json"}
+PROBLEMS_PAGE = Path(__file__).parents[2] / "docs" / "problems.md"
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> dict:
+    response = client.get("/v1/openapi.json")
+    assert response.status_code == 200
+    return response.get_json()
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict) -> None:
+    assert document["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_the_document_matches_the_served_routes(app: Flask, document: dict) -> None:
+    served = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.rule not in UNDOCUMENTED
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    methods = {"get", "post", "put", "patch", "delete"}
+    documented = {(path, method) for path, item in document["paths"].items() for method in item if method in methods}
+    assert documented == served
+
+
+def test_operations_are_open_and_everything_else_needs_a_key(client: FlaskClient, document: dict) -> None:
+    for path, item in document["paths"].items():
+        for method in ("get", "post"):
+            if method in item:
+                response = client.open(path.replace("{decision_id}", "d-0"), method=method)
+                is_open = item[method].get("security") == []
+                assert (response.status_code == 401) != is_open, path
+
+
+def test_the_contract_s_calls_are_there(document: dict) -> None:
+    assert {
+        "/v1/decisions", "/v1/decisions/{decision_id}", "/v1/decisions/{decision_id}/explanation",
+        "/v1/decisions/{decision_id}/proof", "/v1/simulations", "/v1/rulesets/active", "/v1/models",
+        "/v1/log/checkpoint", "/livez", "/readyz", "/metrics",
+    } == set(document["paths"])  # fmt: skip
+
+
+def test_the_idempotency_key_is_a_required_header(document: dict) -> None:
+    parameters = document["paths"]["/v1/decisions"]["post"]["parameters"]
+    assert [(one["name"], one["in"], one["required"]) for one in parameters] == [("Idempotency-Key", "header", True)]
+
+
+def test_problems_are_documented_with_their_own_content_type(document: dict) -> None:
+    responses = document["paths"]["/v1/decisions"]["post"]["responses"]
+    assert {"201", "400", "401", "403", "404", "409", "413", "415", "422", "503"} == set(responses)
+    assert list(responses["422"]["content"]) == ["application/problem+json"]
+
+
+def test_every_problem_type_has_its_place_in_the_page_about_problems() -> None:
+    page = PROBLEMS_PAGE.read_text(encoding="utf-8")
+    for one in TYPES.values():
+        assert f"`/problems/{one.name}` | {one.status} |" in page
+        assert one.zh in page
+
+
+def test_metrics_count_requests_by_route_not_by_address(client: FlaskClient, post) -> None:
+    post()
+    client.get("/v1/decisions/d-0", headers={"Authorization": "Bearer bank-key"})
+    client.get("/no/such/place")
+    text = client.get("/metrics").text
+    assert 'decision_http_requests_total{method="POST",route="/v1/decisions",status="201"} 1.0' in text
+    assert 'decision_outcomes_total{outcome="APPROVE"} 1.0' in text
+    assert 'route="/v1/decisions/<decision_id>"' in text and "d-0" not in text
+    assert 'route="none",status="404"' in text
