@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow
+from numpy.typing import NDArray
 
 from decision_service.errors import InputError
 from decision_service.portrait.invoice_totals import Invoice, InvoiceTotals
@@ -52,7 +53,7 @@ class Dataset:
     duplicates: int
 
     @property
-    def defaulted(self) -> np.ndarray:
+    def defaulted(self) -> NDArray[np.int_]:
         """0 or 1 per firm."""
         return np.array([int(firm.defaulted) for firm in self.firms])
 

@@ -15,11 +15,12 @@ import pandas as pd
 from decision_service.errors import InputError
 from ml.cumcm import Dataset
 from ml.cumcm_feeds import application_id
-from ml.cumcm_folds import Interval, auc, bootstrap, ks
+from ml.metrics import Estimate, evaluate
 
 OUTCOMES = ("APPROVE", "REFER", "DECLINE")
 MODELS = {"xgboost": "pd_xgb", "lstm": "pd_lstm", "blend": "pd_12m"}
 SAME_SCORE = 2e-6
+BOOTSTRAP_SEED, BOOTSTRAP_DRAWS = 1, 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Report:
 
     counts: Mapping[tuple[str, int], int]
     reasons: Mapping[str, Counter[str]]
-    auc: Mapping[str, Interval]
-    ks: Mapping[str, Interval]
+    auc: Mapping[str, Estimate]
+    ks: Mapping[str, Estimate]
     undecided: tuple[str, ...]
     differing: tuple[str, ...]
 
@@ -95,13 +96,16 @@ def build_report(dataset: Dataset, scores: pd.DataFrame, decisions: Mapping[str,
         reasons[outcome].update({str(reason["code"]) for reason in decision.get("reasons", ())})
         if _differs(decision, by_firm.loc[firm.firm_id]):
             differing.append(firm.firm_id)
-    labels = scores["defaulted"].to_numpy(dtype=float)
-    columns = {name: scores[column].to_numpy(dtype=float) for name, column in MODELS.items()}
+    labels = scores["defaulted"].to_numpy(dtype=int)
+    metrics = {
+        name: evaluate(labels, scores[column].to_numpy(dtype=float), seed=BOOTSTRAP_SEED, repeats=BOOTSTRAP_DRAWS)
+        for name, column in MODELS.items()
+    }
     return Report(
         counts,
         reasons,
-        {name: bootstrap(auc, labels, column) for name, column in columns.items()},
-        {name: bootstrap(ks, labels, column) for name, column in columns.items()},
+        {name: found["auc"] for name, found in metrics.items()},
+        {name: found["ks"] for name, found in metrics.items()},
         tuple(undecided),
         tuple(differing),
     )
@@ -144,7 +148,7 @@ def lines(report: Report, lang: str = "en") -> list[str]:
     return rows
 
 
-def _interval(value: Interval) -> str:
+def _interval(value: Estimate) -> str:
     return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 

@@ -179,7 +179,8 @@ def _definition(row: Any, problems: list[Problem]) -> ListDefinition | None:
         problems.append(Problem(FILE, line, "a list has no name", "give it one"))
     if row.get("card") not in (RED, YELLOW):
         problems.append(Problem(FILE, line, f"{name}: card is {row.get('card')!r}", "use red or yellow"))
-    label = row.get("label") if isinstance(row.get("label"), dict) else {}
+    given = row.get("label")
+    label: dict[str, Any] = given if isinstance(given, dict) else {}
     if not {"zh", "en"} <= label.keys():
         problems.append(Problem(FILE, line, f"{name}: the label needs zh and en", "write both"))
     terms = [term for one in row.get("periods") or () if (term := _term(one, str(name), problems)) is not None]

@@ -29,7 +29,7 @@ FactValue = bool | None
 def relation_facts(
     records: EnterpriseRecords, lists: Lists, as_of: date, *, relations_fresh: bool, lists_fresh: bool
 ) -> dict[str, FactValue]:
-    """``parent_red``, ``controller_dishonest``, ``predecessor_red``; what is not known to be red is false only if fresh.
+    """``parent_red``, ``controller_dishonest``, ``predecessor_red``; not known to be red is false only if fresh.
 
     A yellow card never passes on. A red card of the controlling person counts like the parent's, except dishonesty,
     which has a fact of its own.

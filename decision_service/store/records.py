@@ -84,7 +84,8 @@ def read_records(connection: Connection, uscc: str) -> EnterpriseRecords | None:
     if not found["registrations"]:
         return None
     feeds = {kind: source_time for kind, source_time in connection.execute(_FEEDS)}
-    lists, relations = _related(connection, uscc, found["relations"])
+    parties = {relation.other for relation in found["relations"]} | {found["registrations"][0].predecessor_uscc}
+    lists, relations = _related(connection, uscc, parties - {None})
     return EnterpriseRecords(
         registration=found["registrations"][0],
         months=tuple(found["months"]),
@@ -123,10 +124,13 @@ def uscc_list(connection: Connection, *, limit: int, offset: int) -> tuple[str, 
 
 
 def _related(
-    connection: Connection, uscc: str, relations: Sequence[Relation]
+    connection: Connection, uscc: str, parties: set[str]
 ) -> tuple[dict[str, tuple[ListEntry, ...]], dict[str, tuple[Relation, ...]]]:
-    """List entries of parties one and two steps away, and the relations of those one step away."""
-    first = {relation.other for relation in relations} - {uscc}
+    """List entries of parties one and two steps away, and the relations of those one step away.
+
+    A predecessor is a party too: its red card passes to the successor.
+    """
+    first = parties - {uscc}
     if not first:
         return {}, {}
     near = _of_parties(connection, first, ("lists", "relations"))
