@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from decision_service.errors import Problem, RulebookError
+
+FILE = "industries.csv"
 PEAK_FACTOR = 1.5
 """A peak month of a highly seasonal industry is taken to carry 1.5 times an ordinary month (a default to calibrate)."""
 EXCUSED_AT_MOST = 4
@@ -44,9 +47,16 @@ class Seasons:
 
     @classmethod
     def from_csv(cls, text: str) -> Seasons:
-        """The rows of ``industries.csv`` with seasonality ``high`` (columns code, peak_months, effective_from, _to)."""
+        """The rows of ``industries.csv`` with seasonality ``high``.
+
+        Reads the columns code, seasonality, peak_months, effective_from and effective_to. Raises ``RulebookError``.
+        """
         rows = csv.DictReader(io.StringIO(text))
-        return cls(_season(row) for row in rows if row.get("seasonality") == "high" and row.get("peak_months"))
+        return cls(
+            _season(row, rows.line_num)
+            for row in rows
+            if row.get("seasonality") == "high" and row.get("peak_months")
+        )
 
     def factors(self, code: str | None, on: date) -> tuple[float, ...]:
         """Twelve monthly factors, January first; all 1 for an industry without a known season."""
@@ -66,10 +76,21 @@ class Seasons:
         return None
 
 
-def _season(row: dict[str, str]) -> Season:
-    return Season(
-        code=row["code"],
-        peak_months=frozenset(int(month) for month in row["peak_months"].split(";")),
-        effective_from=date.fromisoformat(row["effective_from"]) if row.get("effective_from") else date.min,
-        effective_to=date.fromisoformat(row["effective_to"]) if row.get("effective_to") else None,
-    )
+def _season(row: dict[str, str], line: int) -> Season:
+    try:
+        return Season(
+            code=row["code"],
+            peak_months=frozenset(_month(cell) for cell in row["peak_months"].split(";")),
+            effective_from=date.fromisoformat(row["effective_from"]) if row.get("effective_from") else date.min,
+            effective_to=date.fromisoformat(row["effective_to"]) if row.get("effective_to") else None,
+        )
+    except ValueError as error:
+        problem = Problem(FILE, line, f"peak_months or dates: {error}", "write months like 9;10;11, dates like 2024-01-31")
+        raise RulebookError((problem,)) from error
+
+
+def _month(cell: str) -> int:
+    month = int(cell)
+    if not 1 <= month <= MONTHS:
+        raise ValueError(f"{month} is not a month")
+    return month
