@@ -1,0 +1,72 @@
+"""Joins the parts: from settings to a platform, from a platform to the HTTP application."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+
+from flask import Flask
+
+from decision_service import __version__
+from decision_service.api.application import http_application
+from decision_service.api.platform import PlatformService
+from decision_service.api.service import Runtime
+from decision_service.audit.signing import Signer
+from decision_service.decide import Platform, business_date
+from decision_service.errors import DecisionServiceError
+from decision_service.policy import Policies
+from decision_service.scoring.scorer import Scorer
+from decision_service.settings import Settings
+from decision_service.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def build_platform(settings: Settings) -> Platform:
+    """Open everything a decision needs. Models load on first use, engines on the first decision.
+
+    Raises ``StoreError``, ``AuditError`` (the log's key).
+    """
+    store = Store.open(settings.database_url)
+    return Platform(
+        store=store,
+        policies=Policies(store),
+        scorer=Scorer(settings.tracking_uri, alias=settings.model_alias),
+        signer=Signer.open(settings.log_key),
+        code_version=__version__,
+    )
+
+
+def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
+    """The HTTP application over a platform (by default the one that the settings describe)."""
+    service = PlatformService(platform or build_platform(settings))
+    runtime = Runtime(service, utc_now)
+    return http_application(runtime, version=__version__, shared_metrics=settings.metrics_folder)
+
+
+def served() -> Flask:
+    """What a server process runs: settings from the environment, everything loaded before the first request."""
+    settings = Settings.from_environ(os.environ)
+    platform = build_platform(settings)
+    warm_up(platform)
+    return create_app(settings, platform)
+
+
+def warm_up(platform: Platform) -> None:
+    """Compile the rules and load the models now; what fails is told by ``/readyz`` and ``/v1/models``."""
+    try:
+        policy = platform.policies.current()
+        policy.on(business_date(utc_now()))
+    except DecisionServiceError as error:
+        log.warning("no rules are ready: %s", error)
+        return
+    for product in policy.ruleset.products.values():
+        problems = platform.scorer.problems((product.xgb_model, product.lstm_model))
+        for problem in problems:
+            log.warning("product %s: %s", product.name, problem)
+
+
+def utc_now() -> datetime:
+    """The present moment, aware."""
+    return datetime.now(UTC)

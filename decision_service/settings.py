@@ -1,0 +1,99 @@
+"""Everything that is set from outside: one frozen dataclass, read once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from decision_service.errors import InputError
+
+DEFAULT_TRACKING_URI = "sqlite:///mlruns/mlflow.db"
+MAX_WORKERS, MAX_THREADS = 64, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where state, models and rules are, and how to serve. ``metrics_folder`` adds up workers' metrics."""
+
+    home: Path
+    database_url: str
+    tracking_uri: str
+    rules: Path
+    model_alias: str
+    host: str
+    port: int
+    workers: int
+    threads: int
+    metrics_folder: str | None
+
+    @property
+    def log_key(self) -> Path:
+        """The log's private key."""
+        return self.home / "log-key.pem"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings; raises ``InputError`` naming the variable, what is wrong and an example."""
+        home = Path(_text(environ, "DECISION_HOME", "var"))
+        if home.exists() and not home.is_dir():
+            raise InputError(f"{home} is not a folder", where="DECISION_HOME", remedy="name a folder, such as var")
+        database = f"sqlite:///{home.absolute()}/decisions.db"
+        return cls(
+            home=home,
+            database_url=_uri(environ, "DECISION_DATABASE_URL", database),
+            tracking_uri=_uri(environ, "MLFLOW_TRACKING_URI", DEFAULT_TRACKING_URI),
+            rules=Path(_text(environ, "DECISION_RULES", "rules")),
+            model_alias=_matching(environ, "DECISION_MODEL_ALIAS", "champion", r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
+            host=_matching(environ, "DECISION_HOST", "127.0.0.1", r"[A-Za-z0-9.:-]{1,255}|\[[0-9A-Fa-f:.]+\]"),
+            port=_number(environ, "DECISION_PORT", 8080, most=65_535),
+            workers=_number(environ, "DECISION_WORKERS", min(4, os.cpu_count() or 1), most=MAX_WORKERS),
+            threads=_number(environ, "DECISION_THREADS", 4, most=MAX_THREADS),
+            metrics_folder=environ.get("PROMETHEUS_MULTIPROC_DIR") or None,
+        )
+
+    def environ(self) -> dict[str, str]:
+        """The same settings as environment variables, for a process of one's own."""
+        return {
+            "DECISION_HOME": str(self.home.absolute()),
+            "DECISION_DATABASE_URL": self.database_url,
+            "MLFLOW_TRACKING_URI": self.tracking_uri,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DECISION_RULES": str(self.rules.absolute()),
+            "DECISION_MODEL_ALIAS": self.model_alias,
+            "DECISION_HOST": self.host,
+            "DECISION_PORT": str(self.port),
+            "DECISION_WORKERS": str(self.workers),
+            "DECISION_THREADS": str(self.threads),
+        }
+
+
+def _text(environ: Mapping[str, str], name: str, default: str) -> str:
+    value = environ.get(name, default)
+    if not value.strip() or "\x00" in value:
+        raise InputError("it is empty", where=name, remedy=f"unset it, or give a value such as {default}")
+    return value
+
+
+def _matching(environ: Mapping[str, str], name: str, default: str, pattern: str) -> str:
+    value = _text(environ, name, default)
+    if not re.fullmatch(pattern, value):
+        raise InputError(f"{value!r} is not usable", where=name, remedy=f"give a value such as {default}")
+    return value
+
+
+def _uri(environ: Mapping[str, str], name: str, default: str) -> str:
+    value = _text(environ, name, default)
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*:/.*", value):
+        # Never shown: a database URL may hold a password.
+        raise InputError("it is not a URL", where=name, remedy=f"give a URL such as {default}")
+    return value
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:
+    value = _text(environ, name, str(default))
+    if not re.fullmatch(r"[0-9]{1,6}", value) or not 1 <= int(value) <= most:
+        raise InputError(f"{value!r} is not a number from 1 to {most}", where=name, remedy=f"such as {default}")
+    return int(value)
