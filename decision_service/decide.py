@@ -197,7 +197,7 @@ def find(
         portrait.series,
         portrait.mask,
         models=(product.xgb_model, product.lstm_model),
-        weights=_weights(catalogue, parameters),
+        weights=blend_weights(catalogue, parameters),
         single_model_blend=product.single_model_blend,
         contributions=False,
     )
@@ -205,7 +205,7 @@ def find(
     return Findings(Facts(catalogue, exact), portrait, scores)
 
 
-def _weights(catalogue: FactCatalogue, parameters: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
+def blend_weights(catalogue: FactCatalogue, parameters: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
     """The product's own blend weights if it has any, else the industry's; ``None`` when neither is in force."""
     for scope in ("product", "industry"):
         names = (f"{scope}.weight_xgb", f"{scope}.weight_lstm")

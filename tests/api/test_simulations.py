@@ -16,7 +16,7 @@ def simulate(client: FlaskClient, body: Any, key: str = "bank-key") -> Any:
 
 SOUND = {
     "an application alone": application(),
-    "an application with facts changed": application(facts={"card": "red", "pd_12m": "0.02", "grade": None}),
+    "an application with facts changed": application(facts={"stale_feeds": 1, "pd_12m": "0.02", "grade": None}),
     "facts alone": {"facts": {"product": "working_capital", "amount": "1.00"}},
     "facts alone in an industry on a date": {
         "facts": {"product": "invoice_loan"},
