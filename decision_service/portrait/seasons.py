@@ -85,7 +85,8 @@ def _season(row: dict[str, str], line: int) -> Season:
             effective_to=date.fromisoformat(row["effective_to"]) if row.get("effective_to") else None,
         )
     except ValueError as error:
-        problem = Problem(FILE, line, f"peak_months or dates: {error}", "write months like 9;10;11, dates like 2024-01-31")
+        remedy = "write months like 9;10;11, dates like 2024-01-31"
+        problem = Problem(FILE, line, f"peak_months or dates: {error}", remedy)
         raise RulebookError((problem,)) from error
 
 
