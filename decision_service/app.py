@@ -62,9 +62,7 @@ def warm_up(platform: Platform) -> None:
         log.warning("no rules are ready: %s", error)
         return
     for product in policy.ruleset.products.values():
-        problems = platform.scorer.problems((product.xgb_model, product.lstm_model))
-        for problem in problems:
-            log.warning("product %s: %s", product.name, problem)
+        platform.scorer.versions((product.xgb_model, product.lstm_model))
 
 
 def utc_now() -> datetime:

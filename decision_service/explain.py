@@ -80,7 +80,7 @@ class _View:
                 yield {**head, **_effect(rule), "result": TRUTH[trace.truth], "comparisons": self._comparisons(trace)}
 
     def changes(self) -> Iterator[dict[str, Any]]:
-        """What stood in the way of an approval, rule by rule, and which comparisons would have to come out otherwise."""
+        """What stood in the way of an approval, rule by rule, and which comparisons would have to differ."""
         if self._assessment.outcome is Outcome.APPROVE:
             return
         approving = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from apispec import APISpec
@@ -12,7 +12,8 @@ from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from decision_service.api import problems, strict_json
+from decision_service.api import bodies, problems
+from decision_service.api.bodies import flat
 from decision_service.api.fields import Count, Money, QueryCount, Text, Uscc
 from decision_service.api.problems import HttpProblem, invalid_fields
 from decision_service.api.schemas import ProblemSchema
@@ -38,16 +39,12 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body as a document; raises 400, 413, 415 or 422 problems."""
-        document = strict_json.parse(_body(req))
-        if not isinstance(document, dict):
-            raise problems.bad_json("the body is not an object", "send one JSON object")
-        return document
+        return bodies.read(_body(req))
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Every message as a field of its own."""
         by_location: Any = error.messages
-        listed = [pair for messages in by_location.values() for pair in _flat(messages)]
-        raise invalid_fields(sorted(listed)) from None
+        raise invalid_fields(sorted(pair for messages in by_location.values() for pair in flat(messages))) from None
 
 
 def _body(req: Request) -> bytes:
@@ -57,18 +54,6 @@ def _body(req: Request) -> bytes:
     if len(found) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     return found
-
-
-def _flat(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(messages, Mapping):
-        for name, inner in messages.items():
-            here = path if name == "_schema" else f"{path}.{name}" if path else str(name)
-            yield from _flat(inner, here)
-    elif isinstance(messages, str):
-        yield path or "body", messages
-    else:
-        for message in messages:
-            yield from _flat(message, path)
 
 
 class StrictBlueprint(Blueprint):

@@ -1,0 +1,37 @@
+"""The command `decision-service`: serve, decide, replay, and what keeps the service honest."""
+
+from __future__ import annotations
+
+import click
+
+from decision_service import __version__
+from decision_service.commands.audit import audit
+from decision_service.commands.clients import clients
+from decision_service.commands.console import Commands
+from decision_service.commands.deciding import decide
+from decision_service.commands.demo import demo
+from decision_service.commands.feeds import feeds
+from decision_service.commands.portraits import portrait
+from decision_service.commands.replay import replay
+from decision_service.commands.rules import rules
+from decision_service.commands.serving import serve
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__)
+def main() -> None:
+    """Auditable decisions on loan applications. 统筹融资信用服务平台：可审计的贷款决策。
+
+    State lives under $DECISION_HOME (var), the database at $DECISION_DATABASE_URL, models at $MLFLOW_TRACKING_URI.
+    Exit codes: 0 fine, 1 something was found, 2 could not run.
+
+    Example: decision-service decide applications.jsonl
+    """
+
+
+for command in (serve, decide, replay, demo, clients, rules, audit, feeds, portrait):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

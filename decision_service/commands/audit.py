@@ -1,0 +1,57 @@
+"""`audit verify`: the whole log against itself, and against checkpoints that somebody kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import click
+
+from decision_service.audit.verify import LogStore, verify_log
+from decision_service.commands.console import FOUND, as_json_option, bar, finish, platform, print_json
+
+
+@click.group()
+def audit() -> None:
+    """Evidence: verify it.
+
+    Example: decision-service audit verify
+    """
+
+
+@audit.command()
+@click.option(
+    "--checkpoint",
+    "notes",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint kept from earlier; may be given several times.",
+)
+@as_json_option
+def verify(notes: tuple[Path, ...], as_json: bool) -> None:
+    """Recompute every leaf, commitment, receipt and the tree; exit 1 if anything does not verify.
+
+    Example: decision-service audit verify --checkpoint march.note
+    """
+    with platform() as built, bar("verifying") as moved:
+        key = built.signer.public
+        kept = [key.checkpoint(note.read_text(encoding="utf-8")) for note in notes]
+        report = verify_log(cast(LogStore, built.store), key, checkpoints=kept, progress=moved.update)
+    if as_json:
+        print_json(
+            {
+                "ok": report.ok,
+                "leaves": report.leaves,
+                "decisions": report.decisions,
+                "erased": report.erased,
+                "root": report.root.hex(),
+                "findings": [str(finding) for finding in report.findings],
+            }
+        )
+    else:
+        for finding in report.findings:
+            click.echo(str(finding))
+        state = "verified" if report.ok else f"{len(report.findings)} findings"
+        click.echo(f"{report.leaves} leaves, {report.decisions} decisions, {report.erased} erased: {state}")
+        click.echo(f"root {report.root.hex()}")
+    finish(0 if report.ok else FOUND)

@@ -1,0 +1,122 @@
+"""What all commands share: errors without tracebacks, exit codes, tables, the platform they work on."""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeVar
+
+import click
+from tqdm import tqdm
+
+from decision_service.app import build_platform
+from decision_service.decide import Platform, business_date
+from decision_service.errors import DecisionServiceError, NotFound, RulebookError
+from decision_service.policy import Policy
+from decision_service.rulebook.files import load
+from decision_service.settings import Settings
+
+FOUND, FAILED = 1, 2
+"""Exit codes: something was found · the command could not run."""
+Item = TypeVar("Item")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Commands(click.Group):
+    """A group whose commands end with a sentence and exit code 2 when they cannot run."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; errors of this project and of the operating system become one line on stderr."""
+        try:
+            return super().invoke(ctx)
+        except RulebookError as error:
+            for problem in error.problems or (error,):
+                click.echo(str(problem), err=True)
+        except DecisionServiceError as error:
+            click.echo(f"error: {error}", err=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing more to say to it
+        except OSError as error:
+            click.echo(f"error: {error.filename or 'system'}: {error.strerror or error}", err=True)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+        ctx.exit(FAILED)
+
+
+def settings(**changes: Any) -> Settings:
+    """The settings, with some replaced by options that were given; a value that is ``None`` was not given."""
+    environ = {**os.environ, **{name: str(value) for name, value in changes.items() if value is not None}}
+    return Settings.from_environ(environ)
+
+
+@contextmanager
+def platform(found: Settings | None = None) -> Iterator[Platform]:
+    """The platform of the settings; closed at the end."""
+    built = build_platform(found or settings())
+    try:
+        yield built
+    finally:
+        built.store.close()
+
+
+def now() -> datetime:
+    """The present moment, aware."""
+    return datetime.now(UTC)
+
+
+def finish(code: int) -> NoReturn:
+    """End the command with an exit code."""
+    click.get_current_context().exit(code)
+
+
+def save_rules(built: Platform, folder: Any) -> Policy:
+    """Load a folder of rules, check that it can decide, and keep it in the store. Raises ``RulebookError``."""
+    ruleset = load(folder)
+    policy = Policy(ruleset)
+    policy.on(business_date(now()))
+    built.store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now())
+    return policy
+
+
+def ensure_rules(built: Platform, found: Settings) -> None:
+    """On a store without an active ruleset, activate the rules of the settings and say so."""
+    try:
+        built.policies.current()
+    except NotFound:
+        policy = save_rules(built, found.rules)
+        built.store.activate(policy.ruleset.digest, now())
+        click.echo(f"activated the rules in {found.rules}, version {policy.ruleset.version}", err=True)
+
+
+def progress(items: Iterable[Item], *, total: int | None = None, what: str = "") -> Iterator[Item]:
+    """The items, with a bar on a terminal once it takes longer than two seconds."""
+    yield from tqdm(items, total=total, desc=what, unit="", delay=2, disable=None, leave=False)
+
+
+def bar(what: str) -> Any:
+    """A bar to be moved by hand, on a terminal, once it takes longer than two seconds."""
+    return tqdm(desc=what, unit=" rows", delay=2, disable=None, leave=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document."""
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table whose columns line up, Chinese characters counted twice as wide."""
+    texts = [tuple(head), *(tuple("" if cell is None else str(cell) for cell in row) for row in rows)]
+    widths = [max(width(row[place]) for row in texts) for place in range(len(head))]
+    for number, row in enumerate(texts):
+        click.echo("  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths)).rstrip())
+        if number == 0:
+            click.echo("  ".join("-" * size for size in widths))
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

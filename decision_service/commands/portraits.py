@@ -1,0 +1,114 @@
+"""`portrait show` and `portrait features`: what the platform knows of an enterprise."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import click
+
+from decision_service.commands.console import (
+    as_json_option,
+    ensure_rules,
+    now,
+    platform,
+    print_json,
+    print_table,
+    progress,
+    settings,
+)
+from decision_service.decide import Platform, business_date, enterprise_records
+from decision_service.errors import InputError
+from decision_service.portrait.snapshot import Snapshot, industry_code, snapshot
+from decision_service.radar.uscc import uscc_problem
+
+WORKING_CAPITAL = "working_capital"
+product_option = click.option("--product", default=WORKING_CAPITAL, show_default=True, help="Whose features to show.")
+
+
+@click.group()
+def portrait() -> None:
+    """What the platform knows of an enterprise.
+
+    Example: decision-service portrait show 91350100M000100Y43
+    """
+
+
+@portrait.command()
+@click.argument("uscc")
+@as_json_option
+def show(uscc: str, as_json: bool) -> None:
+    """The 32 indicators, the categories' scores and the grade, as of now.
+
+    Example: decision-service portrait show 91350100M000100Y43 --json
+    """
+    problem = uscc_problem(uscc)
+    if problem is not None:
+        raise InputError(problem, where="USCC", remedy="check the code")
+    found = settings()
+    with platform(found) as built:
+        ensure_rules(built, found)
+        seen = take(built, uscc, WORKING_CAPITAL)
+        names = {spec.id: spec for spec in built.policies.current().registry.values()}
+    rows = [
+        {
+            "indicator": number,
+            "name": names[number].name,
+            "value": None if indicator.value is None else str(indicator.value),
+            "status": indicator.status,
+            "score": None if number not in seen.portrait.indicators else str(seen.portrait.indicators[number]),
+        }
+        for number, indicator in seen.indicators.items()
+    ]
+    head = {
+        "uscc": uscc,
+        "as_of": seen.as_of.isoformat(),
+        "grade": seen.portrait.grade,
+        "score": None if seen.portrait.score is None else f"{seen.portrait.score:.2f}",
+        "coverage": f"{seen.portrait.coverage:.4f}",
+    }
+    if as_json:
+        print_json({**head, "indicators": rows})
+        return
+    click.echo("  ".join(f"{name} {value}" for name, value in head.items()))
+    print_table(("id", "indicator", "value", "status", "score"), [tuple(row.values()) for row in rows])
+
+
+@portrait.command()
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
+@product_option
+def features(limit: int, product: str) -> None:
+    """What a product's tree model reads, one JSON line per enterprise; null where missing.
+
+    Example: decision-service portrait features --limit 500
+    """
+    found = settings()
+    with platform(found) as built:
+        ensure_rules(built, found)
+        codes = built.store.uscc_list(limit)
+        for uscc in progress(codes, total=len(codes), what="enterprises"):
+            values = take(built, uscc, product).features_for(product)
+            plain = {
+                name: None if isinstance(value, float) and math.isnan(value) else value
+                for name, value in values.items()
+            }
+            click.echo(json.dumps({"uscc": uscc, "features": plain}, ensure_ascii=False))
+
+
+def take(built: Platform, uscc: str, product: str) -> Snapshot:
+    """The portrait of an enterprise as of now. Raises ``NotFound``."""
+    moment = now()
+    policy = built.policies.current()
+    rules = policy.on(business_date(moment)).rules
+    if product not in rules.products:
+        raise InputError(f"there is no product {product}", where="--product", remedy=", ".join(rules.products))
+    records = enterprise_records(built.store, uscc)
+    parameters = rules.parameters(product, industry_code(records.registration) or "")
+    return snapshot(
+        records,
+        registry=policy.registry,
+        lists=policy.lists,
+        industry={name: rules.catalogue.decode(name, value) for name, value in parameters.items()},
+        product=product,
+        now=moment,
+    )

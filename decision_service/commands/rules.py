@@ -1,0 +1,197 @@
+"""`rules check|test|list|activate`: the rule files of the risk team."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from decision_service.case_runs import run_ruleset
+from decision_service.commands.console import (
+    FOUND,
+    as_json_option,
+    finish,
+    now,
+    platform,
+    print_json,
+    print_table,
+    save_rules,
+    settings,
+)
+from decision_service.decide import business_date
+from decision_service.errors import Problem, RulebookError
+from decision_service.policy import Policy
+from decision_service.rulebook.cases import CaseReport, load_cases
+from decision_service.rulebook.files import load
+
+folder_argument = click.argument("folder", required=False, type=click.Path(path_type=Path))
+
+
+@click.group()
+def rules() -> None:
+    """The rule files: check, test, list, activate.
+
+    Example: decision-service rules test rules
+    """
+
+
+@rules.command()
+@folder_argument
+@as_json_option
+def check(folder: Path | None, as_json: bool) -> None:
+    """Read every rule file and report all mistakes at once; exit 1 if there is one.
+
+    Example: decision-service rules check rules
+    """
+    folder = folder or settings().rules
+    try:
+        policy = _policy(folder)
+    except RulebookError as error:
+        _report_problems(error.problems, as_json)
+    ruleset = policy.ruleset
+    summary = {
+        "problems": [],
+        "version": ruleset.version,
+        "digest": ruleset.digest,
+        "facts": len(ruleset.catalogue),
+        "rules": len(ruleset.rules),
+        "reasons": len(ruleset.reasons),
+        "products": sorted(ruleset.products),
+    }
+    if as_json:
+        print_json(summary)
+        return
+    click.echo(f"{folder}: {summary['rules']} rules, {summary['facts']} facts, {summary['reasons']} reasons: fine")
+    click.echo(f"version {ruleset.version}  {ruleset.digest}")
+
+
+@rules.command()
+@folder_argument
+@as_json_option
+def test(folder: Path | None, as_json: bool) -> None:
+    """Run all cases with both engines; exit 1 if one fails or a rule is never matched or never missed.
+
+    Example: decision-service rules test rules
+    """
+    folder = folder or settings().rules
+    try:
+        report = run_cases(folder, _policy(folder))
+    except RulebookError as error:
+        _report_problems(error.problems, as_json)
+    if as_json:
+        print_json(
+            {
+                "cases": report.cases,
+                "failures": [str(failure.problem) for failure in report.failures],
+                "never_matched": report.never_matched,
+                "never_missed": report.never_missed,
+            }
+        )
+    else:
+        print_report(report)
+    finish(0 if report.passed else FOUND)
+
+
+@rules.command("list")
+@folder_argument
+@as_json_option
+def list_(folder: Path | None, as_json: bool) -> None:
+    """Without a folder: the rulesets in the store. With one: its rules.
+
+    Example: decision-service rules list rules
+    """
+    if folder is None:
+        _list_store(as_json)
+        return
+    found = sorted(load(folder).rules, key=lambda rule: (rule.file, rule.line))
+    rows: list[dict[str, Any]] = [
+        {
+            "rule": rule.id,
+            "stage": rule.stage.value,
+            "reason": rule.reason,
+            "place": f"{rule.file}:{rule.line}",
+            "zh": rule.title.get("zh"),
+            "en": rule.title.get("en"),
+        }
+        for rule in found
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("rule", "stage", "reason", "place", "标题", "title"), [tuple(row.values()) for row in rows])
+
+
+@rules.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json_option
+def activate(folder: Path, as_json: bool) -> None:
+    """Check a folder, run its cases, store it and decide by it from now on; exit 1 if a case fails.
+
+    Example: decision-service rules activate rules
+    """
+    with platform() as built:
+        policy = save_rules(built, folder)
+        report = run_cases(folder, policy)
+        if not report.passed:
+            print_report(report)
+            click.echo("not activated: every case must pass first", err=True)
+            finish(FOUND)
+        built.store.activate(policy.ruleset.digest, now())
+    ruleset = policy.ruleset
+    if as_json:
+        print_json({"version": ruleset.version, "digest": ruleset.digest, "cases": report.cases})
+    else:
+        click.echo(f"active: version {ruleset.version}  {ruleset.digest}  ({report.cases} cases passed)")
+
+
+def run_cases(folder: Path, policy: Policy) -> CaseReport:
+    """The cases of a folder, by both engines. Raises ``RulebookError``."""
+    return run_ruleset(policy, load_cases(folder, policy.ruleset))
+
+
+def print_report(report: CaseReport) -> None:
+    """What failed, and what no case covers."""
+    for failure in report.failures:
+        click.echo(str(failure.problem))
+    for title, missing in (("matches", report.never_matched), ("misses", report.never_missed)):
+        for rule_id in missing:
+            click.echo(f"{rule_id}: no case {title} it; write one")
+    state = "all as expected" if report.passed else f"{len(report.failures)} not as expected"
+    click.echo(f"{report.cases} cases over {len(report.coverage)} rules: {state}")
+
+
+def _policy(folder: Path) -> Policy:
+    policy = Policy(load(folder))
+    policy.on(business_date(now()))
+    return policy
+
+
+def _report_problems(problems: tuple[Problem, ...], as_json: bool) -> None:
+    if as_json:
+        print_json({"problems": [str(problem) for problem in problems]})
+    else:
+        for problem in problems:
+            click.echo(str(problem))
+        click.echo(f"{len(problems)} {'mistake' if len(problems) == 1 else 'mistakes'}")
+    finish(FOUND)
+
+
+def _list_store(as_json: bool) -> None:
+    with platform() as built:
+        active = built.store.active_ruleset()
+        entries = built.store.list_rulesets()
+    rows = [
+        {
+            "version": entry.version,
+            "digest": entry.digest,
+            "saved_at": entry.saved_at.isoformat(),
+            "active": entry.digest == active,
+        }
+        for entry in entries
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        table = [(*list(row.values())[:3], "active" if row["active"] else "") for row in rows]
+        print_table(("version", "digest", "saved", ""), table)
