@@ -22,7 +22,7 @@ import durable_rules_engine as library
 
 from decision_service.errors import EngineError
 from decision_service.rulebook.conditions import Exact, facts_named
-from decision_service.rulebook.durable_terms import All, Formula, Test, Vocabulary, joined, pattern, terms, width
+from decision_service.rulebook.durable_terms import Every, Formula, Test, Vocabulary, joined, pattern, terms, width
 from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Facts
 from decision_service.rulebook.rules import Rule, Stage, StageResult
 from decision_service.rulebook.ruleset import RulesInForce
@@ -140,8 +140,8 @@ class _Column:
     @classmethod
     def of(cls, name: str, words: Vocabulary) -> "_Column":
         prefix = f'"{words.properties[name]}":'
-        choices: dict[Exact, str] = {text: f"{prefix}{code}" for text, code in words.codes.items()}
-        return cls(name, words.properties[name], prefix, choices if name in words.choices else None)
+        choices: dict[Exact, str] = {text: f"{prefix}{code}" for text, code in words.choices.get(name, {}).items()}
+        return cls(name, words.properties[name], prefix, choices or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class _Ruleset:
     def _guarded(self, one: _Pattern) -> Formula:
         if one.rule_id not in self._guards:
             return one.term
-        return joined(All, [Test(self._guards[one.rule_id], "==", 1), one.term])
+        return joined(Every, [Test(self._guards[one.rule_id], "==", 1), one.term])
 
     def fired(self, known: Mapping[str, str], *, asked: set[str] | None = None) -> list[str]:
         """The rules that fire on known facts; of guarded rules only those asked for. A rule may be named twice."""
@@ -223,16 +223,14 @@ class _Ruleset:
     def close(self) -> None:
         """Free the ruleset and its state, which the library does only when told."""
         with self._lock:
-            if self._handle is not None:
-                _unload(self._handle)
-                self._handle = None
+            self._unload()
 
     def _run(self, message: str) -> list[str]:
         """All firings for a message. What an interrupted run leaves behind must not reach the next: load again."""
         if self._handle is None:
             raise EngineError("the engine is closed", remedy="create a new one")
         if self._underway:
-            _unload(self._handle)
+            self._unload()
             self._handle = self._load()
         self._underway = True
         try:
@@ -251,11 +249,12 @@ class _Ruleset:
             raise EngineError(f"durable-rules does not accept the rules: {error}") from error
         return handle
 
-
-def _unload(handle: int) -> None:
-    """The library frees neither a ruleset nor its state by itself; freeing only the ruleset leaks about 0.5 MB."""
-    library.delete_state(handle, _SID)
-    library.delete_ruleset(handle)
+    def _unload(self) -> None:
+        """The library frees neither a ruleset nor its state; freeing only the ruleset would leak about 0.5 MB."""
+        handle, self._handle = self._handle, None  # first, because a freed handle may soon be another ruleset's
+        if handle is not None:
+            library.delete_state(handle, _SID)
+            library.delete_ruleset(handle)
 
 
 def _collect(handle: int, message: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, FactCatalogue,
 MAX_JOINTS = 12  # durable-rules keeps 31 marks per pattern; every all and any takes two
 MAX_WIDTH = 12  # tests of one pattern that may lie on its stack of 64 at the same time
 MAX_TERMS = 1024  # patterns of one rule
+MAX_FIRINGS = 1024  # a pattern fires once for every combination of alternatives that holds
 _NEGATION = {"<": ">=", "<=": ">", "==": "!=", "!=": "==", ">=": "<", ">": "<="}
 _OPERATOR = {"<": "$lt", "<=": "$lte", "!=": "$neq", ">=": "$gte", ">": "$gt"}
 
@@ -33,20 +35,20 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class Every:
     """Holds when every part holds."""
 
     parts: tuple["Formula", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Any_:
+class Some:
     """Holds when one part holds."""
 
     parts: tuple["Formula", ...]
 
 
-Formula = Test | All | Any_
+Formula = Test | Every | Some
 
 
 class Vocabulary:
@@ -62,7 +64,11 @@ class Vocabulary:
         unknown = sorted(set(self.properties) - set(catalogue))
         if unknown:
             raise EngineError(f"undeclared facts: {', '.join(unknown)}", remedy="declare them in facts.yaml")
-        self.choices = {name for name in self.properties if catalogue[name].type is FactType.CHOICE}
+        self.choices: Mapping[str, Mapping[str, int]] = {
+            name: {text: self.codes[text] for text in catalogue[name].choices}
+            for name in self.properties
+            if catalogue[name].type is FactType.CHOICE
+        }
 
     def formula(self, condition: Condition, *, truth: bool) -> Formula:
         """What holds exactly when the condition is true (or, with ``truth=False``, when it is false).
@@ -74,20 +80,29 @@ class Vocabulary:
         if isinstance(condition, Not):
             return self.formula(condition.part, truth=not truth)
         parts = [self.formula(part, truth=truth) for part in condition.parts]
-        return joined(All if isinstance(condition, AllOf) is truth else Any_, parts)
+        return joined(Every if isinstance(condition, AllOf) is truth else Some, parts)
 
     def _comparison(self, comparison: Comparison, truth: bool) -> Formula:
         fact, operator, operand = comparison.fact, comparison.operator, comparison.operand
         if operator == "in":
-            if not isinstance(operand, tuple):
-                raise EngineError(f"'in' needs a list, not {operand!r}", where=f"fact {fact}")
-            equal = "==" if truth else "!="
-            tests = [Test(self.properties[fact], equal, self._literal(fact, item)) for item in operand]
-            return joined(Any_ if truth else All, tests)
+            return self._membership(comparison, truth)
         if operator not in _NEGATION:
             raise EngineError(f"unknown operator '{operator}'", where=f"fact {fact}")
         operator = operator if truth else _NEGATION[operator]
         return Test(self.properties[fact], operator, self._operand(fact, operand))
+
+    def _membership(self, comparison: Comparison, truth: bool) -> Formula:
+        """A choice is in a list when it is none of the other declared choices: no alternatives are needed for it."""
+        fact, operand = comparison.fact, comparison.operand
+        if not isinstance(operand, tuple) or not operand:
+            raise EngineError(f"'in' needs a list of values, not {operand!r}", where=f"fact {fact}")
+        left, members = self.properties[fact], [self._literal(fact, item) for item in operand]
+        if not truth or len(members) == 1:
+            return joined(Every, [Test(left, "==" if truth else "!=", member) for member in members])
+        if fact not in self.choices:
+            return joined(Some, [Test(left, "==", member) for member in members])
+        others = sorted(set(self.choices[fact].values()) - set(members))
+        return joined(Every, [Test(left, "!=", other) for other in others] or [Test(left, ">=", 0)])
 
     def _operand(self, fact: str, operand: Exact | FactName | tuple[Exact, ...]) -> int | str:
         if isinstance(operand, FactName):
@@ -109,8 +124,10 @@ class Vocabulary:
 def terms(formula: Formula) -> list[Formula]:
     """The formula as patterns, of which at least one holds exactly when it does, each within durable-rules' limits.
 
-    Raises ``EngineError`` when that takes more than ``MAX_TERMS`` patterns.
+    Raises ``EngineError`` when that takes more than ``MAX_TERMS`` patterns, or ``MAX_FIRINGS`` could fire at once.
     """
+    if firings(formula) > MAX_FIRINGS:
+        raise EngineError(f"the condition can hold in more than {MAX_FIRINGS} ways at once", remedy="split the rule")
     found = []
     for term in _terms(formula):
         found.append(term)
@@ -122,16 +139,16 @@ def terms(formula: Formula) -> list[Formula]:
 
 
 def _terms(formula: Formula) -> Iterator[Formula]:
-    if isinstance(formula, Any_):
+    if isinstance(formula, Some):
         for part in formula.parts:
             yield from _terms(part)
     elif isinstance(formula, Test) or (joints(formula) <= MAX_JOINTS and width(formula) <= MAX_WIDTH):
         yield formula
     else:
-        widest = max((part for part in formula.parts if isinstance(part, Any_)), key=width)
+        widest = max((part for part in formula.parts if isinstance(part, Some)), key=width)
         rest = [part for part in formula.parts if part is not widest]
         for part in widest.parts:
-            yield from _terms(joined(All, [*rest, part]))
+            yield from _terms(joined(Every, [*rest, part]))
 
 
 def joints(formula: Formula) -> int:
@@ -146,12 +163,24 @@ def width(formula: Formula) -> int:
     if isinstance(formula, Test):
         return 1
     widths = [width(part) for part in formula.parts]
-    return sum(widths) if isinstance(formula, Any_) else 1 + sum(one - 1 for one in widths)
+    return sum(widths) if isinstance(formula, Some) else 1 + sum(one - 1 for one in widths)
+
+
+def firings(formula: Formula) -> int:
+    """How often a formula may fire for one message; of the members of a list only one can hold."""
+    if isinstance(formula, Test):
+        return 1
+    counts = [firings(part) for part in formula.parts]
+    if isinstance(formula, Every):
+        return math.prod(counts)
+    members = {(part.left, part.operator) for part in formula.parts if isinstance(part, Test)}
+    is_list = len(members) == 1 and next(iter(members))[1] == "==" and sum(counts) == len(set(formula.parts))
+    return 1 if is_list else sum(counts)
 
 
 def pattern(formula: Formula) -> dict[str, Any]:
     """A formula in durable-rules' JSON."""
-    if isinstance(formula, Any_):
+    if isinstance(formula, Some):
         return {"$or": [pattern(part) for part in formula.parts]}
     steps = _steps(formula)
     return steps[0] if len(steps) == 1 else {"$and": steps}
@@ -160,7 +189,7 @@ def pattern(formula: Formula) -> dict[str, Any]:
 def _steps(formula: Formula) -> list[dict[str, Any]]:
     if isinstance(formula, Test):
         return formula.patterns()
-    if isinstance(formula, All):
+    if isinstance(formula, Every):
         return [step for part in formula.parts for step in _steps(part)]
     return [pattern(formula)]
 
@@ -169,7 +198,7 @@ def _pattern(operator: str, left: str, right: Any) -> dict[str, Any]:
     return {left: right} if operator == "==" else {_OPERATOR[operator]: {left: right}}
 
 
-def joined(kind: type[All] | type[Any_], parts: Iterable[Formula]) -> Formula:
+def joined(kind: type[Every] | type[Some], parts: Iterable[Formula]) -> Formula:
     """Joined parts, with nested parts of the same kind taken in."""
     flat: list[Formula] = []
     for part in parts:

@@ -20,7 +20,7 @@ from decision_service.rulebook.evaluate import ReferenceEngine
 from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Fact, FactCatalogue, FactType
 from decision_service.rulebook.files import load
 from decision_service.rulebook.rules import Stage, StageResult
-from tests.rulebook.generate import AWKWARD, TableMaker, catalogue, rules_in_force, ruleset
+from tests.rulebook.generate import AWKWARD, PLAIN, TableMaker, catalogue, rules_in_force, ruleset
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 N0, N1 = "number.0", "number.1"
@@ -63,6 +63,9 @@ def evaluated(condition: Condition, facts: dict[str, Exact | None]) -> str:
         ("a number in a list", Comparison(N0, "in", (1, 3, INT64_MAX)), {N0: 3}, "true"),
         ("a number between those of a list", Comparison(N0, "in", (1, 3)), {N0: 2}, "false"),
         ("an unknown number and a list", Comparison(N0, "in", (1, 3)), {}, "unknown"),
+        ("a choice in a list of all choices", Comparison("card0", "in", PLAIN), {"card0": "none"}, "true"),
+        ("an unknown choice and a list of all choices", Comparison("card0", "in", PLAIN), {}, "unknown"),
+        ("a choice not in a list", Comparison("card0", "in", ("red", "none")), {"card0": "yellow"}, "false"),
         ("not in a list", Not(Comparison(N0, "in", (1, 3))), {N0: 2}, "true"),
         ("a choice in a list", Comparison("card0", "in", ("red", "none")), {"card0": "red"}, "true"),
         ("choices of two facts, the same text", Comparison("card0", "==", FactName("choice0")),
@@ -105,6 +108,7 @@ def test_a_choice_is_only_itself_however_its_text_looks(text: str) -> None:
         ("a number as text", {N0: "5"}),
         ("a boolean", {N0: True}),
         ("a choice that is not declared", {"choice0": "no such choice"}),
+        ("a choice of another fact only", {"choice0": "yellow"}),
         ("a number for a choice", {"choice0": 1}),
         ("a list for a choice", {"choice0": ["none"]}),
     ],
@@ -149,6 +153,10 @@ def any_of(count: int) -> AnyOf:
     return AnyOf(tuple(Comparison(f"number.{index % 6}", "==", 100 + index) for index in range(count)))
 
 
+def pair(index: int) -> AnyOf:
+    return AnyOf((Comparison(N0, ">", index - 10), Comparison(N1, ">", index - 10)))
+
+
 @pytest.mark.parametrize(
     ("sentence", "conditions"),
     [
@@ -156,6 +164,8 @@ def any_of(count: int) -> AnyOf:
         ("any of 300 comparisons", [any_of(300)]),
         ("a list of 400 numbers", [Comparison(N0, "in", tuple(range(400)))]),
         ("an all of anys of 12 each", [AllOf((any_of(12), any_of(12)))]),
+        ("all of 10 pairs that can both hold", [AllOf(tuple(pair(index) for index in range(10)))]),
+        ("all of 40 lists", [AllOf(tuple(Comparison("card0", "in", ("red", "none")) for _ in range(40)))]),
         ("700 rules whose first conditions all differ", [Comparison(N0, "<", bound) for bound in range(700)]),
         ("200 rules that begin alike", [AllOf((HIGH, Comparison(N1, "<", bound))) for bound in range(200)]),
         ("200 copies of one rule", [AllOf((HIGH, LOW))] * 200),
@@ -186,6 +196,7 @@ def test_facts_beyond_the_room_of_one_message_are_spread_over_several() -> None:
     ("sentence", "condition"),
     [
         ("too many combinations", AllOf((any_of(12), any_of(12), any_of(12), any_of(12)))),
+        ("too many that can hold at once", AllOf(tuple(pair(index) for index in range(11)))),
         ("too many facts", AllOf(tuple(Comparison(f"n{index}", "==", 1) for index in range(200)))),
     ],
 )
