@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any
+
+FEED_MAX_AGE: Mapping[str, timedelta] = {
+    "registrations": timedelta(days=7),  # daily
+    "lists": timedelta(days=7),  # daily; court, market regulator, tax and others
+    "overdues": timedelta(days=7),  # daily bank feedback
+    "relations": timedelta(days=7),  # daily
+    "control_changes": timedelta(days=7),  # daily
+    "exposures": timedelta(days=1),  # bank exposure older than a day: the sum is unknown
+    "months": timedelta(days=45),  # monthly
+    "counterparties": timedelta(days=100),  # quarterly
+    "tax_ratings": timedelta(days=480),  # yearly in April, and events
+}
+"""How old a feed's newest delivery may be: beyond that, what it does not say is unknown."""
 
 
 class Outcome(IntEnum):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-EXPOSURES_MAX_AGE = timedelta(days=1)
-"""Bank exposure older than a day is not a sum that may be relied on."""
-RELATIONS_MAX_AGE = timedelta(days=7)
-OVERDUES_MAX_AGE = timedelta(days=7)
+from decision_service.vocabulary import FEED_MAX_AGE
+
 CONTROLLING_SHARE = Decimal("0.5")
 CONTROL_LINKS = frozenset({"parent", "control", "controller_person"})
 CREDIT_HISTORY = "IND22"
@@ -81,8 +79,8 @@ def exposure_facts(records: Records, state: State, *, client_id: str, now: datet
     The existing sum is unknown when banks' reports are older than a day, the group's also when relations are older
     than seven days. The client that asks now counts as a lender applied to.
     """
-    exposures_fresh = _fresh(records, "exposures", now, EXPOSURES_MAX_AGE)
-    group_known = exposures_fresh and _fresh(records, "relations", now, RELATIONS_MAX_AGE)
+    exposures_fresh = _fresh(records, "exposures", now)
+    group_known = exposures_fresh and _fresh(records, "relations", now)
     group = sum(map(unsecured, state.lines)) + state.group_reserved
     return {
         "exposure_existing": _cny(sum(map(unsecured, state.own_lines))) if exposures_fresh else None,
@@ -124,12 +122,12 @@ def _first_time(records: Records, state: State, now: datetime, *, exposures_fres
     history = any(row.indicator == CREDIT_HISTORY and row.value is not None for row in records.indicators)
     if history or state.own_lines or records.overdues:
         return False
-    return True if exposures_fresh and _fresh(records, "overdues", now, OVERDUES_MAX_AGE) else None
+    return True if exposures_fresh and _fresh(records, "overdues", now) else None
 
 
-def _fresh(records: Records, feed: str, now: datetime, max_age: timedelta) -> bool:
+def _fresh(records: Records, feed: str, now: datetime) -> bool:
     delivered = records.feeds.get(feed)
-    return delivered is not None and now - delivered <= max_age
+    return delivered is not None and now - delivered <= FEED_MAX_AGE[feed]
 
 
 def _cny(fen: int) -> Decimal:

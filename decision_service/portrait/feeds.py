@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from decision_service.portrait.records import EnterpriseRecords
+from decision_service.vocabulary import FEED_MAX_AGE
 
-FEED_MAX_AGE: Mapping[str, timedelta] = {
-    "registrations": timedelta(days=7),  # daily
-    "lists": timedelta(days=7),  # daily; court, market regulator, tax and others
-    "overdues": timedelta(days=7),  # daily bank feedback
-    "relations": timedelta(days=7),  # daily
-    "control_changes": timedelta(days=7),  # daily
-    "exposures": timedelta(days=1),  # bank exposure older than a day: the sum is unknown
-    "months": timedelta(days=45),  # monthly
-    "counterparties": timedelta(days=100),  # quarterly
-    "tax_ratings": timedelta(days=480),  # yearly in April, and events
-}
 COUNTED = ("registrations", "lists", "overdues", "exposures", "months", "tax_ratings", "relations")
 """The feeds that the fact ``stale_feeds`` counts; the others leave their own facts unknown."""
 

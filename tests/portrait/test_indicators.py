@@ -191,7 +191,7 @@ def test_a_young_firm_renormalises_the_weights_of_its_months():
         ("the lowest valid value", Decimal(0), "ok", None),
         ("below the lowest", Decimal("-0.01"), "missing", "invalid"),
         ("the highest valid value", Decimal(500), "ok", None),
-        ("above the highest is a data error, not clipped", Decimal("500.01"), "missing", "invalid"),
+        ("above the highest is invalid, not clipped", Decimal("500.01"), "missing", "invalid"),
         ("not a number", Decimal("NaN"), "missing", "invalid"),
         ("infinite", Decimal("Infinity"), "missing", "invalid"),
         ("empty", None, "missing", None),
@@ -218,7 +218,7 @@ def test_age_of_an_arriving_value(name, observed_on, status):
     assert found.status == status and (found.value is None) == (status != "ok"), name
 
 
-def test_a_count_that_is_not_whole_is_a_data_error():
+def test_a_count_that_is_not_whole_is_invalid():
     assert value_of("IND16", indicators=(indicator("IND16", "2.5"),)).flags == ("invalid",)
 
 

@@ -51,7 +51,7 @@ def test_score_of_a_value(name, indicator, value, score):
     [
         ("imputed: the median less ten", "IND03", Indicator(None, "imputed", ("imputed",)), 50),
         ("stale where imputation is allowed", "IND03", Indicator(None, "stale"), 50),
-        ("a data error is not imputed", "IND03", Indicator(None, "missing", ("invalid",)), None),
+        ("an invalid value is not imputed", "IND03", Indicator(None, "missing", ("invalid",)), None),
         ("stale where it is not", "IND01", Indicator(None, "stale"), None),
         ("no case is good news", "IND13", Indicator(None, "not_applicable", ("absence_good",)), 100),
         ("not applicable is left out", "IND19", Indicator(None, "not_applicable"), None),
