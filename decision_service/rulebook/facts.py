@@ -78,16 +78,17 @@ class Fact:
 
 
 class FactCatalogue(Mapping[str, Fact]):
-    """Every fact that a rule may name, by name, in the order declared.
+    """Every fact that a rule may name, by name, in the order declared; ``settable`` are those that rules set.
 
     Raises ``FactError`` when derived facts depend on each other in a circle or on facts that are not declared.
     """
 
-    __slots__ = ("_facts", "blank", "derivations")
+    __slots__ = ("_facts", "blank", "derivations", "settable")
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._facts = {fact.name: fact for fact in facts}
         self.blank: dict[str, Exact | None] = dict.fromkeys(self._facts)
+        self.settable = tuple(fact for fact in self._facts.values() if fact.combine is not None)
         self.derivations = tuple(
             (name, self._computation(self._facts[name])) for name in derivation_order(self._facts)
         )

@@ -52,7 +52,14 @@ def load(folder: Path | str) -> Ruleset:
 
 def load_sources(sources: Mapping[str, str]) -> Ruleset:
     """The same ruleset from stored texts by path inside the folder. Raises ``RulebookError``."""
-    return _load(sources, [], shown_in="")
+    problems = [
+        Problem(path, 1, "the text holds half a character (a lone surrogate)", "store the file's UTF-8 text")
+        for path, text in sources.items()
+        if any("\ud800" <= char <= "\udfff" for char in text)
+    ]
+    if problems:
+        raise RulebookError(tuple(problems))
+    return _load(sources, problems, shown_in="")
 
 
 def read_sources(folder: Path, problems: list[Problem]) -> dict[str, str]:

@@ -126,7 +126,7 @@ def _sets(node: Node | None, what: str, catalogue: FactCatalogue, sheet: Sheet) 
         return ()
     if not branch.entries:
         sheet.report(branch.line, f"{what}: sets nothing", "write sets: {card: red}")
-    settable = [fact.name for fact in catalogue.values() if fact.combine is not None]
+    settable = [fact.name for fact in catalogue.settable]
     values = []
     for name, value in branch.entries.items():
         if name not in settable:

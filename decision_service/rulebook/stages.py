@@ -19,12 +19,12 @@ def set_status(rules: RulesInForce, result: StageResult, facts: Facts) -> Facts:
 
     A rule that is unknown makes the fact unknown if it could change it: a red already reached stays red.
     """
-    values: dict[str, Exact | None] = {}
-    for fact in rules.catalogue.values():
-        if fact.combine is not None:
-            values[fact.name] = _strongest(
-                fact, _values_set(rules, result.matched, fact), _values_set(rules, result.unknown, fact)
-            )
+    values = {
+        fact.name: _strongest(
+            fact, _values_set(rules, result.matched, fact), _values_set(rules, result.unknown, fact)
+        )
+        for fact in rules.catalogue.settable
+    }
     return facts.with_values(values)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable
 from datetime import date
@@ -131,6 +132,30 @@ def test_a_missing_folder_and_an_empty_folder_are_problems(tmp_path: Path) -> No
     with pytest.raises(RulebookError) as caught:
         load(tmp_path)
     assert {problem.what for problem in caught.value.problems} == {"the file is missing"}
+
+
+def test_a_stored_text_with_half_a_character_is_a_problem() -> None:
+    with pytest.raises(RulebookError, match="half a character"):
+        load_sources({**SOURCES, "status.yaml": STATUS + "# \ud800"})
+
+
+SPOILS = ("", "{", "]", ":", "-", "\t", "\n", "\"", "null", "1e400", "&a ", "*a", "!x ", "---\n", "#", "|", "9" * 30)
+
+
+def test_whatever_is_spoilt_the_loader_loads_or_reports() -> None:
+    chance = random.Random(20240603)
+    reported = 0
+    for _ in range(400):
+        path = chance.choice(sorted(SOURCES))
+        text = SOURCES[path]
+        at, length = chance.randrange(len(text)), chance.randrange(20)
+        spoilt = text[:at] + chance.choice(SPOILS) + text[at + length :]
+        try:
+            load_sources({**SOURCES, path: spoilt})
+        except RulebookError as error:
+            reported += 1
+            assert error.problems and all(problem.line >= 1 and problem.file for problem in error.problems)
+    assert 200 < reported < 400
 
 
 def test_seventy_eight_industries_and_two_hundred_rules_load_in_three_seconds() -> None:

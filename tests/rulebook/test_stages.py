@@ -127,6 +127,11 @@ def test_the_strongest_card_wins_and_an_unknown_trigger_makes_it_unknown(
     assert decide(**changes)[2]["card"] == card
 
 
+def test_the_strongest_card_wins_whatever_the_rules_are_called() -> None:
+    status = ruleset().sources["status.yaml"].replace("YEL-1", "A-YEL").replace("RED-1", "Z-RED")
+    assert run(ruleset(status=status).in_force(TODAY), {**SOUND, "listed": 1, "overdue": 30})[2]["card"] == "red"
+
+
 @pytest.mark.parametrize(("rating", "whitelisted"), [("A", 1), ("B", 0), (None, None)])
 def test_a_flag_is_set_like_a_card(rating: str | None, whitelisted: int | None) -> None:
     assert decide(rating=rating)[2]["whitelisted"] == whitelisted
