@@ -73,12 +73,13 @@ def cross_validate(inputs: Inputs, *, weights: tuple[float, float], base_rate: f
     """The outer folds, one by one; ``weights`` are the product's blend weights (XGBoost, LSTM)."""
     everyone = np.arange(len(inputs.labels))
     for number, rows in enumerate(stratified_folds(inputs.labels, OUTER_FOLDS, OUTER_SEED), start=1):
-        yield _fold(inputs, number, rows, np.setdiff1d(everyone, rows), weights=weights, base_rate=base_rate)
+        yield fit_fold(inputs, number, rows, np.setdiff1d(everyone, rows), weights=weights, base_rate=base_rate)
 
 
-def _fold(
+def fit_fold(
     inputs: Inputs, number: int, rows: Rows, training: Rows, *, weights: tuple[float, float], base_rate: float
 ) -> Fold:
+    """Everything about one fold from the ``training`` rows alone; only the scores look at ``rows``, never at labels."""
     labels = inputs.labels
     candidates = {name: _margins_of_trees(inputs, names) for name, names in FEATURE_SETS.items()}
     chosen, tree_margins = select(candidates, training, labels)
