@@ -5,7 +5,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS ?= 2
 
 
-.PHONY: help setup test test-all lint clean
+DATA ?=
+PORT ?= 8080
+.PHONY: help setup demo serve bench test test-all lint clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +22,32 @@ setup: .venv/installed ## Create .venv and install, nothing global
 	$(BIN)/pip install --quiet --progress-bar off --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+demo: setup ## Train, load the city, decide one of each kind over HTTP, verify, replay (DATA=folder: real invoices)
+ifeq ($(DATA),)
+	rm -rf var/demo
+	$(BIN)/python -m ml city --out var/demo/feeds
+	$(BIN)/python -m ml train-city
+	DECISION_HOME=var/demo/home $(BIN)/decision-service rules activate rules
+	DECISION_HOME=var/demo/home $(BIN)/decision-service feeds load var/demo/feeds
+	DECISION_HOME=var/demo/home $(BIN)/decision-service demo var/demo/feeds/showcase.json
+else
+	rm -rf var/real
+	$(BIN)/python -m ml cumcm prepare --data $(DATA) --out var/real
+	DECISION_HOME=var/real/home $(BIN)/decision-service feeds load var/real/feeds
+	@set -e; for fold in var/real/fold-*; do \
+	  DECISION_HOME=var/real/home $(BIN)/decision-service decide $$fold/applications.jsonl --rules $$fold/rules \
+	    --model-alias $$(basename $$fold) --now 2020-03-01T09:00:00+08:00 --json > $$fold/decisions.jsonl; done
+	$(BIN)/python -m ml cumcm report --data $(DATA) --out var/real --decisions var/real/fold-*/decisions.jsonl
+	DECISION_HOME=var/real/home $(BIN)/decision-service audit verify
+	DECISION_HOME=var/real/home $(BIN)/decision-service replay --all
+endif
+
+serve: setup ## Serve the API; an empty store gets the synthetic city and a sandbox key first
+	@if $(BIN)/decision-service serve --check-empty; then set -e; \
+	  $(BIN)/python -m ml city --out var/feeds; $(BIN)/python -m ml train-city; \
+	  $(BIN)/decision-service rules activate rules; $(BIN)/decision-service feeds load var/feeds; fi
+	$(BIN)/decision-service serve --port $(PORT) --sandbox
+
 lint: setup ## Style and import contracts
 	$(BIN)/flake8 decision_service ml tests bench
 	$(BIN)/isort --check-only --quiet decision_service ml tests bench
@@ -30,6 +58,10 @@ test: setup ## The tests that run on each commit (under ten minutes on two cores
 
 test-all: setup ## The tests and the slow proofs at full size
 	$(BIN)/python -m pytest -n 2
+
+bench: setup ## Side-by-side speed against ZEN and mlflow models serve
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m bench
 
 clean: ## Remove state, models and the environment
 	rm -rf .venv var mlruns/mlflow.db mlruns/artifacts build *.egg-info
