@@ -35,15 +35,17 @@ from decision_service.settings import Settings
 
 WORKERS = 2
 READY_SECONDS = 120
+LINE, OVER_LINE = "5000000.00", "5000000.01"
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """One application to show, and what must come of it; ``expected`` is ``None`` where anything may."""
+    """One application to show, and what must come of it: the outcome, and reasons that must be among those given."""
 
     story: Mapping[str, str]
     application: Mapping[str, Any]
     expected: str | None
+    reasons: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,12 @@ class Shown:
     @property
     def fine(self) -> bool:
         """Whether it is what was expected."""
-        return self.show.expected in (None, self.outcome)
+        return self.show.expected in (None, self.outcome) and self.show.reasons <= set(self.reasons)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reason codes, each once."""
+        return tuple(dict.fromkeys(reason["code"] for reason in self.answer.get("reasons", [])))
 
 
 @click.command()
@@ -95,7 +102,7 @@ def read_showcase(file: Path) -> list[Show]:
     """The applications to show. Raises ``InputError`` for a file that is not one."""
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
-        shows = [_show(entry) for entry in entries]
+        shows = [show for entry in entries for show in _with_one_fen_more(_show(entry))]
     except (ValueError, KeyError, TypeError) as error:
         what = f"this is not a showcase ({error!r})"
         raise InputError(what, where=str(file), remedy="write it again with: python -m ml city") from error
@@ -106,7 +113,17 @@ def read_showcase(file: Path) -> list[Show]:
 
 def _show(entry: Mapping[str, Any]) -> Show:
     application = {**entry["application"], "enterprise": {"uscc": entry["uscc"]}}
-    return Show(dict(entry["story"]), application, entry.get("expected_outcome"))
+    expected = entry.get("expected_outcome")
+    return Show(dict(entry["story"]), application, expected, frozenset(entry.get("expected_reasons", ())))
+
+
+def _with_one_fen_more(show: Show) -> Iterator[Show]:
+    """Before an approval of exactly 5,000,000.00: the same customer's application for one fen more."""
+    if show.expected == "APPROVE" and show.application["amount"] == LINE:
+        changed = {"amount": OVER_LINE, "application_id": f"{show.application['application_id']}-over"}
+        story = {"zh": "同一企业，多一分钱", "en": "The same firm, one fen more"}
+        yield Show(story, {**show.application, **changed}, "REFER", frozenset({"AMT_OVER_5M"}))
+    yield show
 
 
 def free_port() -> int:
@@ -203,9 +220,9 @@ def _print(shown: list[Shown], checks: Mapping[str, bool], as_json: bool) -> Non
             one.answer.get("limit"),
             one.answer.get("card") or "?",
             one.answer.get("scores", {}).get("pd_12m"),
-            " ".join(dict.fromkeys(reason["code"] for reason in one.answer.get("reasons", []))),
+            " ".join(one.reasons),
             f"{one.milliseconds:.0f}",
-            "" if one.fine else f"expected {one.show.expected}",
+            "" if one.fine else f"expected {' '.join([str(one.show.expected), *sorted(one.show.reasons)])}",
         )
         for one in shown
     ]
