@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -38,26 +39,34 @@ class Past:
     executed: bool
 
 
-def draw_financials(traits: Traits, random: np.random.Generator, as_of: date) -> tuple[Financials, float]:
-    """The latest statements and the leverage they show, percent. Half of them give turnover days."""
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The filed statements and two ratios taken from them, percent."""
+
+    financials: Financials
+    leverage: float
+    margin: float
+
+
+def draw_statements(traits: Traits, random: np.random.Generator, as_of: date) -> Statements:
+    """The latest statements; half of the firms give turnover days, so only theirs yield a working-capital need."""
     leverage = min(160.0, max(4.0, 52.0 - 9.0 * traits.health + 8.0 * random.normal()))
-    assets = traits.annual_sales * math.exp(-0.1 + 0.25 * random.normal())
-    fen = round(assets * 100)
-    loans = round(fen * leverage / 100 * 0.25) if traits.borrower else 0
-    return (
-        Financials(
-            period_end=quarter_end(as_of),
-            total_assets=fen,
-            total_liabilities=round(fen * leverage / 100),
-            revenue_last_year=round(traits.annual_sales * 100),
-            operating_margin=_decimal(_margin(traits, random) / 100),
-            growth=_decimal(max(-0.6, 0.04 + 0.09 * traits.momentum)),
-            **(_turnover_days(random) if random.random() < 0.5 else {}),
-            own_funds=round(fen * (1 - leverage / 100) * 0.1) if leverage < 100 else 0,
-            working_capital_loans=loans,
-        ),
-        leverage,
+    margin = min(60.0, max(-80.0, 6.0 + 3.5 * traits.health + 4.0 * random.normal()))
+    assets = round(100 * traits.annual_sales * math.exp(-0.1 + 0.25 * random.normal()))
+    liabilities = round(assets * leverage / 100)
+    days: dict[str, Any] = _turnover_days(random) if random.random() < 0.5 else {}
+    financials = Financials(
+        period_end=quarter_end(as_of),
+        total_assets=assets,
+        total_liabilities=liabilities,
+        revenue_last_year=round(traits.annual_sales * 100),
+        operating_margin=_decimal(margin / 100),
+        growth=_decimal(max(-0.6, 0.04 + 0.09 * traits.momentum)),
+        own_funds=max(0, (assets - liabilities) // 10),
+        working_capital_loans=liabilities // 4 if traits.borrower else 0,
+        **days,
     )
+    return Statements(financials, leverage, margin)
 
 
 def _turnover_days(random: np.random.Generator) -> dict[str, Decimal]:
@@ -66,23 +75,28 @@ def _turnover_days(random: np.random.Generator) -> dict[str, Decimal]:
     return {**days, "advance_receipt_days": _decimal(8 * math.exp(0.3 * random.normal()))}
 
 
-def _margin(traits: Traits, random: np.random.Generator) -> float:
-    return min(60.0, max(-80.0, 6.0 + 3.5 * traits.health + 4.0 * random.normal()))
-
-
 def draw_indicators(
-    traits: Traits, random: np.random.Generator, as_of: date, *, leverage: float, past: Past
+    traits: Traits,
+    random: np.random.Generator,
+    as_of: date,
+    *,
+    statements: Statements,
+    past: Past,
+    complete: bool = False,
 ) -> tuple[IndicatorValue, ...]:
-    """The delivered indicator values, in the registry's units; an indicator that is absent has no row."""
+    """The delivered indicator values, in the registry's units; an indicator that is absent has no row.
+
+    ``complete``: nothing that applies is left out or stale.
+    """
     values: dict[str, Value] = {
-        **_financial(traits, random, leverage),
+        **_financial(traits, random, statements),
         **_activity(past.months),
         **_risk(traits, random, past),
         **_performance(traits, random, past),
         **_innovation(traits, random, past.months),
         "IND30": min(100.0, max(0.0, 12.0 + 10.0 * random.normal() - 3.0 * traits.health)),
     }
-    fates = random.random(len(values))
+    fates = random.random(len(values)) if not complete else np.full(len(values), 0.5)
     rows = []
     for (indicator, value), fate in zip(sorted(values.items()), fates, strict=True):
         if value is None or fate < MISSING_RATE:
@@ -93,13 +107,14 @@ def draw_indicators(
     return tuple(rows)
 
 
-def _financial(traits: Traits, random: np.random.Generator, leverage: float) -> dict[str, Value]:
+def _financial(traits: Traits, random: np.random.Generator, statements: Statements) -> dict[str, Value]:
     debt_free = random.random() < 0.08
+    coverage = min(200.0, max(-50.0, 4.5 + 2.4 * traits.health + 2 * random.normal()))
     return {
-        "IND01": leverage,
+        "IND01": statements.leverage,
         "IND03": math.exp(0.45 + 0.18 * traits.health + 0.25 * random.normal()),
-        "IND04": NOT_APPLICABLE if debt_free else min(200.0, max(-50.0, 4.5 + 2.4 * traits.health + 2 * random.normal())),
-        "IND05": _margin(traits, random),
+        "IND04": NOT_APPLICABLE if debt_free else coverage,
+        "IND05": statements.margin,
         "IND06": math.exp(4.2 - 0.18 * traits.health + 0.35 * random.normal()),
     }
 

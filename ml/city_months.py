@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,15 +17,15 @@ from ml.fitted import Array
 
 LENGTH = 26  # two more than the portrait's window, so that a city a month old still fills it
 DISTRESS = -0.6  # momentum below which sales fall away in the last months
-FILINGS = ("on_time", "zero_return", "late_30", "not_filed")
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The months of a city: ``firsts`` are their first days, oldest first, the last one complete on ``as_of``."""
+    """The months of a city: ``firsts`` are their first days, oldest first; ``end`` follows the last one's last day."""
 
     as_of: date
     firsts: tuple[date, ...]
+    end: date
 
 
 def calendar(as_of: date) -> Calendar:
@@ -32,7 +33,7 @@ def calendar(as_of: date) -> Calendar:
     tomorrow = date.fromordinal(as_of.toordinal() + 1)
     end = tomorrow.year * 12 + tomorrow.month - 1
     firsts = (date(number // 12, number % 12 + 1, 1) for number in range(end - LENGTH, end))
-    return Calendar(as_of, tuple(firsts))
+    return Calendar(as_of, tuple(firsts), tomorrow.replace(day=1))
 
 
 def draw_months(traits: Traits, random: np.random.Generator, months: Calendar) -> tuple[Month, ...]:
@@ -40,7 +41,7 @@ def draw_months(traits: Traits, random: np.random.Generator, months: Calendar) -
     sales = _sales(traits, random, months)
     customers = random.poisson(_level(traits, random, 1.3) * np.where(sales > 0, 1.0, 0.0)) + (sales > 0)
     invoices = customers + random.poisson(1.5 * customers)
-    columns = {
+    columns: dict[str, Any] = {
         "sales": np.rint(sales * 100),
         "purchases": np.rint(sales * 100 * np.clip(random.normal(0.72, 0.08, LENGTH), 0.3, 1.4)),
         "sales_invoices": invoices,
@@ -50,21 +51,21 @@ def draw_months(traits: Traits, random: np.random.Generator, months: Calendar) -
         "customers": customers,
         "suppliers": random.poisson(_level(traits, random, 0.8), LENGTH),
     }
-    optional = {
+    optional: dict[str, list[Any]] = {
         "electricity_kwh": _electricity(traits, random, sales),
         "insured_headcount": _headcount(traits, random),
         "tax_filing": _filings(traits, random, sales),
     }
     alive = _alive(traits, random, months)
     return tuple(
-        Month(month=first, **{name: int(values[place]) for name, values in columns.items()}, **_cells(optional, place))
+        Month(month=first, **_cells(columns, place, int), **_cells(optional, place))
         for place, first in enumerate(months.firsts)
         if alive[place]
     )
 
 
-def _cells(columns: dict[str, list[Any]], place: int) -> dict[str, Any]:
-    return {name: values[place] for name, values in columns.items()}
+def _cells(columns: dict[str, Any], place: int, kind: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+    return {name: kind(values[place]) for name, values in columns.items()}
 
 
 def _sales(traits: Traits, random: np.random.Generator, months: Calendar) -> Array:

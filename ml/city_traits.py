@@ -27,6 +27,7 @@ ENTITY_TYPES = ("company", "partnership", "sole_proprietorship", "individual_bus
 ENTITY_SHARES = (0.86, 0.03, 0.06, 0.05)
 EXCLUDED_SHARE, UNKNOWN_SHARE = 0.015, 0.005
 UNKNOWN_CODES = ("98", "99", "00")
+DIVISION = "990000"  # no such administrative division exists, so no code belongs to a real enterprise
 ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
@@ -128,5 +129,5 @@ def synthetic_uscc(number: int, *, individual: bool = False) -> str:
     organisation = f"MC{number:06d}"
     total = sum(int(sign, 36) * weight for sign, weight in zip(organisation, ORGANISATION_WEIGHTS, strict=True))
     digit = "0123456789X0"[11 - total % 11]
-    body = f"{'92' if individual else '91'}350100{organisation}{digit}"
+    body = f"{'92' if individual else '91'}{DIVISION}{organisation}{digit}"
     return body + check_character(body)

@@ -66,6 +66,8 @@ class ModelRegistry:
         return LoadedModel(ModelVersion(name, version, digest_of(hashes)), model)
 
     def _connected(self) -> MlflowClient:
+        if not self._uri:  # MLflow would take whatever store the process has used before
+            raise ModelError("no model registry is named", remedy="set MLFLOW_TRACKING_URI")
         # Asking SQLite for a file that does not exist would create an empty registry in the wrong place.
         if self._uri.startswith("sqlite:///") and not Path(self._uri.removeprefix("sqlite:///")).is_file():
             raise ModelError(

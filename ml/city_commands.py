@@ -1,0 +1,142 @@
+"""The commands ``python -m ml city`` and ``python -m ml train-city``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from tqdm import tqdm
+
+from decision_service.errors import DecisionServiceError
+from ml.city import Place, draw_firms, draw_population
+from ml.city_training import POPULATION, Sizes, Trained, train_city
+from ml.city_traits import read_industries
+from ml.feeds import write_city, write_json
+from ml.registration import tracking_uri
+from ml.showcase import showcase
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+COULD_NOT_RUN = 2
+RULES = click.option(
+    "--rules", default=Path("rules"), type=click.Path(path_type=Path), show_default=True, help="The rules folder."
+)
+AS_OF = click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Date up to which the city's data reach. Default: yesterday in Shanghai, delivered now.",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def reported(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose expected errors end it with their text and exit status 2."""
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        try:
+            command(**arguments)
+        except (DecisionServiceError, OSError) as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(COULD_NOT_RUN)
+
+    return run
+
+
+@click.command()
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
+@click.option("--enterprises", default=3000, type=click.IntRange(1, 400_000), show_default=True, help="How many.")
+@click.option("--seed", default=7, type=click.IntRange(0), show_default=True, help="Same seed, same city.")
+@AS_OF
+@RULES
+@AS_JSON
+@reported
+def city(out: Path, enterprises: int, seed: int, as_of: datetime | None, rules: Path, as_json: bool) -> None:
+    """Write a synthetic city as feed files, with a showcase of one firm for each kind of decision.
+
+    \b
+    Example:
+      python -m ml city --out var/demo/feeds --enterprises 3000
+    """
+    place = place_of(seed, as_of, rules, now=datetime.now(SHANGHAI))
+    population = draw_population(place, _bar(range(1, enterprises + 1), "firms", quiet=as_json))
+    shown, entries = showcase(place)
+    counts = write_city(out, draw_firms(place, population) + shown, place)
+    write_json(out / "showcase.json", entries)
+    if as_json:
+        click.echo(json.dumps({"as_of": place.as_of.isoformat(), "seed": seed, "rows": counts}))
+    else:
+        click.echo(f"{enterprises} enterprises and {len(shown)} of the showcase as of {place.as_of} in {out}")
+
+
+@click.command("train-city")
+@click.option("--population", default=POPULATION, type=click.IntRange(1000), show_default=True, help="Firms drawn.")
+@click.option("--seed", default=20231015, type=click.IntRange(0), show_default=True, help="Seed of everything drawn.")
+@AS_OF
+@RULES
+@AS_JSON
+@reported
+def train_city_command(population: int, seed: int, as_of: datetime | None, rules: Path, as_json: bool) -> None:
+    """Train XGBoost and LSTM of both products on a city of their own; register and promote to champion.
+
+    \b
+    Example:
+      MLFLOW_TRACKING_URI=sqlite:///mlruns/mlflow.db python -m ml train-city
+    """
+    place = place_of(seed, as_of, rules, now=datetime.now(SHANGHAI))
+    share = population / POPULATION
+    sizes = Sizes(population, round(Sizes().good_firms * share), round(Sizes().test_firms * share))
+    _quiet_mlflow()
+    uri = tracking_uri(os.environ)
+    _make_folder(uri)
+    with tqdm(desc="train", unit=" firms", disable=as_json or not sys.stderr.isatty(), leave=False) as bar:
+        trained = train_city(place, rules, uri=uri, sizes=sizes, told=lambda step, count: _tell(bar, step, count))
+    click.echo(json.dumps([_as_data(model) for model in trained]) if as_json else "\n".join(map(_line, trained)))
+
+
+def place_of(seed: int, as_of: datetime | None, rules: Path, *, now: datetime) -> Place:
+    """The city's place: by default its data reach to yesterday and were delivered now, else on the next morning."""
+    industries, excluded = read_industries(rules)
+    if as_of is None:
+        today = now.astimezone(SHANGHAI).date()
+        return Place(seed, today - timedelta(days=1), now.replace(microsecond=0), industries, excluded)
+    day: date = as_of.date()
+    morning = datetime.combine(day + timedelta(days=1), time(6), tzinfo=SHANGHAI)
+    return Place(seed, day, min(morning, now.replace(microsecond=0)), industries, excluded)
+
+
+def _bar(numbers: range, what: str, *, quiet: bool) -> Any:
+    return tqdm(numbers, desc=what, delay=2, leave=False, disable=quiet or not sys.stderr.isatty())
+
+
+def _tell(bar: Any, step: str, count: int) -> None:
+    bar.set_description(step)
+    bar.update(count)
+
+
+def _quiet_mlflow() -> None:
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _make_folder(uri: str) -> None:
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).resolve().parent.mkdir(parents=True, exist_ok=True)
+
+
+def _as_data(model: Trained) -> dict[str, Any]:
+    metrics = {name: [one.value, one.low, one.high] for name, one in model.metrics.items()}
+    return {"name": model.name, "version": model.version, "metrics": metrics}
+
+
+def _line(model: Trained) -> str:
+    shown = "  ".join(f"{name} {estimate}" for name, estimate in model.metrics.items())
+    return f"{model.name} version {model.version} is champion  {shown}"

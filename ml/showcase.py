@@ -1,0 +1,100 @@
+"""Named firms of the synthetic city, one for each kind of decision, with the application that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from decision_service.portrait.records import CreditLine, EnterpriseRecords
+from ml.city import FEEDS, Firm, Place
+from ml.city_events import draw_counterparties, draw_registration
+from ml.city_indicators import Past, draw_indicators, draw_statements
+from ml.city_months import calendar, draw_months
+from ml.city_traits import Industry, Traits, synthetic_uscc, true_pd
+from ml.showcase_stories import SHOWS, Show, rated
+
+FIRST_NUMBER = 900_001  # far above any city's own firms
+AGE_YEARS = 9.0
+
+
+def showcase(place: Place) -> tuple[list[Firm], list[dict[str, object]]]:
+    """The firms, and for each its story, application and expected outcome, as written to ``showcase.json``."""
+    industries = {industry.code: industry for industry in place.industries}
+    firms, entries = [], []
+    for number, show in enumerate(SHOWS, start=FIRST_NUMBER):
+        firm = _firm(show, number, place, industries[show.industry])
+        firms.append(firm)
+        entries.append(_entry(show, firm.records.registration.uscc))
+    return firms, entries
+
+
+def _firm(show: Show, number: int, place: Place, industry: Industry) -> Firm:
+    health, momentum = show.state
+    risk = true_pd(health, momentum, industry)
+    traits = Traits(
+        number=number,
+        uscc=synthetic_uscc(number),
+        industry=industry,
+        entity_type="company",
+        health=health,
+        momentum=momentum,
+        annual_sales=show.sales,
+        age_years=AGE_YEARS,
+        borrower=show.known_borrower,
+        pd=risk,
+        defaulted=False,
+    )
+    return Firm(show.change(_records(show, traits, place), place.as_of), risk, False)
+
+
+def _records(show: Show, traits: Traits, place: Place) -> EnterpriseRecords:
+    """A firm without events: complete and fresh data, rated B for three years, one bank line if any."""
+    random = np.random.default_rng([traits.number])  # not the city's seed: the showcase is the same in every city
+    as_of = place.as_of
+    months = calendar(as_of)
+    statements = draw_statements(traits, random, as_of)
+    series = draw_months(traits, random, months)
+    sales = sum(month.sales or 0 for month in series[-12:])
+    plain = EnterpriseRecords(
+        registration=replace(
+            draw_registration(traits, random, as_of),
+            registration_status="active",
+            name=f"示例企业（{show.key}）",
+            industry_code=traits.industry.code,
+            classification_version="2017",
+            public_sector=False,
+            bank_related=False,
+            name_code_mismatch=False,
+        ),
+        months=series,
+        counterparties=draw_counterparties(traits, random, sales=sales, period_end=min(months.end, as_of)),
+        financials=replace(statements.financials, inventory_days=None),  # no working-capital need is computed
+        credit_lines=(CreditLine("BANK-01", "L1", show.line * 100, 0),) if show.line else (),
+        feeds=dict.fromkeys(FEEDS, place.delivered),
+    )
+    plain = rated("B", "B", "B")(plain, as_of)
+    past = Past(series, (), plain.tax_ratings[-1], abnormal=0, penalties=0.0, executed=False)
+    rows = draw_indicators(traits, random, as_of, statements=statements, past=past, complete=True)
+    return replace(plain, indicators=rows)
+
+
+def _entry(show: Show, uscc: str) -> dict[str, object]:
+    application: Mapping[str, object] = {
+        "application_id": f"SHOW-{show.key}",
+        "product": show.product,
+        "amount": show.amount,
+        "term_months": 12,
+        "purpose": show.purpose,
+        "authorization_id": f"AUTH-{show.key}",
+        "enterprise": {"uscc": uscc},
+    }
+    return {
+        "key": show.key,
+        "uscc": uscc,
+        "story": {"zh": show.zh, "en": show.en},
+        "application": application,
+        "expected_outcome": show.outcome,
+        "expected_reasons": list(show.reasons),
+    }

@@ -1,0 +1,244 @@
+"""Scores from the registry: verified before loading, followed while in use, unknown instead of an exception."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.parse import unquote, urlparse
+
+import pytest
+from mlflow import MlflowClient
+from models_for_tests import MODELS, application, network, put, trees
+
+from decision_service.scoring.blend import blended, rounded
+from decision_service.scoring.models import LstmModel, XgboostModel
+from decision_service.scoring.scorer import Scorer
+from decision_service.vocabulary import ModelVersion, Scores
+from ml.training import promote
+
+WEIGHTS = (Decimal("0.6"), Decimal("0.4"))
+APPLICATION = application()
+FAST = 0.01
+
+
+def score(scorer: Scorer, models: tuple[str, str] = MODELS, single: str | None = None) -> Scores:
+    return scorer.score(*APPLICATION, models=models, weights=WEIGHTS, single_model_blend=single)
+
+
+def artifacts(uri: str, name: str, version: str) -> Path:
+    location = MlflowClient(tracking_uri=uri, registry_uri=uri).get_model_version_download_uri(name, version)
+    return Path(unquote(urlparse(location).path))
+
+
+def test_both_models_score_and_blend(uri: str) -> None:
+    fitted, sequence = trees(), network()
+    first = XgboostModel(fitted.weights, fitted.spec).probability(APPLICATION[0])
+    second = LstmModel(sequence.weights, sequence.spec).probability(*APPLICATION[1:])
+    scores = score(Scorer(uri))
+    assert (scores.pd_xgb, scores.pd_lstm) == (rounded(first), rounded(second))
+    assert scores.pd_12m == rounded(blended(first, second, WEIGHTS))
+    assert (scores.status, scores.problems) == ("ok", ())
+    assert [model.name for model in scores.models] == list(MODELS)
+    assert scores.contributions == {}
+
+
+def test_contributions_come_when_asked_for(uri: str) -> None:
+    scores = Scorer(uri).score(*APPLICATION, models=MODELS, weights=WEIGHTS, contributions=True)
+    assert set(scores.contributions) >= {"leverage", "base"}
+
+
+@pytest.mark.parametrize(
+    ("models", "single", "status", "known"),
+    [
+        pytest.param(("pd-xgboost", "none"), None, "unavailable", False, id="LSTM missing: the blend is unknown"),
+        pytest.param(("none", "pd-lstm"), None, "unavailable", False, id="XGBoost missing: the blend is unknown"),
+        pytest.param(("pd-xgboost", "none"), "xgboost", "single", True, id="LSTM missing, XGBoost may stand alone"),
+        pytest.param(("none", "pd-lstm"), "lstm", "single", True, id="XGBoost missing, LSTM may stand alone"),
+        pytest.param(("none", "pd-lstm"), "xgboost", "unavailable", False, id="the one that may stand is missing"),
+        pytest.param(("none", "none"), "xgboost", "unavailable", False, id="both missing"),
+        pytest.param(("pd-lstm", "pd-xgboost"), None, "unavailable", False, id="the names are exchanged"),
+    ],
+)
+def test_a_model_that_is_missing_is_an_unknown_score(
+    uri: str, models: tuple[str, str], single: str | None, status: str, known: bool
+) -> None:
+    scores = score(Scorer(uri), models, single)
+    assert (scores.status, scores.pd_12m is not None) == (status, known)
+    assert scores.problems
+
+
+def test_without_weights_the_blend_is_unknown_and_says_so(uri: str) -> None:
+    scores = Scorer(uri).score(*APPLICATION, models=MODELS, weights=None)
+    assert scores.pd_xgb is not None and scores.pd_12m is None and scores.status == "unavailable"
+    assert "weights" in scores.problems[0]
+
+
+def test_a_series_that_is_too_short_is_an_unknown_score_with_a_reason(uri: str) -> None:
+    features, series, mask = APPLICATION
+    scores = Scorer(uri).score(features, series, (False,) * len(mask), models=MODELS, weights=WEIGHTS)
+    assert scores.pd_xgb is not None and scores.pd_lstm is None and scores.pd_12m is None
+    assert "0 months of series, the model needs 6" in scores.problems[0]
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite:////nowhere/mlflow.db", "http://127.0.0.1:1", "nonsense://x", "sqlite:///", ""]
+)
+def test_a_registry_that_cannot_be_reached_is_an_unknown_score(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    scores = score(Scorer(address))
+    assert scores.pd_12m is None and len(scores.problems) == 2
+    assert not Path("/nowhere").exists()
+
+
+def changed_byte(folder: Path, name: str) -> None:
+    path = next(folder.rglob(name))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def emptied(folder: Path, name: str) -> None:
+    next(folder.rglob(name)).write_bytes(b"")
+
+
+def removed(folder: Path, name: str) -> None:
+    next(folder.rglob(name)).unlink()
+
+
+def added(folder: Path, name: str) -> None:
+    (folder / "extra_loader.py").write_text("raise SystemExit")
+
+
+@pytest.mark.parametrize("spoil", [changed_byte, emptied, removed, added])
+@pytest.mark.parametrize("name", ["model.ubj", "spec.json", "MLmodel"])
+def test_an_artifact_that_is_not_the_registered_one_is_never_loaded(
+    uri: str, spoil: Callable[[Path, str], None], name: str
+) -> None:
+    model = f"spoilt-{spoil.__name__}-{name.replace('.', '-')}"
+    version = put(trees(), model, uri).version
+    spoil(artifacts(uri, model, version), name)
+    scores = score(Scorer(uri), (model, "pd-lstm"))
+    assert scores.pd_xgb is None and scores.pd_12m is None
+    assert any(word in scores.problems[0] for word in ("was changed", "is missing", "was not registered"))
+
+
+def test_a_version_without_hashes_is_refused(uri: str) -> None:
+    model = "unhashed"
+    version = put(trees(), model, uri).version
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    for tag in client.get_model_version(model, version).tags:
+        client.delete_model_version_tag(model, version, tag)
+    assert "carries no artifact hashes" in score(Scorer(uri), (model, "pd-lstm")).problems[0]
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
+    end = monotonic() + seconds
+    while monotonic() < end:
+        if true():
+            return True
+        sleep(0.02)
+    return true()
+
+
+def test_a_new_champion_is_picked_up_and_a_rollback_too(uri: str) -> None:
+    first = put(trees(), "followed", uri).version
+    scorer = Scorer(uri, poll_seconds=FAST)
+    assert scorer.versions(["followed"])[0].version == first
+    second = put(trees(seed=2, rounds=5), "followed", uri).version
+    assert wait_until(lambda: scorer.versions(["followed"])[0].version == second)
+    promote("followed", first, uri=uri)
+    assert wait_until(lambda: scorer.versions(["followed"])[0].version == first)
+
+
+def test_a_change_is_seen_at_the_first_use_after_the_poll_interval(uri: str) -> None:
+    put(trees(), "idle", uri)
+    scorer = Scorer(uri, poll_seconds=0.2)
+    scorer.versions(["idle"])
+    second = put(trees(rounds=5), "idle", uri).version
+    sleep(0.25)
+    assert scorer.versions(["idle"])[0].version == second
+
+
+def test_a_champion_with_a_wrong_canary_is_refused_and_the_old_one_kept(uri: str) -> None:
+    good = put(trees(), "canary", uri).version
+    scorer = Scorer(uri, poll_seconds=FAST)
+    before = score(scorer, ("canary", "pd-lstm"))
+    fitted = trees(seed=3)
+    spec = replace(fitted.spec, canaries=((fitted.spec.canaries[0][0], 0.999),))
+    put(replace(fitted, spec=spec), "canary", uri)
+    assert wait_until(lambda: any("canary prediction" in text for text in scorer.problems(["canary"])))
+    after = score(scorer, ("canary", "pd-lstm"))
+    assert after == before and after.models[0].version == good and after.status == "ok"
+
+
+def test_an_alias_that_is_taken_away_withdraws_the_model(uri: str) -> None:
+    put(trees(), "withdrawn", uri)
+    scorer = Scorer(uri, poll_seconds=FAST)
+    assert scorer.versions(["withdrawn"])
+    MlflowClient(tracking_uri=uri, registry_uri=uri).delete_registered_model_alias("withdrawn", "champion")
+    assert wait_until(lambda: not scorer.versions(["withdrawn"]))
+
+
+def test_a_registry_that_goes_away_leaves_the_model_in_force(uri: str, tmp_path: Path) -> None:
+    copy = tmp_path / "mlflow.db"
+    shutil.copy(uri.removeprefix("sqlite:///"), copy)
+    scorer = Scorer(f"sqlite:///{copy}", poll_seconds=FAST)
+    known = scorer.versions(MODELS)
+    copy.rename(tmp_path / "gone.db")
+    sleep(2 * FAST)
+    assert scorer.versions(MODELS) == known and len(known) == 2
+    assert len(scorer.problems(MODELS)) == 2
+    assert not copy.exists()
+
+
+def test_another_alias_is_another_model(uri: str) -> None:
+    champion = put(trees(), "aliased", uri).version
+    challenger = put(trees(rounds=5), "aliased", uri, alias="challenger").version
+    assert Scorer(uri).versions(["aliased"])[0].version == champion
+    assert Scorer(uri, alias="challenger").versions(["aliased"])[0].version == challenger
+
+
+def test_a_past_decision_is_scored_again_with_its_own_versions(uri: str) -> None:
+    put(trees(), "replayed", uri)
+    before = score(Scorer(uri), ("replayed", "pd-lstm"))
+    put(trees(seed=9, rounds=3), "replayed", uri)
+    scorer = Scorer(uri)
+    again = scorer.score_version(*APPLICATION, versions=before.models, weights=WEIGHTS)
+    assert again == before
+    assert score(scorer, ("replayed", "pd-lstm")).pd_xgb != before.pd_xgb
+
+
+@pytest.mark.parametrize(
+    ("versions", "why"),
+    [
+        pytest.param((ModelVersion("pd-xgboost", "1", "sha256:0"),), "recorded sha256:0", id="another digest"),
+        pytest.param((ModelVersion("pd-xgboost", "999", "sha256:0"),), "999", id="a version that does not exist"),
+        pytest.param((), "recorded no such model", id="no model at all"),
+    ],
+)
+def test_scoring_again_is_unknown_with(uri: str, versions: tuple[ModelVersion, ...], why: str) -> None:
+    scores = Scorer(uri).score_version(*APPLICATION, versions=versions, weights=WEIGHTS)
+    assert scores.pd_12m is None and any(why in text for text in scores.problems)
+
+
+def test_threads_get_the_same_scores(uri: str) -> None:
+    scorer = Scorer(uri, poll_seconds=FAST)
+    expected = score(scorer)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: score(scorer), range(200)))
+    assert all(one == expected for one in found)
+
+
+def test_a_forked_worker_loads_models_of_its_own(uri: str) -> None:
+    scorer = Scorer(uri)
+    expected = score(scorer)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if score(scorer) == expected else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
