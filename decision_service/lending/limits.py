@@ -40,15 +40,17 @@ def limit_max(facts: Exacts, effects: Caps) -> int | None:
 
 
 def _working_capital_bound(facts: Exacts) -> int | None:
-    """The least of multiple · revenue · grade factor, leverage headroom and, if known, the working-capital need."""
+    """The least of multiple · revenue · grade factor, leverage headroom and working-capital need; all must be known.
+
+    Were an unknown need left out, hiding it could raise the limit and so turn a referral into an approval.
+    """
     revenue = _scaled(facts["revenue_12m"], facts["industry.limit_multiple_of_revenue"])
     percent = GRADE_PERCENT.get(str(facts["grade"]))
     headroom = _headroom(facts["total_assets"], facts["total_liabilities"], facts["industry.max_leverage"])
-    if revenue is None or percent is None or headroom is None:
-        return None
     need = facts["working_capital_need"]
-    bounds = (revenue * percent // 100, headroom)
-    return min(*bounds, need) if isinstance(need, int) else min(bounds)
+    if revenue is None or percent is None or headroom is None or not isinstance(need, int):
+        return None
+    return min(revenue * percent // 100, headroom, need)
 
 
 def _invoice_loan_bound(facts: Exacts) -> int | None:

@@ -17,7 +17,7 @@ SOUND = {
     "revenue_12m": 60_000_000 * CNY,
     "total_assets": 40_000_000 * CNY,
     "total_liabilities": 20_000_000 * CNY,
-    "working_capital_need": None,
+    "working_capital_need": 100_000_000 * CNY,
     "industry.limit_multiple_of_revenue": 250_000,
     "industry.max_leverage": 650_000,
     "inv_sales_12m": 5_000_000 * CNY,
@@ -72,7 +72,7 @@ def test_invoice_loan(name, facts, effects, limit):
 @pytest.mark.parametrize(
     "fact",
     ["grade", "revenue_12m", "total_assets", "total_liabilities", "industry.limit_multiple_of_revenue",
-     "industry.max_leverage"],
+     "industry.max_leverage", "working_capital_need"],
 )  # fmt: skip
 def test_an_unknown_that_matters_makes_the_limit_unknown(fact):
     assert limit_max({**SOUND, fact: None}, Effects()) is None
@@ -104,7 +104,7 @@ FACTS = some.fixed_dictionaries(
         "revenue_12m": FEN,
         "total_assets": FEN,
         "total_liabilities": FEN,
-        "working_capital_need": some.none() | FEN,
+        "working_capital_need": FEN,
         "industry.limit_multiple_of_revenue": some.integers(0, 1_000_000),
         "industry.max_leverage": some.integers(1, 999_999),
     }
