@@ -117,7 +117,7 @@ class _Run:
         for decision_id in rows.without_leaf():
             self.find("this decision has no leaf", None, decision_id)
         for decision_id in rows.without_decision():
-            self.find("a reservation or idempotency record names this decision, which does not exist", None, decision_id)
+            self.find("a reservation or idempotency record names this decision, but it is missing", None, decision_id)
 
     def find(self, what: str, leaf_index: Any = None, decision_id: Any = None) -> None:
         """Note a finding."""

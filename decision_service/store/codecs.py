@@ -59,7 +59,7 @@ def decode_all(rows: list[tuple[str, str]]) -> dict[str, list[Any]]:
         contents = json.loads(f"[{','.join([payload for _, payload in rows])}]")
         for (kind, _), content in zip(rows, contents, strict=True):
             found[kind].append(CODECS[kind].decode(content))
-    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise StoreError(f"a stored record cannot be read: {error!r}", remedy="load its feed again") from error
     return found
 

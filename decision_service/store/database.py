@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from decision_service.errors import StoreError
+from decision_service.errors import InputError, StoreError
 
 BUSY_TIMEOUT_MS = 10_000
 SQLITE = "sqlite"
@@ -71,12 +71,14 @@ def insert_into(table: Table, dialect: str) -> Any:
 
 @contextmanager
 def store_errors(place: str) -> Iterator[None]:
-    """What the database or the disk refuses becomes a ``StoreError``; everything else passes."""
+    """What the database or the disk refuses becomes a ``StoreError``; what cannot be text at all an ``InputError``."""
     try:
         yield
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise StoreError(f"the store failed: {cause}", where=place, remedy="see that it runs and has space") from error
+    except UnicodeEncodeError as error:
+        raise InputError("this text is not Unicode", remedy="send text without lone surrogates") from error
     except OSError as error:
         raise StoreError(f"the store failed: {error}", where=place, remedy="see its path and rights") from error
 

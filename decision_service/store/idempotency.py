@@ -51,7 +51,7 @@ def begin(database: Database, *, client_id: str, key: str, body_digest: str, now
             _same_body(digest, body_digest)
             return stored
         lease = {"client_id": client_id, "key": key, "body_digest": body_digest, "expires_at": now + LEASE}
-        if connection.execute(_taking(database.dialect), {**lease, "taken_at": now}).rowcount != 1:
+        if connection.execute(_taking(database.dialect), {**lease, "taken_at": now}).first() is None:
             holder = connection.execute(_LEASE, {"client_id": client_id, "key": key}).scalar_one()
             _same_body(holder, body_digest)
             raise StillRunning("a request with this key is under way", where="Idempotency-Key", remedy="retry shortly")
@@ -76,13 +76,13 @@ def expire_leases(connection: Connection, now: datetime) -> None:
 
 @cache
 def _taking(dialect: str) -> Any:
-    """Insert the lease, or take over one that has expired."""
+    """Insert the lease, or take over one that has expired; returns a row if either happened."""
     statement = insert_into(LEASES, dialect)
     return statement.on_conflict_do_update(
         index_elements=[LEASES.c.client_id, LEASES.c.key],
         set_={"body_digest": statement.excluded.body_digest, "expires_at": statement.excluded.expires_at},
         where=LEASES.c.expires_at <= bindparam("taken_at", type_=LEASES.c.expires_at.type),
-    )
+    ).returning(LEASES.c.key)
 
 
 def _same_body(known: str, given: str) -> None:

@@ -36,7 +36,8 @@ def test_every_leaf_proves_its_inclusion_and_no_other_place(size):
     for index in range(size):
         proof = merkle.inclusion_proof(leaves, index)
         assert merkle.verify_inclusion(leaf=leaves[index], index=index, size=size, proof=proof, root=top)
-        assert not merkle.verify_inclusion(leaf=merkle.leaf_hash(b"other"), index=index, size=size, proof=proof, root=top)
+        other_leaf = merkle.leaf_hash(b"other")
+        assert not merkle.verify_inclusion(leaf=other_leaf, index=index, size=size, proof=proof, root=top)
         for other in range(size):
             held = merkle.verify_inclusion(leaf=leaves[index], index=other, size=size, proof=proof, root=top)
             assert held is (other == index)

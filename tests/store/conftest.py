@@ -17,9 +17,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert, text
 
+from decision_service.audit.merkle import EMPTY_ROOT
 from decision_service.audit.signing import Signer
 from decision_service.store import Store, upgrade
+from decision_service.store.tables import LOG_HEAD, METADATA
 
 NUMBERS = count()
 
@@ -73,12 +76,24 @@ def url(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(f"{request.param}_url")
 
 
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    """An empty store on each kind of database."""
-    opened = Store.open(url)
+@pytest.fixture(scope="session")
+def postgresql_store(postgresql: str) -> Iterator[Store]:
+    """One PostgreSQL store for all tests that only fill it."""
+    _execute(postgresql, "CREATE DATABASE shared TEMPLATE template_store")
+    opened = Store.open(postgresql + "shared")
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """An empty store on each kind of database."""
+    opened: Store = request.getfixturevalue(f"{request.param}_store")
+    if request.param == "postgresql":
+        with opened._database.write() as connection:
+            connection.execute(text("TRUNCATE " + ", ".join(METADATA.tables)))
+            connection.execute(insert(LOG_HEAD).values(id=1, size=0, frontier=b"", root=EMPTY_ROOT))
+    return opened
 
 
 @pytest.fixture

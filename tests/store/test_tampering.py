@@ -1,0 +1,180 @@
+"""Every kind of tampering with the stored evidence is found, and never by a traceback."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from store_samples import NOW, application, commit, commit_some, decision, draft
+
+from decision_service.audit import merkle
+from decision_service.audit.signing import Signer
+from decision_service.audit.verify import verify_log
+from decision_service.store import Store
+
+SIZE = 7
+
+
+@pytest.fixture
+def log(sqlite_store, sqlite_url, signer):
+    """A log of seven decisions, and raw access to its file."""
+    commit_some(sqlite_store, signer, SIZE)
+    raw = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    yield raw
+    raw.close()
+
+
+def findings(store: Store, signer: Signer, **options) -> list[str]:
+    return [str(finding) for finding in verify_log(store, signer.public, **options).findings]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def test_an_untouched_log_verifies(sqlite_store, log, signer):
+    report = verify_log(sqlite_store, signer.public)
+    assert report.ok, report.findings
+    assert (report.leaves, report.decisions, report.erased) == (SIZE, SIZE, 0)
+    assert report.root == sqlite_store.log_head()[1]
+
+
+def test_an_untouched_log_verifies_on_postgresql(postgresql_url, signer):
+    store = Store.open(postgresql_url)
+    commit_some(store, signer, SIZE)
+    assert verify_log(store, signer.public).ok
+    store.close()
+
+
+def test_an_empty_log_verifies(sqlite_store, signer):
+    assert verify_log(sqlite_store, signer.public).ok
+
+
+def test_progress_counts_every_leaf(sqlite_store, log, signer):
+    seen: list[int] = []
+    verify_log(sqlite_store, signer.public, progress=seen.append)
+    assert sum(seen) == SIZE
+
+
+TAMPERINGS = {
+    "a record emptied": "UPDATE leaves SET record = x'' WHERE leaf_index = 3",
+    "a record turned into text": "UPDATE leaves SET record = CAST(record AS TEXT) WHERE leaf_index = 3",
+    "a record turned into a number": "UPDATE leaves SET record = 7 WHERE leaf_index = 3",
+    "a leaf hash changed": "UPDATE leaves SET leaf_hash = randomblob(32) WHERE leaf_index = 3",
+    "a leaf hash turned into text": "UPDATE leaves SET leaf_hash = 'x' WHERE leaf_index = 3",
+    "another decision's record": "UPDATE leaves SET record = (SELECT record FROM leaves WHERE leaf_index = 2),"
+    " leaf_hash = (SELECT leaf_hash FROM leaves WHERE leaf_index = 2) WHERE leaf_index = 3",
+    "a leaf deleted": "DELETE FROM leaves WHERE leaf_index = 3",
+    "the last leaf deleted": "DELETE FROM leaves WHERE leaf_index = 6",
+    "the first leaf deleted": "DELETE FROM leaves WHERE leaf_index = 0",
+    "all leaves deleted": "DELETE FROM leaves",
+    "a leaf added": "INSERT INTO leaves SELECT 7, leaf_hash, record FROM leaves WHERE leaf_index = 3",
+    "a leaf before the first": "INSERT INTO leaves SELECT -1, leaf_hash, record FROM leaves WHERE leaf_index = 3",
+    "two leaves exchanged": "UPDATE leaves SET leaf_index = CASE leaf_index WHEN 2 THEN -3 ELSE -2 END"
+    " WHERE leaf_index IN (2, 3); UPDATE leaves SET leaf_index = -leaf_index WHERE leaf_index < 0",
+    "a decision deleted": "DELETE FROM decisions WHERE leaf_index = 3",
+    "a decision added": "INSERT INTO decisions SELECT 'D-9', 99, client_id, application_id, uscc, product, outcome,"
+    " decided_at, ruleset_digest, private, body FROM decisions WHERE leaf_index = 3",
+    "decision id": "UPDATE decisions SET decision_id = 'D-9' WHERE leaf_index = 3",
+    "client": "UPDATE decisions SET client_id = 'bank-2' WHERE leaf_index = 3",
+    "application": "UPDATE decisions SET application_id = 'APP-9' WHERE leaf_index = 3",
+    "customer": "UPDATE decisions SET uscc = '91350100M000100Y44' WHERE leaf_index = 3",
+    "product": "UPDATE decisions SET product = 'invoice_loan' WHERE leaf_index = 3",
+    "outcome": "UPDATE decisions SET outcome = 'DECLINE' WHERE leaf_index = 3",
+    "outcome turned into a number": "UPDATE decisions SET outcome = x'00ff' WHERE leaf_index = 3",
+    "time": "UPDATE decisions SET decided_at = '2026-11-24T02:30:15.123457Z' WHERE leaf_index = 3",
+    "time turned into nonsense": "UPDATE decisions SET decided_at = 'yesterday' WHERE leaf_index = 3",
+    "ruleset": "UPDATE decisions SET ruleset_digest = 'sha256:cd' WHERE leaf_index = 3",
+    "an answer emptied": "UPDATE decisions SET body = x'' WHERE leaf_index = 3",
+    "an answer turned into a number": "UPDATE decisions SET body = 1.5 WHERE leaf_index = 3",
+    "an answer that is deeply nested": f"UPDATE decisions SET body = CAST('{'[' * 100_000}' AS BLOB)"
+    " WHERE leaf_index = 3",
+    "another decision's answer": "UPDATE decisions SET body = (SELECT body FROM decisions WHERE leaf_index = 2)"
+    " WHERE leaf_index = 3",
+    "a receipt removed": "UPDATE decisions SET body = CAST(json_remove(CAST(body AS TEXT), '$.receipt') AS BLOB)"
+    " WHERE leaf_index = 3",
+    "a word added to an answer": "UPDATE decisions SET"
+    " body = CAST(json_set(CAST(body AS TEXT), '$.note', 'x') AS BLOB) WHERE leaf_index = 3",
+    "values of another decision": "UPDATE decisions SET private = (SELECT private FROM decisions WHERE leaf_index = 2)"
+    " WHERE leaf_index = 3",
+    "values emptied": "UPDATE decisions SET private = x'' WHERE leaf_index = 3",
+    "values turned into text": "UPDATE decisions SET private = 'x' WHERE leaf_index = 3",
+    "one value removed": "UPDATE decisions SET"
+    " private = CAST(json_remove(CAST(private AS TEXT), '$.mask') AS BLOB) WHERE leaf_index = 3",
+    "head missing": "DELETE FROM log_head",
+    "head too short": "UPDATE log_head SET size = 6",
+    "head's size turned into text": "UPDATE log_head SET size = 'seven'",
+    "head's root": "UPDATE log_head SET root = randomblob(32)",
+    "head's frontier": "UPDATE log_head SET frontier = randomblob(96)",
+    "a reservation of no decision": "UPDATE reservations SET decision_id = 'D-9' WHERE application_id = 'APP-3'",
+    "a key of no decision": "UPDATE idempotency SET decision_id = 'D-9' WHERE decision_id = 'D-bank-1-APP-3'",
+    "a key of another client": "UPDATE idempotency SET client_id = 'bank-2' WHERE decision_id = 'D-bank-1-APP-3'",
+    "a key's status": "UPDATE idempotency SET status = 200 WHERE decision_id = 'D-bank-1-APP-3'",
+    "a table dropped": "DROP TABLE idempotency",
+}
+
+
+@pytest.mark.parametrize("statements", TAMPERINGS.values(), ids=TAMPERINGS)
+def test_tampering_is_found(sqlite_store, log, signer, statements):
+    log.executescript(statements)
+    assert findings(sqlite_store, signer)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("leaves", "record"), ("leaves", "leaf_hash"), ("decisions", "private"), ("decisions", "body")],
+)
+def test_any_single_flipped_bit_of_any_byte_is_found(sqlite_store, log, signer, table, column):
+    whole = log.execute(f"SELECT {column} FROM {table} WHERE leaf_index = 3").fetchone()[0]
+    for at in range(0, len(whole), 7 if len(whole) > 100 else 1):
+        log.execute(f"UPDATE {table} SET {column} = ? WHERE leaf_index = 3", (flipped(whole, at),))
+        assert findings(sqlite_store, signer), f"byte {at}: {whole[max(0, at - 20) : at + 20]!r}"
+    log.execute(f"UPDATE {table} SET {column} = ? WHERE leaf_index = 3", (whole,))
+    assert not findings(sqlite_store, signer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("column", ["private", "body"])
+def test_any_other_value_of_any_byte_is_found(sqlite_store, log, signer, column):
+    whole = log.execute(f"SELECT {column} FROM decisions WHERE leaf_index = 0").fetchone()[0]
+    log.execute("DELETE FROM leaves WHERE leaf_index > 0")
+    log.execute("DELETE FROM decisions WHERE leaf_index > 0")
+    for at in range(len(whole)):
+        for change in (0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40):
+            changed = whole[:at] + bytes([whole[at] ^ change]) + whole[at + 1 :]
+            log.execute(f"UPDATE decisions SET {column} = ? WHERE leaf_index = 0", (changed,))
+            assert any("leaf 0" in one for one in findings(sqlite_store, signer)), (at, changed[at - 20 : at + 20])
+
+
+def test_a_whole_forged_log_without_the_key_is_found(sqlite_store, log, signer):
+    """Whoever can write the tables but has not the key cannot sign receipts."""
+    for table in ("reservations", "idempotency", "decisions", "leaves"):
+        log.execute(f"DELETE FROM {table}")
+    log.execute("UPDATE log_head SET size = 0, frontier = x'', root = ?", (merkle.EMPTY_ROOT,))
+    forger = Signer(Ed25519PrivateKey.generate())
+    commit_some(sqlite_store, forger, SIZE)
+    assert verify_log(sqlite_store, forger.public).ok
+    assert len(findings(sqlite_store, signer)) == SIZE
+
+
+def test_a_log_cut_at_its_end_is_found_with_a_kept_checkpoint(sqlite_store, log, signer):
+    kept = signer.public.checkpoint(signer.checkpoint(*sqlite_store.log_head()))
+    hashes = list(sqlite_store.leaf_hashes())[: SIZE - 1]
+    for table in ("reservations", "idempotency", "decisions"):
+        log.execute(f"DELETE FROM {table} WHERE decision_id = 'D-bank-1-APP-6'")
+    log.execute("DELETE FROM leaves WHERE leaf_index = 6")
+    frontier = merkle.frontier_of(hashes)
+    log.execute("UPDATE log_head SET size = 6, frontier = ?, root = ?", (frontier.to_bytes(), frontier.root()))
+    assert not findings(sqlite_store, signer)
+    assert "cut off" in findings(sqlite_store, signer, checkpoints=[kept])[0]
+    commit(sqlite_store, signer, draft(decision(application(60), now=NOW)))
+    assert "not those of the checkpoint" in findings(sqlite_store, signer, checkpoints=[kept])[0]
+
+
+def test_earlier_checkpoints_of_a_growing_log_agree(sqlite_store, signer):
+    kept = [signer.public.checkpoint(signer.checkpoint(*sqlite_store.log_head()))]
+    for number in range(5):
+        commit(sqlite_store, signer, draft(decision(application(number))))
+        kept.append(signer.public.checkpoint(signer.checkpoint(*sqlite_store.log_head())))
+    assert not findings(sqlite_store, signer, checkpoints=kept)
