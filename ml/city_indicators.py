@@ -49,12 +49,12 @@ class Statements:
 
 
 def draw_statements(traits: Traits, random: np.random.Generator, as_of: date) -> Statements:
-    """The latest statements; half of the firms give turnover days, so only theirs yield a working-capital need."""
+    """The latest statements; without the turnover days that a few do not give, the working-capital need is unknown."""
     leverage = min(160.0, max(4.0, 52.0 - 9.0 * traits.health + 8.0 * random.normal()))
     margin = min(60.0, max(-80.0, 6.0 + 3.5 * traits.health + 4.0 * random.normal()))
     assets = round(100 * traits.annual_sales * math.exp(-0.1 + 0.25 * random.normal()))
     liabilities = round(assets * leverage / 100)
-    days: dict[str, Any] = _turnover_days(random) if random.random() < 0.5 else {}
+    days: dict[str, Any] = _turnover_days(random) if random.random() < 0.97 else {}
     financials = Financials(
         period_end=quarter_end(as_of),
         total_assets=assets,

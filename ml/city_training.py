@@ -28,9 +28,9 @@ from ml.training import (
     xgboost_margins,
 )
 
-POPULATION = 30_000
-GOOD_FIRMS = 5_500  # of those that did not default; all that did are kept
-TEST_FIRMS = 3_500
+POPULATION = 60_000
+GOOD_FIRMS = 9_000  # of those that did not default; all that did are kept
+TEST_FIRMS = 5_000
 TEST_FROM = 500_001  # numbers of firms that no training city has
 PLACES = ("train", "stop", "calibrate")
 SHARES = (0.65, 0.15, 0.20)

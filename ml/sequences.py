@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -56,11 +57,12 @@ def fit_lstm(
     spec = _spec(series[fit_rows], mask[fit_rows], series_names, hidden=hidden, min_months=min_months)
     windows = torch.from_numpy(channels(series, mask, spec))
     targets = torch.from_numpy(labels.astype(np.float32))
-    torch.manual_seed(seed)
-    network = SeriesNetwork(channels=spec.channels, hidden=hidden)
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    data, kept_out = ((windows[rows], targets[rows]) for rows in (fit_rows, held))
-    done = _train(network, data, kept_out, optimizer=optimizer, epochs=epochs, patience=patience, batch=batch)
+    with _one_thread():
+        torch.manual_seed(seed)
+        network = SeriesNetwork(channels=spec.channels, hidden=hidden)
+        optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        data, kept_out = ((windows[rows], targets[rows]) for rows in (fit_rows, held))
+        done = _train(network, data, kept_out, optimizer=optimizer, epochs=epochs, patience=patience, batch=batch)
     params = {
         "hidden": hidden,
         "epochs": done,
@@ -74,6 +76,17 @@ def fit_lstm(
     rate = float(labels[fit_rows].mean())
     spec = _with_inputs(spec, series[fit_rows], mask[fit_rows], rate)
     return with_canaries(FittedModel(weights, spec, params))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order, so that the same seed gives the same weights; a small network gains nothing from more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _checked(series: Array, mask: Mask, names: Sequence[str]) -> tuple[Array, Mask]:

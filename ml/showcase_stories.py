@@ -202,7 +202,7 @@ SHOWS = (
         reasons=("PD_REFER",),
         amount="1000000.00",
         industry="33",
-        state=(-0.6, -0.45),
+        state=(-1.0, -0.8),
     ),
     Show(
         key="missing",
