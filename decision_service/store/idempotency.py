@@ -45,17 +45,19 @@ def begin(database: Database, *, client_id: str, key: str, body_digest: str, now
     The lease is not durable: losing it to a power failure only means that nobody is running.
     """
     with database.write(durable=False) as connection:
-        found = final(connection, client_id=client_id, key=key)
-        if found is not None:
-            stored, digest = found
-            _same_body(digest, body_digest)
-            return stored
         lease = {"client_id": client_id, "key": key, "body_digest": body_digest, "expires_at": now + LEASE}
         if connection.execute(_taking(database.dialect), {**lease, "taken_at": now}).first() is None:
-            holder = connection.execute(_LEASE, {"client_id": client_id, "key": key}).scalar_one()
-            _same_body(holder, body_digest)
+            holder = connection.execute(_LEASE, {"client_id": client_id, "key": key}).scalar_one_or_none()
+            _same_body(holder or body_digest, body_digest)
             raise StillRunning("a request with this key is under way", where="Idempotency-Key", remedy="retry shortly")
-    return None
+        # Asked only once the lease is ours: an answer that became final just before is seen, not decided again.
+        found = final(connection, client_id=client_id, key=key)
+        if found is None:
+            return None
+        release(connection, client_id=client_id, key=key)
+    stored, digest = found
+    _same_body(digest, body_digest)
+    return stored
 
 
 def release(connection: Connection, *, client_id: str, key: str) -> None:
