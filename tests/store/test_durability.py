@@ -95,9 +95,10 @@ def test_a_killed_writer_does_not_hold_up_the_others(sqlite_url, signer, writers
     store = Store.open(sqlite_url)
     for generation in range(3):
         pipes = [os.pipe() for _ in range(writers)]
+        firsts = [1000 * (writers * generation + one) for one in range(writers)]
         workers = [
-            FORK.Process(target=write_from, args=(sqlite_url, signer, 1000 * (writers * generation + one), one, pipe[1]))
-            for one, pipe in enumerate(pipes)
+            FORK.Process(target=write_from, args=(sqlite_url, signer, first, one, pipe[1]))
+            for one, (first, pipe) in enumerate(zip(firsts, pipes, strict=True))
         ]
         for worker in workers:
             worker.start()
