@@ -37,7 +37,8 @@ else
 	@set -e; for fold in var/real/fold-*; do \
 	  DECISION_HOME=var/real/home $(BIN)/decision-service decide $$fold/applications.jsonl --rules $$fold/rules \
 	    --model-alias $$(basename $$fold) --now 2020-03-01T09:00:00+08:00 --json > $$fold/decisions.jsonl; done
-	$(BIN)/python -m ml cumcm report --data $(DATA) --out var/real --decisions var/real/fold-*/decisions.jsonl
+	$(BIN)/python -m ml cumcm report --data $(DATA) --out var/real \
+	  $$(printf -- '--decisions %s ' var/real/fold-*/decisions.jsonl)
 	DECISION_HOME=var/real/home $(BIN)/decision-service audit verify
 	DECISION_HOME=var/real/home $(BIN)/decision-service replay --all
 endif

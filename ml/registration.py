@@ -32,6 +32,7 @@ from ml.metrics import Estimate
 
 EXPERIMENT = "credit-models"
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SERVED_CODE = Path(__file__).with_name("served.py")
 
 
@@ -87,8 +88,11 @@ def promote(name: str, version: str, *, alias: str = "champion", uri: str | None
 
 @contextmanager
 def _tracking(uri: str) -> Iterator[None]:
-    """MLflow's fluent functions bound to one store; its chatter about input examples is not for people."""
-    before = mlflow.get_tracking_uri()
+    """MLflow's fluent functions bound to one store; its chatter about input examples is not for people.
+
+    MLflow writes the store into the environment, where ``tracking_uri`` would read it as the user's own choice.
+    """
+    before, chosen = mlflow.get_tracking_uri(), os.environ.get(TRACKING_VARIABLE)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -98,6 +102,9 @@ def _tracking(uri: str) -> Iterator[None]:
             yield
     finally:
         mlflow.set_tracking_uri(before)
+        os.environ.pop(TRACKING_VARIABLE, None)
+        if chosen is not None:
+            os.environ[TRACKING_VARIABLE] = chosen
 
 
 def _experiment(client: MlflowClient, uri: str) -> str:

@@ -20,7 +20,7 @@ from decision_service.commands.console import (
     settings,
 )
 from decision_service.decide import business_date
-from decision_service.errors import Problem, RulebookError
+from decision_service.errors import InputError, Problem, RulebookError
 from decision_service.policy import Policy
 from decision_service.rulebook.cases import CaseReport, load_cases
 from decision_service.rulebook.files import load
@@ -44,7 +44,7 @@ def check(folder: Path | None, as_json: bool) -> None:
 
     Example: decision-service rules check rules
     """
-    folder = folder or settings().rules
+    folder = _folder(folder)
     try:
         policy = _policy(folder)
     except RulebookError as error:
@@ -74,7 +74,7 @@ def test(folder: Path | None, as_json: bool) -> None:
 
     Example: decision-service rules test rules
     """
-    folder = folder or settings().rules
+    folder = _folder(folder)
     try:
         report = run_cases(folder, _policy(folder))
     except RulebookError as error:
@@ -159,6 +159,13 @@ def print_report(report: CaseReport) -> None:
             click.echo(f"{rule_id}: no case {title} it; write one")
     state = "all as expected" if report.passed else f"{len(report.failures)} not as expected"
     click.echo(f"{report.cases} cases over {len(report.coverage)} rules: {state}")
+
+
+def _folder(given: Path | None) -> Path:
+    folder = given or settings().rules
+    if not folder.is_dir():
+        raise InputError("there is no such folder", where=str(folder), remedy="name the folder of rule files")
+    return folder
 
 
 def _policy(folder: Path) -> Policy:

@@ -1,0 +1,70 @@
+"""A real platform on a small store: the showcase firms, the shipped rules, models whose scores are fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from decision_service.audit.signing import Signer
+from decision_service.decide import Platform
+from decision_service.policy import Policies
+from decision_service.radar.intake import load_feeds
+from decision_service.rulebook.files import load
+from decision_service.store import Store
+from decision_service.vocabulary import ModelVersion, Scores
+from ml.city_commands import place_of
+from ml.feeds import write_city
+from ml.showcase import showcase
+
+RULES = Path(__file__).parents[2] / "rules"
+VERSION = ModelVersion("pd-fixed", "1", "sha256:00")
+SHARES = {"debt_to_asset_ratio": -0.5, "max_overdue_days_24m": 0.25}  # the second is of openness level 3
+
+
+@dataclass
+class FixedScorer:
+    """Two models that always say the same; ``pd`` is ``None`` when they are down."""
+
+    pd: Decimal | None = Decimal("0.003000")
+    shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
+
+    def score(self, features: Any, series: Any, mask: Any, **options: Any) -> Scores:
+        if self.pd is None:
+            return Scores(problems=("down",))
+        return Scores(self.pd, self.pd, self.pd, "ok", (VERSION,), features=dict(features))
+
+    def score_version(self, features: Any, series: Any, mask: Any, **options: Any) -> Scores:
+        return self.score(features, series, mask)
+
+    def contributions(self, features: Mapping[str, Any], model: str) -> dict[str, float]:
+        return self.shares
+
+    def versions(self, names: Any) -> tuple[ModelVersion, ...]:
+        return (VERSION,) if self.pd is not None else ()
+
+    def problems(self, names: Any) -> tuple[str, ...]:
+        return () if self.pd is not None else ("down",)
+
+
+def write_feeds(folder: Path) -> dict[str, dict[str, Any]]:
+    """Feed files of the showcase firms; gives the showcase entries by key."""
+    place = place_of(7, None, RULES, now=datetime.now(UTC))
+    firms, entries = showcase(place)
+    write_city(folder, firms, place)
+    return {str(entry["key"]): entry for entry in entries}
+
+
+def open_platform(home: Path, scorer: Any, feeds: Path | None = None) -> Platform:
+    """A platform under ``home`` with the shipped rules active and, if given, the feeds loaded."""
+    store = Store.open(f"sqlite:///{home}/decisions.db")
+    now = datetime.now(UTC)
+    ruleset = load(RULES)
+    store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now)
+    store.activate(ruleset.digest, now)
+    if feeds is not None:
+        assert load_feeds([feeds], store, now=now).problem_count == 0
+    return Platform(store, Policies(store), scorer, Signer.open(home / "log-key.pem"), "test")
