@@ -67,6 +67,7 @@ def _http(seconds: float, as_json: bool) -> dict[str, object]:
             "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # mlflow starts uvicorn by name
         }
         environ.pop("DECISION_DATABASE_URL", None)
         key, uscc, rows = _prepare(home, environ)

@@ -114,8 +114,9 @@ def server(command: list[str], *, port: int, ready: str, environ: dict[str, str]
             _wait_until_ready(process, port, ready, log)
             yield
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(timeout=30)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, path: str, log: Path) -> None:

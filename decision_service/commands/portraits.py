@@ -87,11 +87,9 @@ def features(limit: int, product: str) -> None:
         ensure_rules(built, found)
         codes = built.store.uscc_list(limit)
         for uscc in progress(codes, total=len(codes), what="enterprises"):
-            values = take(built, uscc, product).features_for(product)
-            plain = {
-                name: None if isinstance(value, float) and math.isnan(value) else value
-                for name, value in values.items()
-            }
+            model = built.policies.current().on(business_date(now())).rules.products[product].xgb_model
+            values = built.scorer.columns(take(built, uscc, product).features_for(product), model)
+            plain = {name: None if math.isnan(value) else value for name, value in values.items()}
             click.echo(json.dumps({"uscc": uscc, "features": plain}, ensure_ascii=False))
 
 

@@ -69,7 +69,7 @@ def server_arguments(found: Settings) -> list[str]:
         "-m", "gunicorn", "decision_service.app:served()",
         "--bind", _authority(found),
         "--workers", str(found.workers),
-        "--worker-class", "gthread",
+        "--worker-class", "gthread" if found.threads > 1 else "sync",
         "--threads", str(found.threads),
         "--keep-alive", str(KEEP_ALIVE_SECONDS),
         "--timeout", str(START_SECONDS),

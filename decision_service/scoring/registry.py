@@ -52,7 +52,7 @@ class ModelRegistry:
     def load(self, name: str, version: str) -> LoadedModel:
         """Every artifact read once and verified against its registered hash, then built from those bytes.
 
-        Raises ``ModelError`` for a missing, additional or changed file, a bad spec or a failed canary.
+        Raises ``ModelError`` for a missing or changed file, a bad spec or a failed canary.
         """
         where = f"{name} version {version}"
         with model_errors(where):
@@ -62,7 +62,7 @@ class ModelRegistry:
             with TemporaryDirectory(prefix="model-") as folder:
                 files = read_files(Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self._uri)))
             verify(files, hashes)
-            model = build({Path(path).name: content for path, content in files.items()})
+            model = build({Path(path).name: files[path] for path in hashes})
         return LoadedModel(ModelVersion(name, version, digest_of(hashes)), model)
 
     def _connected(self) -> MlflowClient:
@@ -112,10 +112,12 @@ def hash_files(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def verify(files: Mapping[str, bytes], registered: Mapping[str, str]) -> None:
-    """Raises ``ModelError`` naming every file that is missing, not registered, or changed."""
+    """Raises ``ModelError`` naming every registered file that is missing or changed.
+
+    Other files are left alone, because nothing reads them: ``mlflow models serve`` leaves one in the folder.
+    """
     found = hash_files(files)
     wrong = [f"{path} is missing" for path in sorted(registered.keys() - found.keys())]
-    wrong += [f"{path} was not registered" for path in sorted(found.keys() - registered.keys())]
     both = sorted(found.keys() & registered.keys())
     wrong += [f"{path} was changed" for path in both if found[path] != registered[path]]
     if wrong:

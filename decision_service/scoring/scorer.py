@@ -16,6 +16,7 @@ from decision_service.scoring.blend import blended, rounded
 from decision_service.scoring.current import POLL_SECONDS, CurrentModel
 from decision_service.scoring.models import LstmModel, XgboostModel
 from decision_service.scoring.registry import LoadedModel, ModelRegistry
+from decision_service.scoring.rows import feature_row
 from decision_service.vocabulary import ModelVersion, Scores
 
 Series = Sequence[Sequence[float | None]]
@@ -94,6 +95,13 @@ class Scorer:
             return loaded.contributions(features) if isinstance(loaded, XgboostModel) else {}
         except ModelError:
             return {}
+
+    def columns(self, features: Mapping[str, Any], model: str) -> dict[str, float]:
+        """The tree model's input of one enterprise by column, nan where missing; raises ``ModelError``."""
+        loaded = self._in_force(model).model
+        if not isinstance(loaded, XgboostModel):
+            raise ModelError(f"{model} is not a tree model", remedy="name one of kind xgboost")
+        return dict(zip(loaded.spec.columns, map(float, feature_row(features, loaded.spec)[0]), strict=True))
 
     def versions(self, names: Sequence[str]) -> tuple[ModelVersion, ...]:
         """The identities of those models that are in force now."""
