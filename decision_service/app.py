@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from datetime import UTC, datetime
@@ -50,7 +51,10 @@ def served() -> Flask:
     settings = Settings.from_environ(os.environ)
     platform = build_platform(settings)
     warm_up(platform)
-    return create_app(settings, platform)
+    app = create_app(settings, platform)
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not searched again and again for garbage
+    return app
 
 
 def warm_up(platform: Platform) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from decision_service.errors import InputError, StoreError
 
 BUSY_TIMEOUT_MS = 10_000
+MAPPED_BYTES = 1 << 30
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 
@@ -127,7 +128,13 @@ def _sqlite(url: URL) -> Engine:
 
 def _prepare(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions begin where _begin says, not where the driver guesses
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        f"mmap_size={MAPPED_BYTES}",  # another process's commit empties the page cache; mapped pages need no reading
+    ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
