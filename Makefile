@@ -49,15 +49,18 @@ serve: setup ## Serve the API; an empty store gets the synthetic city and a sand
 	  $(BIN)/decision-service rules activate rules; $(BIN)/decision-service feeds load var/feeds; fi
 	$(BIN)/decision-service serve --port $(PORT) --sandbox
 
-lint: setup ## Style and import contracts
+lint: setup ## Style, types and import contracts
 	$(BIN)/flake8 decision_service ml tests bench
 	$(BIN)/isort --check-only --quiet decision_service ml tests bench
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup ## The tests that run on each commit (under ten minutes on two cores)
+test: setup lint ## The tests that run on each commit (under ten minutes on two cores)
+	$(BIN)/decision-service rules check rules
+	$(BIN)/decision-service rules test rules
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: setup ## The tests and the slow proofs at full size
+test-all: setup lint ## The tests and the slow proofs at full size
 	$(BIN)/python -m pytest -n 2
 
 bench: setup ## Side-by-side speed against ZEN and mlflow models serve

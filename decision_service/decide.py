@@ -20,7 +20,7 @@ from decision_service.policy import Policies, Policy, PolicyInForce, Verdict
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.portrait.snapshot import Snapshot, industry_code, snapshot
 from decision_service.rulebook.facts import FactCatalogue, Facts
-from decision_service.rulebook.rules import LimitEffects, Product, Stage
+from decision_service.rulebook.rules import LimitEffects, Stage
 from decision_service.rulebook.stages import combine, limit_effects, reason, set_status
 from decision_service.scoring.scorer import Scorer
 from decision_service.store import Committed, DecisionCommit, ExposureChanged, ExposureState, Store
@@ -250,11 +250,11 @@ def assess(policy: PolicyInForce, facts: Facts) -> Assessment:
     alarms = sorted({verdict.alarm for verdict in verdicts.values() if verdict.alarm})
     if alarms:
         outcome, reasons = Outcome.REFER, tuple(reason(rules, alarm) for alarm in alarms) + reasons
-    whitelisted = facts["whitelisted"]
+    card, whitelisted = facts["card"], facts["whitelisted"]
     return Assessment(
         outcome=outcome,
         reasons=reasons,
-        card=facts["card"],
+        card=None if card is None else str(card),
         whitelisted=None if whitelisted is None else bool(whitelisted),
         limit=limit,
         effects=effects,
@@ -267,7 +267,7 @@ def _explained(findings: Findings, assessment: Assessment, policy: PolicyInForce
     """Contributions are worth their time only when the score is a reason."""
     if not PD_REASONS.intersection(one.code for one in assessment.reasons):
         return findings.scores
-    product: Product = policy.rules.products[findings.facts["product"]]
+    product = policy.rules.products[str(findings.facts["product"])]
     contributions = scorer.contributions(findings.portrait.features_for(product.name), product.xgb_model)
     return replace(findings.scores, contributions=contributions)
 
@@ -283,6 +283,7 @@ def _decision(
 ) -> Decision:
     approved = assessment.outcome is Outcome.APPROVE
     due, extra = _due(assessment, policy, now)
+    grade = assessment.facts["grade"]
     return Decision(
         decision_id=str(uuid.uuid4()),
         application=application,
@@ -295,7 +296,7 @@ def _decision(
         decided_at=now,
         due_at=due,
         scores=findings.scores,
-        grade=assessment.facts["grade"],
+        grade=None if grade is None else str(grade),
         reasons=assessment.reasons + extra,
         conditions=assessment.effects.conditions,
         rate_spread_bp=assessment.effects.rate_spread_bp,

@@ -57,15 +57,15 @@ class RulesInForce:
         """One rule by id; raises ``KeyError``."""
         return self._by_id[rule_id]
 
-    def parameters(self, product: str, industry_code: str) -> dict[str, Exact]:
+    def parameters(self, product: str, industry_code: str | None) -> dict[str, Exact]:
         """Exact ``policy.*``, ``product.*`` and ``industry.*`` facts; those without a row in force are left out."""
-        return {**self._policy, **self._products.get(product, {}), **self._industries.get(industry_code, {})}
+        return {**self._policy, **self._products.get(product, {}), **self._industries.get(industry_code or "", {})}
 
-    def industry_status(self, industry_code: str) -> str:
+    def industry_status(self, industry_code: str | None) -> str:
         """``covered``, ``excluded`` or ``unknown``; there is no default row for a code that is not listed."""
         if industry_code in self._excluded:
             return "excluded"
-        return "covered" if self._industries.get(industry_code) else "unknown"
+        return "covered" if self._industries.get(industry_code or "") else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
