@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import click
 
@@ -76,9 +75,10 @@ def show(uscc: str, as_json: bool) -> None:
 
 @portrait.command()
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
+@click.option("--columns", is_flag=True, help="As the model in force reads them: the industry as 0/1 columns.")
 @product_option
-def features(limit: int, product: str) -> None:
-    """What a product's tree model reads, one JSON line per enterprise; null where missing.
+def features(limit: int, columns: bool, product: str) -> None:
+    """What a product's tree model is given, one JSON line per enterprise; null where missing.
 
     Example: decision-service portrait features --limit 500
     """
@@ -87,9 +87,11 @@ def features(limit: int, product: str) -> None:
         ensure_rules(built, found)
         codes = built.store.uscc_list(limit)
         for uscc in progress(codes, total=len(codes), what="enterprises"):
-            model = built.policies.current().on(business_date(now())).rules.products[product].xgb_model
-            values = built.scorer.columns(take(built, uscc, product).features_for(product), model)
-            plain = {name: None if math.isnan(value) else value for name, value in values.items()}
+            values = take(built, uscc, product).features_for(product)
+            if columns:
+                model = built.policies.current().on(business_date(now())).rules.products[product].xgb_model
+                values = built.scorer.columns(values, model)
+            plain = {name: None if value != value else value for name, value in values.items()}  # nan is missing
             click.echo(json.dumps({"uscc": uscc, "features": plain}, ensure_ascii=False))
 
 
