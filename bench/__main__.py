@@ -90,8 +90,9 @@ def _prepare(home: Path, environ: dict[str, str]) -> tuple[str, list[str], list[
         check=True, env=environ, capture_output=True, text=True,
     )  # fmt: skip
     exported = subprocess.run(
-        [*service, "portrait", "features", "--limit", "3000", "--columns"], check=True, env=environ, capture_output=True, text=True
-    )
+        [*service, "portrait", "features", "--limit", "3000", "--columns"],
+        check=True, env=environ, capture_output=True, text=True,
+    )  # fmt: skip
     firms = [json.loads(line) for line in exported.stdout.splitlines()]
     return json.loads(added.stdout)["key"], [firm["uscc"] for firm in firms], [firm["features"] for firm in firms]
 

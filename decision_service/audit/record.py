@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from decision_service.audit.canonical import LARGEST_INTEGER, canonical, moment, money
+from decision_service.audit.canonical import LARGEST_INTEGER, moment, money
 from decision_service.errors import AuditError
 from decision_service.vocabulary import CreditApplication, Decision, Reason, Scores
 
@@ -118,21 +118,27 @@ def build_record(
         "commitments": commitments,
         "code_version": code_version,
     }
-    return Record(canonical(body), canonical(opened))
+    return Record(_written(body), _written(opened))
 
 
 def commitment(salt: bytes, name: str, value: Any) -> str:
     """Base64 of SHA-256 over salt and the canonical JSON of ``[name, value]``; hides and binds the value.
 
-    A decision commits to about 160 values, so orjson writes them: the same bytes as ``canonical`` for values without
-    floats (a test compares them); a float would be refused where the values are written beside the record.
     Raises ``AuditError`` for text that is not Unicode.
     """
+    return b2a_base64(sha256(salt + _written([name, value])).digest(), newline=False).decode()
+
+
+def _written(value: Any) -> bytes:
+    """What ``canonical`` writes, ten times as fast: a decision commits to about 160 values.
+
+    Every float has become text in ``number`` before; ``canonical`` would refuse one, orjson would not. Tests hold both
+    against each other and against RFC 8785.
+    """
     try:
-        written = orjson.dumps([name, value], option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
-        raise AuditError(f"the value of {name} cannot be written as evidence: {error}") from error
-    return b2a_base64(sha256(salt + written).digest(), newline=False).decode()
+        raise AuditError(f"a value cannot be written as evidence: {error}") from error
 
 
 def committed_values(decision: Decision, facts: KnownFacts, features: ModelInputs) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
@@ -14,6 +15,7 @@ CLOSE_OF_BUSINESS = time(17, 30)
 WORKING_DAYS = 3
 
 
+@lru_cache(maxsize=4096)
 def is_working_day(day: date) -> bool:
     """Whether a business date is a working day; raises ``CalendarError`` when the year's calendar is not known."""
     try:

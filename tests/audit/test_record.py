@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from decision_service.audit.canonical import canonical
 from decision_service.audit.record import build_record, commitment
 from decision_service.audit.replay import Answer, read_record, replay, rescore_difference
 from decision_service.errors import AuditError
@@ -311,3 +313,14 @@ def test_scores_computed_again_agree_within_a_millionth(again, differs):
 def test_the_record_of_a_referred_decision_names_its_due_time():
     body = json.loads(record(decision=replace(REFERRED, due_at=NOW + timedelta(days=3))).body)
     assert (body["due_at"], body["approved_amount"]) == ("2026-11-27T17:30:00.000000Z", None)
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(max_codepoint=126)), inner),
+)
+
+
+@given(st.text(), VALUES)
+def test_a_commitment_is_over_canonical_json_whatever_the_value(name, value):
+    salt = b"s" * 16
+    assert commitment(salt, name, value) == b64encode(sha256(salt + canonical([name, value])).digest()).decode()
