@@ -15,6 +15,7 @@ from typing import Any
 import mlflow
 import mlflow.xgboost
 import numpy as np
+import onnxruntime
 import xgboost
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -24,9 +25,11 @@ from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Array as ArrayType
 
+from decision_service.scoring.graph import GRAPH_FILE
 from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE
 from decision_service.scoring.registry import HASH_TAG, hash_files, read_files
 from decision_service.scoring.spec import XgboostSpec, kind_of, to_json
+from ml.export import exported
 from ml.fitted import FittedModel
 from ml.metrics import Estimate
 
@@ -63,15 +66,17 @@ def register(
     """Log run, metrics, parameters and artifacts; create a version under ``name``; move ``alias`` to it if given.
 
     ``data_hash`` identifies the training data. Estimates are logged as ``<metric>``, ``<metric>_low``, ``_high``.
+    Raises ``ModelError`` when the ONNX graph that the service will run does not agree with the model.
     """
     uri = uri or tracking_uri()
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     kind = kind_of(fitted.spec)
+    content = {SPEC_FILE: to_json(fitted.spec), GRAPH_FILE: exported(fitted)}
     with _tracking(uri), mlflow.start_run(experiment_id=_experiment(client, uri), run_name=name) as run:
         mlflow.set_tags({"kind": kind, "data_hash": data_hash, **(tags or {})})
         mlflow.log_params({**fitted.params, "base_rate": fitted.spec.calibration.base_rate, "data_hash": data_hash})
         mlflow.log_metrics(_flat(metrics))
-        logged = _log_xgboost(fitted) if kind == "xgboost" else _log_lstm(fitted)
+        logged = _log_xgboost(fitted, content) if kind == "xgboost" else _log_lstm(fitted, content)
         hashes = _artifact_hashes(client.get_logged_model(logged.model_id).artifact_location)
         all_tags = {**hashes, "kind": kind, "data_hash": data_hash, **(tags or {})}
         version = _create_version(client, name, logged, run_id=run.info.run_id, tags=all_tags)
@@ -130,8 +135,8 @@ def _flat(metrics: Mapping[str, Estimate | float]) -> dict[str, float]:
     return flat
 
 
-def _log_xgboost(fitted: FittedModel) -> ModelInfo:
-    """UBJSON through MLflow's own flavour, so that ``mlflow models serve`` works; spec.json beside it."""
+def _log_xgboost(fitted: FittedModel, content: Mapping[str, bytes]) -> ModelInfo:
+    """UBJSON through MLflow's own flavour, so that ``mlflow models serve`` works; ``content`` (files) beside it."""
     assert isinstance(fitted.spec, XgboostSpec)
     booster = xgboost.Booster()
     booster.load_model(bytearray(fitted.weights))
@@ -139,29 +144,28 @@ def _log_xgboost(fitted: FittedModel) -> ModelInfo:
         ColSpec(DataType.double, name, required=False) for name in fitted.spec.columns
     ]
     signature = ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(DataType.float)]))
-    with _written({SPEC_FILE: to_json(fitted.spec)}) as files:
+    with _written(content) as files:
         return mlflow.xgboost.log_model(
             booster,
             name="model",
             signature=signature,
             model_format="ubj",
-            extra_files=[str(files[SPEC_FILE])],
+            extra_files=[str(path) for path in files.values()],
             pip_requirements=_requirements(f"xgboost-cpu=={xgboost.__version__}"),
         )
 
 
-def _log_lstm(fitted: FittedModel) -> ModelInfo:
+def _log_lstm(fitted: FittedModel, content: Mapping[str, bytes]) -> ModelInfo:
     series = ArrayType(ArrayType(DataType.double))
     inputs = Schema([ColSpec(series, "series"), ColSpec(ArrayType(DataType.boolean), "mask")])
     signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec(DataType.double)]))
-    content = {SPEC_FILE: to_json(fitted.spec), WEIGHTS_FILE["lstm"]: fitted.weights}
-    with _written(content) as files:
+    with _written({**content, WEIGHTS_FILE["lstm"]: fitted.weights}) as files:
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(SERVED_CODE),
             artifacts={name: str(path) for name, path in files.items()},
             signature=signature,
-            pip_requirements=_requirements("torch==2.13.0", "safetensors", f"numpy=={np.__version__}"),
+            pip_requirements=_requirements("torch==2.13.0", "safetensors", f"onnxruntime=={onnxruntime.__version__}", f"numpy=={np.__version__}"),
         )
 
 

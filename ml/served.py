@@ -1,4 +1,4 @@
-"""MLflow's code for the LSTM ("models from code"): loads safetensors and spec.json, no pickled object exists."""
+"""MLflow's code for the LSTM ("models from code"): builds what the service builds, no pickled object exists."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE, LstmModel, build
+from decision_service.scoring.models import LstmModel, build
 
 
 class SeriesModel(PythonModel):
     """Input: one row a firm with columns ``series`` (months x F, null: not reported) and ``mask`` (months)."""
 
     def load_context(self, context: Any) -> None:
-        names = (SPEC_FILE, WEIGHTS_FILE["lstm"])
-        files = {name: Path(context.artifacts[name]).read_bytes() for name in names}
-        model = build(files)
+        model = build({name: Path(path).read_bytes() for name, path in context.artifacts.items()})
         assert isinstance(model, LstmModel)
         self._model = model
 

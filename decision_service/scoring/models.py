@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import xgboost
 from safetensors import SafetensorError
@@ -15,6 +15,7 @@ from safetensors.torch import load as load_tensors
 from decision_service.errors import ModelError
 from decision_service.scoring.blend import clipped, expit
 from decision_service.scoring.contributions import by_indicator
+from decision_service.scoring.graph import GRAPH_FILE, Graph
 from decision_service.scoring.network import SeriesNetwork
 from decision_service.scoring.rows import Floats, feature_row, series_window
 from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec, from_json, kind_of
@@ -30,10 +31,14 @@ def calibrated(margin: float, calibration: Calibration) -> float:
 
 
 class XgboostModel:
-    """A booster with its spec. One thread, one row at a time; safe under threads."""
+    """A booster with its spec. One thread, one row at a time; safe under threads.
 
-    def __init__(self, weights: bytes, spec: XgboostSpec) -> None:
+    With a ``graph`` (ONNX) the score comes from that, and the booster only explains it.
+    """
+
+    def __init__(self, weights: bytes, spec: XgboostSpec, graph: bytes | None = None) -> None:
         self.spec = spec
+        self._graph = None if graph is None else Graph(graph, shape=(len(spec.columns),))
         self._booster = xgboost.Booster({"nthread": 1})
         self._lock = threading.Lock()  # predict with contributions is not declared thread-safe, inplace_predict is
         try:
@@ -46,6 +51,11 @@ class XgboostModel:
 
     def margin(self, row: Floats) -> float:
         """Log-odds before calibration of one row (1 x columns)."""
+        if self._graph is not None:
+            return float(self._graph.margins(row)[0])
+        return self._booster_margin(row)
+
+    def _booster_margin(self, row: Floats) -> float:
         return float(self._booster.inplace_predict(row, predict_type="margin", validate_features=False)[0])
 
     def probability(self, features: Mapping[str, Any]) -> float:
@@ -60,32 +70,29 @@ class XgboostModel:
         return by_indicator([float(value) for value in values], self.spec)
 
     def prove(self) -> None:
-        """Raises ``ModelError`` unless the canary predictions come out as recorded."""
+        """Raises ``ModelError`` unless the canary predictions come out as recorded, from graph and booster alike."""
         for features, expected in self.spec.canaries:
             _agree(self.probability(features), expected)
+            native = self._booster_margin(feature_row(features, self.spec))
+            _agree(calibrated(native, self.spec.calibration), expected)
 
 
 class LstmModel:
-    """A series network with its spec; evaluation only, no gradients."""
+    """A series network with its spec; evaluation only, no gradients. A ``graph`` (ONNX) takes the weights' place."""
 
-    def __init__(self, weights: bytes, spec: LstmSpec) -> None:
+    def __init__(self, weights: bytes, spec: LstmSpec, graph: bytes | None = None) -> None:
         self.spec = spec
-        self._network = SeriesNetwork(channels=spec.channels, hidden=spec.hidden)
-        try:
-            self._network.load_state_dict(load_tensors(weights), strict=True)
-        except (RuntimeError, SafetensorError) as error:
-            raise ModelError(f"the weights do not fit the declared architecture ({str(error)[:200]})") from error
-        self._network.eval()
+        margins = _network(weights, spec) if graph is None else Graph(graph, shape=(spec.months, spec.channels)).margins
+        self._margins: Callable[[Floats], Floats] = margins
 
     def margin(self, window: Floats) -> float:
         """Log-odds before calibration of one window (1 x months x channels)."""
-        with torch.inference_mode():
-            return float(self._network(torch.from_numpy(window))[0])
+        return float(self._margins(window)[0])
 
     def probability(self, series: Sequence[Sequence[float | None]], mask: Sequence[bool]) -> float:
         """Calibrated, unrounded probability; raises ``ModelError`` for a series it cannot read."""
         margin = self.margin(series_window(series, mask, self.spec))
-        if not np.isfinite(margin):
+        if not math.isfinite(margin):
             raise ModelError("the network returned a value that is not finite", remedy="register a sound model")
         return calibrated(margin, self.spec.calibration)
 
@@ -95,18 +102,41 @@ class LstmModel:
             _agree(self.probability(series, mask), expected)
 
 
+def _network(weights: bytes, spec: LstmSpec) -> Callable[[Floats], Floats]:
+    network = SeriesNetwork(channels=spec.channels, hidden=spec.hidden)
+    try:
+        network.load_state_dict(load_tensors(weights), strict=True)
+    except (RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the weights do not fit the declared architecture ({str(error)[:200]})") from error
+    network.eval()
+
+    def margins(windows: Floats) -> Floats:
+        with torch.inference_mode():
+            return network(torch.from_numpy(windows)).numpy()
+
+    return margins
+
+
 Model = XgboostModel | LstmModel
 
 
 def build(files: Mapping[str, bytes]) -> Model:
-    """A proven model from its files by base name (weights and ``spec.json``); raises ``ModelError``."""
+    """A proven model from its files by base name: weights, ``spec.json``, and ``model.onnx`` if it was registered.
+
+    Raises ``ModelError``.
+    """
     if SPEC_FILE not in files:
         raise ModelError(f"{SPEC_FILE} is missing", remedy="register the model again")
     spec = from_json(files[SPEC_FILE])
     name = WEIGHTS_FILE[kind_of(spec)]
     if name not in files:
         raise ModelError(f"{name} is missing", remedy="register the model again")
-    model = XgboostModel(files[name], spec) if isinstance(spec, XgboostSpec) else LstmModel(files[name], spec)
+    graph = files.get(GRAPH_FILE)  # versions registered before there were graphs have none
+    model: Model
+    if isinstance(spec, XgboostSpec):
+        model = XgboostModel(files[name], spec, graph)
+    else:
+        model = LstmModel(files[name], spec, graph)
     model.prove()
     return model
 

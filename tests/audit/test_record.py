@@ -314,6 +314,7 @@ def test_the_record_of_a_referred_decision_names_its_due_time():
     body = json.loads(record(decision=replace(REFERRED, due_at=NOW + timedelta(days=3))).body)
     assert (body["due_at"], body["approved_amount"]) == ("2026-11-27T17:30:00.000000Z", None)
 
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(max_codepoint=126)), inner),
