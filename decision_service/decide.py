@@ -169,15 +169,15 @@ def find(
     now: datetime,
 ) -> Findings:
     """Portrait, exposure, parameters in force and scores: the one flat table of facts."""
-    rules = policy.on(business_date(now)).rules
-    catalogue = rules.catalogue
+    in_force = policy.on(business_date(now))
+    rules, catalogue = in_force.rules, in_force.rules.catalogue
     code = industry_code(records.registration)
     parameters = rules.parameters(application.product, code)
     portrait = snapshot(
         records,
         registry=policy.registry,
         lists=policy.lists,
-        industry={name: catalogue.decode(name, value) for name, value in parameters.items()},
+        industry=in_force.parameters(application.product, code),
         product=application.product,
         now=now,
     )

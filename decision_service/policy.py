@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from decision_service.errors import AuditError, EngineError, NotFound
 from decision_service.portrait.lists import Lists
@@ -47,32 +48,55 @@ class Engines:
         return Verdict(result)
 
 
-@dataclass(frozen=True, slots=True)
 class PolicyInForce:
     """What is in force on one business date: the rules with their parameters, and the engines that evaluate them."""
 
-    rules: RulesInForce
-    engines: Engines
+    def __init__(self, rules: RulesInForce, engines: Engines) -> None:
+        self.rules = rules
+        self.engines = engines
+        self._decoded: dict[tuple[str, str | None], dict[str, Any]] = {}
+
+    def parameters(self, product: str, industry_code: str | None) -> dict[str, Any]:
+        """Parameters in force as the portrait reads them: decimals, choices, flags by fact name."""
+        key = (product, industry_code if self.rules.industry_status(industry_code) == "covered" else None)
+        found = self._decoded.get(key)
+        if found is None:
+            catalogue = self.rules.catalogue
+            exact = self.rules.parameters(*key)
+            found = self._decoded[key] = {name: catalogue.decode(name, value) for name, value in exact.items()}
+        return found
 
 
 class Policy:
     """One immutable ruleset version. Engines are compiled once per distinct set of rules in force, not per date."""
+
+    DAYS_KEPT = 64
 
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self.registry = Registry.from_csv(ruleset.sources["indicators.csv"], ruleset.sources["industries.csv"])
         self.lists = Lists.from_yaml(ruleset.sources["lists.yaml"])
         self._engines: dict[tuple[str, ...], Engines] = {}
+        self._days: dict[date, PolicyInForce] = {}
         self._lock = threading.Lock()
 
     def on(self, day: date) -> PolicyInForce:
         """What is in force on a business date (Asia/Shanghai)."""
+        found = self._days.get(day)
+        if found is None:
+            with self._lock:
+                found = self._days.get(day) or self._compile(day)
+        return found
+
+    def _compile(self, day: date) -> PolicyInForce:
         rules = self.ruleset.in_force(day)
         ids = tuple(rule.id for stage in Stage for rule in rules.rules(stage))
-        with self._lock:
-            if ids not in self._engines:
-                self._engines[ids] = Engines(rules)
-            return PolicyInForce(rules, self._engines[ids])
+        if ids not in self._engines:
+            self._engines[ids] = Engines(rules)
+        if len(self._days) >= self.DAYS_KEPT:
+            self._days.pop(next(iter(self._days)))
+        self._days[day] = PolicyInForce(rules, self._engines[ids])
+        return self._days[day]
 
     def close(self) -> None:
         """Unload the rules from durable-rules, which never frees them by itself."""
@@ -80,6 +104,7 @@ class Policy:
             for engines in self._engines.values():
                 engines.durable.close()
             self._engines.clear()
+            self._days.clear()
 
 
 class Policies:
