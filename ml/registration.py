@@ -159,13 +159,14 @@ def _log_lstm(fitted: FittedModel, content: Mapping[str, bytes]) -> ModelInfo:
     series = ArrayType(ArrayType(DataType.double))
     inputs = Schema([ColSpec(series, "series"), ColSpec(ArrayType(DataType.boolean), "mask")])
     signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec(DataType.double)]))
+    packages = ("torch==2.13.0", "safetensors", f"onnxruntime=={onnxruntime.__version__}", f"numpy=={np.__version__}")
     with _written({**content, WEIGHTS_FILE["lstm"]: fitted.weights}) as files:
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(SERVED_CODE),
             artifacts={name: str(path) for name, path in files.items()},
             signature=signature,
-            pip_requirements=_requirements("torch==2.13.0", "safetensors", f"onnxruntime=={onnxruntime.__version__}", f"numpy=={np.__version__}"),
+            pip_requirements=_requirements(*packages),
         )
 
 
