@@ -14,7 +14,6 @@ from decision_service.audit.record import commitment
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.errors import AuditError, StoreError
 
-CREATED = 201
 MOST_PROBLEMS = 1_000
 
 Row = Mapping[str, Any]
@@ -117,7 +116,7 @@ class _Run:
         for decision_id in rows.without_leaf():
             self.find("this decision has no leaf", None, decision_id)
         for decision_id in rows.without_decision():
-            self.find("a reservation or idempotency record names this decision, but it is missing", None, decision_id)
+            self.find("a reservation names this decision, but it is missing", None, decision_id)
 
     def find(self, what: str, leaf_index: Any = None, decision_id: Any = None) -> None:
         """Note a finding."""
@@ -189,8 +188,6 @@ def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
         "outcome": content["outcome"],
         "decided_at": content["decided_at"],
         "ruleset_digest": content["ruleset"]["digest"],
-        "key_client_id": content["client_id"],
-        "key_status": CREATED,
     }
     for name, value in expected.items():
         if row[name] != value or type(row[name]) is not type(value):

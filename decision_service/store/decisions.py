@@ -8,23 +8,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert, select, update
+from sqlalchemy import Connection, bindparam, case, insert, literal_column, select, update
 
 from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.errors import AuditError, InputError, NotFound, StillRunning, StoreError
-from decision_service.store import idempotency
-from decision_service.store.database import Database, insert_into
+from decision_service.store.database import Database, Session
 from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
-from decision_service.store.tables import DECISIONS, IDEMPOTENCY, LEAVES, LOG_HEAD, RESERVATIONS
+from decision_service.store.statements import insert_into
+from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS, moment_text
 from decision_service.vocabulary import Decision
 
 RESERVATION = timedelta(hours=24)
 PAGE = 200
 MOST_LISTED = 1_000
-CREATED = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,6 @@ Finish = Callable[[int, bytes], bytes]
 """Renders the answer from leaf index and leaf hash, inside the transaction."""
 
 _HEAD = select(LOG_HEAD.c.size, LOG_HEAD.c.frontier, LOG_HEAD.c.root).where(LOG_HEAD.c.id == 1)
-_LOCKED_HEAD = _HEAD.with_for_update()
-_MOVE_HEAD = update(LOG_HEAD).where(LOG_HEAD.c.id == 1)
-_ADD_LEAF, _ADD_DECISION, _ADD_KEY = insert(LEAVES), insert(DECISIONS), insert(IDEMPOTENCY)
 _STORED = select(
     DECISIONS.c.decision_id,
     DECISIONS.c.client_id,
@@ -106,16 +101,17 @@ def commit_decision(
     Raises ``ExposureChanged`` when the exposure is not ``expected`` any more, ``StillRunning`` when another request
     has answered the same key meanwhile, ``StoreError`` when the store cannot write.
     """
-    with database.write() as connection:
-        frontier = _locked_frontier(connection)
-        _check(connection, draft, expected=expected, group=group, now=now)
+    with database.write_session() as session:
+        frontier = _locked_frontier(session)
+        uscc = draft.decision.application.uscc
+        if expected is not None and exposure_state(session, uscc, group, now) != expected:
+            raise ExposureChanged("the customer's exposure has changed", where=uscc)
         hashed = leaf_hash(draft.record)
         index = frontier.size
         committed = Committed(index, hashed, finish(index, hashed))
-        _append(connection, frontier.append(hashed), committed, draft.record)
-        _add_decision(connection, draft, committed)
-        _reserve(database.dialect, connection, draft, now)
-        idempotency.release(connection, client_id=draft.decision.client_id, key=draft.idempotency_key)
+        _append(session, frontier.append(hashed), committed, draft.record)
+        _add_decision(session, draft, committed)
+        _reserve(session, draft, now)
     return committed
 
 
@@ -185,66 +181,46 @@ def _stored(row: Any) -> StoredDecision:
     return StoredDecision(*row)
 
 
-def _locked_frontier(connection: Connection) -> Frontier:
-    row = connection.execute(_LOCKED_HEAD).one_or_none()
+def _locked_frontier(session: Session) -> Frontier:
+    row = session.row(_locked_head, {})
     if row is None:
         raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
+    size, frontier = row
     try:
-        return Frontier.from_bytes(row.size, row.frontier)
+        return Frontier.from_bytes(size, frontier)
     except AuditError as error:
         raise StoreError(error.what, remedy=error.remedy) from error
 
 
-def _check(
-    connection: Connection,
-    draft: DecisionCommit,
-    *,
-    expected: ExposureState | None,
-    group: tuple[str, ...],
-    now: datetime,
-) -> None:
-    decision = draft.decision
-    # A lease that expired under a very slow request may have been taken by its retry: the first answer stands.
-    if idempotency.final(connection, client_id=decision.client_id, key=draft.idempotency_key) is not None:
-        raise StillRunning("this key has just been answered", where="Idempotency-Key", remedy="send the request again")
-    if expected is not None and exposure_state(connection, decision.application.uscc, group, now) != expected:
-        raise ExposureChanged("the customer's exposure has changed", where=decision.application.uscc)
-
-
-def _append(connection: Connection, frontier: Frontier, committed: Committed, record: bytes) -> None:
+def _append(session: Session, frontier: Frontier, committed: Committed, record: bytes) -> None:
     leaf = {"leaf_index": committed.leaf_index, "leaf_hash": committed.leaf_hash, "record": record}
-    connection.execute(_ADD_LEAF, leaf)
-    head = {"size": frontier.size, "frontier": frontier.to_bytes(), "root": frontier.root()}
-    connection.execute(_MOVE_HEAD, head)
+    session.change(_add_leaf, leaf)
+    session.change(_move_head, {"size": frontier.size, "frontier": frontier.to_bytes(), "root": frontier.root()})
 
 
-def _add_decision(connection: Connection, draft: DecisionCommit, committed: Committed) -> None:
+def _add_decision(session: Session, draft: DecisionCommit, committed: Committed) -> None:
     decision = draft.decision
-    row: dict[str, Any] = {
-        "decision_id": decision.decision_id,
+    row = {
         "leaf_index": committed.leaf_index,
+        "decision_id": decision.decision_id,
         "client_id": decision.client_id,
+        "idempotency_key": draft.idempotency_key,
+        "body_digest": draft.body_digest,
         "application_id": decision.application.application_id,
         "uscc": decision.application.uscc,
         "product": decision.application.product,
         "outcome": decision.outcome.name,
-        "decided_at": decision.decided_at,
+        "decided_at": moment_text(decision.decided_at),
         "ruleset_digest": decision.ruleset_digest,
         "private": draft.private,
         "body": committed.body,
     }
-    connection.execute(_ADD_DECISION, row)
-    key = {
-        "client_id": decision.client_id,
-        "key": draft.idempotency_key,
-        "body_digest": draft.body_digest,
-        "decision_id": decision.decision_id,
-        "status": CREATED,
-    }
-    connection.execute(_ADD_KEY, key)
+    if session.change(_new_decision, row) == 0:
+        # A lease that expired under a very slow request may have been taken by its retry: the first answer stands.
+        raise StillRunning("this key has just been answered", where="Idempotency-Key", remedy="send the request again")
 
 
-def _reserve(dialect: str, connection: Connection, draft: DecisionCommit, now: datetime) -> None:
+def _reserve(session: Session, draft: DecisionCommit, now: datetime) -> None:
     """One reservation per client, application and customer: a second approval of it never adds to it."""
     if draft.reserve is None:
         return
@@ -255,13 +231,31 @@ def _reserve(dialect: str, connection: Connection, draft: DecisionCommit, now: d
         "uscc": application.uscc,
         "amount": int(draft.reserve.scaleb(2)),
         "decision_id": draft.decision.decision_id,
-        "expires_at": now + RESERVATION,
-        "reserved_at": now,
+        "expires_at": moment_text(now + RESERVATION),
+        "reserved_at": moment_text(now),
     }
-    connection.execute(_reservation(dialect), row)
+    session.change(_reservation, row)
 
 
-@cache
+def _locked_head(_: str) -> Any:
+    return select(LOG_HEAD.c.size, LOG_HEAD.c.frontier).where(LOG_HEAD.c.id == literal_column("1")).with_for_update()
+
+
+def _move_head(_: str) -> Any:
+    moved = update(LOG_HEAD).where(LOG_HEAD.c.id == literal_column("1"))
+    return moved.values(size=bindparam("size"), frontier=bindparam("frontier"), root=bindparam("root"))
+
+
+def _add_leaf(_: str) -> Any:
+    return insert(LEAVES)
+
+
+def _new_decision(dialect: str) -> Any:
+    return insert_into(DECISIONS, dialect).on_conflict_do_nothing(
+        index_elements=[DECISIONS.c.client_id, DECISIONS.c.idempotency_key]
+    )
+
+
 def _reservation(dialect: str) -> Any:
     """The larger of both amounts stays reserved, for a day from now."""
     statement = insert_into(RESERVATIONS, dialect)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping, String, select, type_coerce
 
 from decision_service.store.database import Database
-from decision_service.store.tables import DECISIONS, IDEMPOTENCY, LEAVES, LOG_HEAD, RESERVATIONS
+from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS
 
 PAGE = 500
 _DECISION_COLUMNS = (
@@ -29,13 +29,7 @@ _ENTRIES = select(
     LEAVES.c.record,
     *(DECISIONS.c[name] for name in _DECISION_COLUMNS),
     type_coerce(DECISIONS.c.decided_at, String).label("decided_at"),
-    IDEMPOTENCY.c.client_id.label("key_client_id"),
-    IDEMPOTENCY.c.status.label("key_status"),
-).select_from(
-    LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index).outerjoin(
-        IDEMPOTENCY, IDEMPOTENCY.c.decision_id == DECISIONS.c.decision_id
-    )
-)
+).select_from(LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +68,11 @@ class LogRows:
             return tuple(connection.execute(statement).scalars())
 
     def without_decision(self) -> tuple[str, ...]:
-        """Decision ids that a reservation or an idempotency record names, but that do not exist."""
-        found: list[str] = []
+        """Decision ids that a reservation names, but that do not exist."""
+        statement = (
+            select(RESERVATIONS.c.decision_id)
+            .outerjoin(DECISIONS, DECISIONS.c.decision_id == RESERVATIONS.c.decision_id)
+            .where(DECISIONS.c.decision_id.is_(None))
+        )
         with self.database.read() as connection:
-            for table in (IDEMPOTENCY, RESERVATIONS):
-                statement = (
-                    select(table.c.decision_id)
-                    .outerjoin(DECISIONS, DECISIONS.c.decision_id == table.c.decision_id)
-                    .where(DECISIONS.c.decision_id.is_(None))
-                )
-                found.extend(connection.execute(statement).scalars())
-        return tuple(found)
+            return tuple(connection.execute(statement).scalars())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, literal, select, union_all
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal_column, select, union_all
 
 from decision_service.errors import DecisionServiceError
 from decision_service.portrait.records import CreditLine
 from decision_service.store.codecs import decode_all
-from decision_service.store.tables import DECISIONS, RECORDS, RESERVATIONS, Moment
+from decision_service.store.database import Session
+from decision_service.store.statements import is_any, spread
+from decision_service.store.tables import DECISIONS, RECORDS, RESERVATIONS, moment_text
 
 APPLICATIONS_WINDOW = timedelta(days=30)
 
@@ -33,42 +37,46 @@ class ExposureState:
     lines: tuple[CreditLine, ...] = ()
 
 
-# One statement, because it runs twice in each decision, the second time while all other writers wait.
-_STATE = union_all(
-    select(
-        literal("reserved").label("part"),
-        cast(RESERVATIONS.c.uscc, Text).label("owner"),
-        cast(func.sum(RESERVATIONS.c.amount), BigInteger).label("amount"),
-        literal("").label("payload"),
-    )
-    .where(
-        RESERVATIONS.c.uscc.in_(bindparam("members", expanding=True)),
-        RESERVATIONS.c.expires_at > bindparam("now", type_=Moment),
-    )
-    .group_by(RESERVATIONS.c.uscc),
-    select(literal("client"), cast(DECISIONS.c.client_id, Text), literal(0, BigInteger), literal(""))
-    .where(DECISIONS.c.uscc == bindparam("uscc"), DECISIONS.c.decided_at > bindparam("since", type_=Moment))
-    .distinct(),
-    select(literal("line"), cast(RECORDS.c.uscc, Text), literal(0, BigInteger), RECORDS.c.payload).where(
-        RECORDS.c.uscc.in_(bindparam("members", expanding=True)), RECORDS.c.kind == "exposures"
-    ),
-)
-
-
-def exposure_state(connection: Connection, uscc: str, group: tuple[str, ...], now: datetime) -> ExposureState:
+def exposure_state(session: Session, uscc: str, group: tuple[str, ...], now: datetime) -> ExposureState:
     """The state at ``now``; the same before a decision and again under the write lock."""
-    values = {"uscc": uscc, "members": sorted({uscc, *group}), "now": now, "since": now - APPLICATIONS_WINDOW}
-    rows = connection.execute(_STATE, values).all()
-    reserved = {owner: int(amount) for part, owner, amount, _ in rows if part == "reserved"}
+    members = {uscc, *group}
+    times = {"now": moment_text(now), "since": moment_text(now - APPLICATIONS_WINDOW)}
+    rows = session.rows(_state, {"uscc": uscc, **times, **spread("member", members)}, len(members))
+    reserved = {owner: amount for part, owner, amount, _ in rows if part == "reserved"}
+    # Sorted: two readings compare equal whatever order the database gave.
+    payloads = sorted((owner, payload) for part, owner, _, payload in rows if part == "lines")
     return ExposureState(
         reserved=reserved.pop(uscc, 0),
         group_reserved=sum(reserved.values()),
         clients=tuple(sorted(owner for part, owner, _, _ in rows if part == "client")),
-        own_lines=_lines([payload for part, owner, _, payload in rows if part == "line" and owner == uscc]),
-        lines=_lines([payload for part, owner, _, payload in rows if part == "line" and owner != uscc]),
+        own_lines=_lines(payload for owner, payload in payloads if owner == uscc),
+        lines=_lines(payload for owner, payload in payloads if owner != uscc),
     )
 
 
-def _lines(payloads: list[str]) -> tuple[CreditLine, ...]:
-    """Sorted by their content: two readings compare equal whatever order the database gave."""
-    return tuple(decode_all([("exposures", payload) for payload in sorted(payloads)])["exposures"])
+def _lines(payloads: Iterable[str]) -> tuple[CreditLine, ...]:
+    return tuple(line for payload in payloads for line in decode_all([("exposures", payload)])["exposures"])
+
+
+def _state(_: str, members: int) -> Any:
+    """One statement, because it runs twice in each decision, the second time while all other writers wait."""
+    none, nothing = literal_column("0", BigInteger), literal_column("''", Text)
+    reserved = (
+        select(
+            literal_column("'reserved'", Text).label("part"),
+            cast(RESERVATIONS.c.uscc, Text).label("owner"),
+            cast(func.sum(RESERVATIONS.c.amount), BigInteger).label("amount"),
+            nothing.label("payload"),
+        )
+        .where(is_any(RESERVATIONS.c.uscc, "member", members), RESERVATIONS.c.expires_at > bindparam("now"))
+        .group_by(RESERVATIONS.c.uscc)
+    )
+    clients = (
+        select(literal_column("'client'", Text), cast(DECISIONS.c.client_id, Text), none, nothing)
+        .where(DECISIONS.c.uscc == bindparam("uscc"), DECISIONS.c.decided_at > bindparam("since"))
+        .distinct()
+    )
+    lines = select(literal_column("'lines'", Text), cast(RECORDS.c.uscc, Text), none, RECORDS.c.payload).where(
+        is_any(RECORDS.c.uscc, "member", members), RECORDS.c.kind == literal_column("'exposures'", Text)
+    )
+    return union_all(reserved, clients, lines)

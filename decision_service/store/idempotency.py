@@ -1,19 +1,19 @@
-"""Idempotency keys: a lease while a request runs, a final record once its decision is durable."""
+"""Idempotency keys: a lease while a request runs; its decision holds the key for good once it is durable."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import bindparam, select
 
 from decision_service.errors import IdempotencyConflict, StillRunning
-from decision_service.store.database import Database, insert_into
-from decision_service.store.tables import DECISIONS, IDEMPOTENCY, LEASES
+from decision_service.store.database import Database
+from decision_service.store.leases import Leases, same_body
+from decision_service.store.tables import DECISIONS
 
-LEASE = timedelta(seconds=60)
+CREATED = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,70 +25,43 @@ class Stored:
     body: bytes
 
 
-_FINAL = select(
-    IDEMPOTENCY.c.body_digest, IDEMPOTENCY.c.decision_id, IDEMPOTENCY.c.status, DECISIONS.c.body
-).select_from(IDEMPOTENCY.outerjoin(DECISIONS, DECISIONS.c.decision_id == IDEMPOTENCY.c.decision_id)).where(
-    IDEMPOTENCY.c.client_id == bindparam("client_id"), IDEMPOTENCY.c.key == bindparam("key")
-)
-_LEASE = select(LEASES.c.body_digest).where(
-    LEASES.c.client_id == bindparam("client_id"), LEASES.c.key == bindparam("key")
-)
-_RELEASE = delete(LEASES).where(
-    LEASES.c.client_id == bindparam("b_client_id"), LEASES.c.key == bindparam("b_key")
-)
-
-
-def begin(database: Database, *, client_id: str, key: str, body_digest: str, now: datetime) -> Stored | None:
+def begin(
+    database: Database, leases: Leases, *, client_id: str, key: str, body_digest: str, now: datetime
+) -> Stored | None:
     """Take the key's lease (``None``), or give the answer that it already has.
 
     Raises ``IdempotencyConflict`` when the key came with another body, ``StillRunning`` while another request holds it.
-    The lease is not durable: losing it to a power failure only means that nobody is running.
     """
-    with database.write(durable=False) as connection:
-        lease = {"client_id": client_id, "key": key, "body_digest": body_digest, "expires_at": now + LEASE}
-        if connection.execute(_taking(database.dialect), {**lease, "taken_at": now}).first() is None:
-            holder = connection.execute(_LEASE, {"client_id": client_id, "key": key}).scalar_one_or_none()
-            _same_body(holder or body_digest, body_digest)
-            raise StillRunning("a request with this key is under way", where="Idempotency-Key", remedy="retry shortly")
+    try:
+        leases.take(client_id, key, body_digest=body_digest, now=now)
+    except (IdempotencyConflict, StillRunning):
+        # A holder gives its lease back after its answer has become final: in between, the answer counts.
+        stored = _final(database, client_id, key, body_digest)
+        if stored is None:
+            raise
+        return stored
+    kept = False
+    try:
         # Asked only once the lease is ours: an answer that became final just before is seen, not decided again.
-        found = final(connection, client_id=client_id, key=key)
-        if found is None:
-            return None
-        release(connection, client_id=client_id, key=key)
-    stored, digest = found
-    _same_body(digest, body_digest)
-    return stored
+        stored = _final(database, client_id, key, body_digest)
+        kept = stored is None
+        return stored
+    finally:
+        if not kept:
+            leases.release(client_id, key)
 
 
-def release(connection: Connection, *, client_id: str, key: str) -> None:
-    """Give the lease back."""
-    connection.execute(_RELEASE, {"b_client_id": client_id, "b_key": key})
+def _final(database: Database, client_id: str, key: str, body_digest: str) -> Stored | None:
+    with database.read_session() as session:
+        row = session.row(_answered, {"given_client_id": client_id, "given_key": key})
+    if row is None:
+        return None
+    decision_id, known_digest, body = row
+    same_body(known_digest, body_digest)
+    return Stored(decision_id, CREATED, body)
 
 
-def final(connection: Connection, *, client_id: str, key: str) -> tuple[Stored, str] | None:
-    """The stored answer of a key and the digest of the body it belongs to."""
-    row = connection.execute(_FINAL, {"client_id": client_id, "key": key}).one_or_none()
-    return None if row is None else (Stored(row.decision_id, row.status, row.body), row.body_digest)
-
-
-def expire_leases(connection: Connection, now: datetime) -> None:
-    """Remove leases whose holders never came back."""
-    connection.execute(delete(LEASES).where(LEASES.c.expires_at <= now))
-
-
-@cache
-def _taking(dialect: str) -> Any:
-    """Insert the lease, or take over one that has expired; returns a row if either happened."""
-    statement = insert_into(LEASES, dialect)
-    return statement.on_conflict_do_update(
-        index_elements=[LEASES.c.client_id, LEASES.c.key],
-        set_={"body_digest": statement.excluded.body_digest, "expires_at": statement.excluded.expires_at},
-        where=LEASES.c.expires_at <= bindparam("taken_at", type_=LEASES.c.expires_at.type),
-    ).returning(LEASES.c.key)
-
-
-def _same_body(known: str, given: str) -> None:
-    if known != given:
-        raise IdempotencyConflict(
-            "this key was used with another body", where="Idempotency-Key", remedy="use a new key for a new request"
-        )
+def _answered(_: str) -> Any:
+    return select(DECISIONS.c.decision_id, DECISIONS.c.body_digest, DECISIONS.c.body).where(
+        DECISIONS.c.client_id == bindparam("given_client_id"), DECISIONS.c.idempotency_key == bindparam("given_key")
+    )

@@ -12,7 +12,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from decision_service.errors import StoreError
-from decision_service.store.database import POSTGRESQL, Database
+from decision_service.store.database import Database
+from decision_service.store.statements import POSTGRESQL
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 ADVISORY_LOCK = 7_118_312_701  # any number that no other program on the same PostgreSQL database uses

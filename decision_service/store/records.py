@@ -1,37 +1,28 @@
-"""What feeds delivered of each enterprise: written in bulk, read in one query."""
+"""What feeds delivered of each enterprise: written in bulk, one row per enterprise and kind, read in one query."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from decision_service.errors import InputError
 from decision_service.portrait.records import EnterpriseRecords, ListEntry, Relation
-from decision_service.store.codecs import CODECS, decode_all
-from decision_service.store.database import Database, insert_into
-from decision_service.store.tables import FEEDS, RECORDS
+from decision_service.store.codecs import CODECS, Codec, decode_all, read, written
+from decision_service.store.database import Database, Session
+from decision_service.store.statements import POSTGRESQL, insert_into, is_any, spread
+from decision_service.store.tables import FEEDS, RECORDS, moment_text
 
 CHUNK = 2_000
-PARTIES = 500  # related parties in one query
+PARTIES = 500  # enterprises in one query
+ADVISORY_LOCK = 7_118_312_702  # any number that no other program on the same PostgreSQL database uses
 
 Row = tuple[str, str, Any]
-_OF_ONE = (
-    select(RECORDS.c.kind, RECORDS.c.payload)
-    .where(RECORDS.c.uscc == bindparam("uscc"))
-    .order_by(RECORDS.c.kind, RECORDS.c.key)
-)
-_OF_PARTIES = (
-    select(RECORDS.c.uscc, RECORDS.c.kind, RECORDS.c.payload)
-    .where(
-        RECORDS.c.uscc.in_(bindparam("parties", expanding=True)), RECORDS.c.kind.in_(bindparam("kinds", expanding=True))
-    )
-    .order_by(RECORDS.c.uscc, RECORDS.c.kind, RECORDS.c.key)
-)
-_FEEDS = select(FEEDS.c.kind, FEEDS.c.source_time)
+Kept = dict[str, tuple[str, list[Any]]]
+"""Records of one enterprise and kind by key: the moment of their delivery and their fields."""
 
 
 def write_records(database: Database, kind: str, rows: Iterable[Row], *, source_time: datetime, now: datetime) -> int:
@@ -42,24 +33,19 @@ def write_records(database: Database, kind: str, rows: Iterable[Row], *, source_
     codec = CODECS.get(kind)
     if codec is None:
         raise InputError(f"there is no feed kind '{kind}'", remedy=f"use one of {', '.join(CODECS)}")
-    statement = _upsert(database.dialect)
+    moment = moment_text(source_time)
     count = 0
-    for chunk in _chunks(rows):
-        values = [
-            {
-                "uscc": uscc,
-                "kind": kind,
-                "key": key,
-                "payload": codec.encode(record),
-                "observed_on": _observed_on(record),
-                "source_time": source_time,
-                "received_at": now,
-            }
-            for uscc, key, record in chunk
-        ]
+    for chunk in _chunks(rows, CHUNK):
+        given = _by_enterprise(codec, chunk, moment)
         with database.write() as connection:
-            connection.execute(statement, values)
-        count += len(values)
+            if database.dialect == POSTGRESQL:
+                # What is on file is read, then written: two loads must not do that at once.
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+            for some in _chunks(sorted(given), PARTIES):
+                kept = _on_file(connection, kind, some)
+                values = [_row(uscc, kind, kept.get(uscc, {}), given[uscc], now) for uscc in some]
+                connection.execute(_upsert(database.dialect), values)
+        count += len(chunk)
     return count
 
 
@@ -75,19 +61,16 @@ def set_feed(database: Database, kind: str, source_time: datetime) -> None:
         )
 
 
-def read_records(connection: Connection, uscc: str) -> EnterpriseRecords | None:
+def read_records(session: Session, uscc: str) -> EnterpriseRecords | None:
     """Everything on record of an enterprise; ``None`` when it has no registration."""
-    rows = connection.execute(_OF_ONE, {"uscc": uscc}).all()
-    if not rows:
-        return None
-    found = decode_all([(kind, payload) for kind, payload in rows])
+    found = decode_all(session.rows(_of_one, {"uscc": uscc}))
     if not found["registrations"]:
         return None
-    feeds = {kind: source_time for kind, source_time in connection.execute(_FEEDS)}
-    parties = {relation.other for relation in found["relations"]} | {found["registrations"][0].predecessor_uscc}
-    lists, relations = _related(connection, uscc, parties - {None})
+    registration = found["registrations"][0]
+    parties = {relation.other for relation in found["relations"]} | {registration.predecessor_uscc}
+    lists, relations = _related(session, uscc, parties - {None})
     return EnterpriseRecords(
-        registration=found["registrations"][0],
+        registration=registration,
         months=tuple(found["months"]),
         counterparties=tuple(found["counterparties"]),
         indicators=tuple(found["indicators"]),
@@ -98,7 +81,7 @@ def read_records(connection: Connection, uscc: str) -> EnterpriseRecords | None:
         credit_lines=tuple(found["exposures"]),
         relations=tuple(found["relations"]),
         control_changes=tuple(found["control_changes"]),
-        feeds=feeds,
+        feeds={kind: datetime.fromisoformat(moment) for kind, moment in session.rows(_feeds, {})},
         related_lists=lists,
         related_relations=relations,
     )
@@ -124,7 +107,7 @@ def uscc_list(connection: Connection, *, limit: int, offset: int) -> tuple[str, 
 
 
 def _related(
-    connection: Connection, uscc: str, parties: set[str]
+    session: Session, uscc: str, parties: set[str]
 ) -> tuple[dict[str, tuple[ListEntry, ...]], dict[str, tuple[Relation, ...]]]:
     """List entries of parties one and two steps away, and the relations of those one step away.
 
@@ -133,39 +116,79 @@ def _related(
     first = parties - {uscc}
     if not first:
         return {}, {}
-    near = _of_parties(connection, first, ("lists", "relations"))
+    near = _of_parties(session, first, ("lists", "relations"))
     hops = {party: kinds["relations"] for party, kinds in near.items() if kinds["relations"]}
     second = {relation.other for found in hops.values() for relation in found} - first - {uscc}
-    far = _of_parties(connection, second, ("lists",))
+    far = _of_parties(session, second, ("lists",))
     lists = {party: tuple(kinds["lists"]) for party, kinds in {**near, **far}.items() if kinds["lists"]}
     return lists, {party: tuple(found) for party, found in hops.items()}
 
 
-def _of_parties(connection: Connection, parties: set[str], kinds: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+def _of_parties(session: Session, parties: set[str], kinds: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
     payloads: dict[str, list[tuple[str, str]]] = {}
     for some in _chunks(sorted(parties), PARTIES):
-        for party, kind, payload in connection.execute(_OF_PARTIES, {"parties": some, "kinds": kinds}):
+        values = {**spread("party", some), **spread("kind", kinds)}
+        for party, kind, payload in session.rows(_of_some, values, len(some), len(kinds)):
             payloads.setdefault(party, []).append((kind, payload))
     return {party: decode_all(rows) for party, rows in payloads.items()}
 
 
+def _by_enterprise(codec: Codec, chunk: Iterable[Row], moment: str) -> dict[str, Kept]:
+    given: dict[str, Kept] = {}
+    for uscc, key, record in chunk:
+        given.setdefault(uscc, {})[key] = (moment, codec.encode(record))
+    return given
+
+
+def _on_file(connection: Connection, kind: str, enterprises: Sequence[str]) -> dict[str, Kept]:
+    rows = connection.execute(_KEPT, {"kind": kind, "enterprises": enterprises})
+    return {
+        uscc: {key: (moment, fields) for (key, moment), fields in zip(read(origins), read(payload), strict=True)}
+        for uscc, payload, origins in rows
+    }
+
+
+def _row(uscc: str, kind: str, kept: Kept, given: Kept, now: datetime) -> Mapping[str, Any]:
+    """One enterprise's row: what is on file, with what is given in its place unless that is older."""
+    newer = {key: one for key, one in given.items() if key not in kept or kept[key][0] <= one[0]}
+    merged = sorted({**kept, **newer}.items())
+    return {
+        "uscc": uscc,
+        "kind": kind,
+        "payload": written([fields for _, (_, fields) in merged]),
+        "origins": written([(key, moment) for key, (moment, _) in merged]),
+        "received_at": now,
+    }
+
+
+_KEPT = select(RECORDS.c.uscc, RECORDS.c.payload, RECORDS.c.origins).where(
+    RECORDS.c.kind == bindparam("kind"), RECORDS.c.uscc.in_(bindparam("enterprises", expanding=True))
+)
+
+
 def _upsert(dialect: str) -> Any:
     statement = insert_into(RECORDS, dialect)
-    new = statement.excluded
-    replaced = ("payload", "observed_on", "source_time", "received_at")
     return statement.on_conflict_do_update(
-        index_elements=[RECORDS.c.uscc, RECORDS.c.kind, RECORDS.c.key],
-        set_={name: new[name] for name in replaced},
-        where=RECORDS.c.source_time <= new.source_time,
+        index_elements=[RECORDS.c.uscc, RECORDS.c.kind],
+        set_={name: statement.excluded[name] for name in ("payload", "origins", "received_at")},
     )
 
 
-def _observed_on(record: Any) -> str | None:
-    observed = getattr(record, "observed_on", None)
-    return None if observed is None else observed.isoformat()
+def _of_one(_: str) -> Any:
+    return select(RECORDS.c.kind, RECORDS.c.payload).where(RECORDS.c.uscc == bindparam("uscc"))
 
 
-def _chunks(rows: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
+def _of_some(_: str, parties: int, kinds: int) -> Any:
+    return select(RECORDS.c.uscc, RECORDS.c.kind, RECORDS.c.payload).where(
+        is_any(RECORDS.c.uscc, "party", parties), is_any(RECORDS.c.kind, "kind", kinds)
+    )
+
+
+def _feeds(_: str) -> Any:
+    return select(FEEDS.c.kind, FEEDS.c.source_time)
+
+
+def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
     iterator = iter(rows)
     while chunk := list(islice(iterator, size)):
         yield chunk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import select
@@ -16,6 +17,7 @@ from decision_service.store.decisions import Committed, DecisionCommit, Finish, 
 from decision_service.store.evidence import LogRows
 from decision_service.store.exposure import ExposureState
 from decision_service.store.idempotency import Stored
+from decision_service.store.leases import leases_of
 from decision_service.store.migrate import migrate
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.tables import LOG_HEAD
@@ -30,6 +32,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._leases = leases_of(database)
 
     @classmethod
     def open(cls, url: str) -> "Store":
@@ -39,7 +42,8 @@ class Store:
         return cls(database)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, give leases back."""
+        self._leases.close()
         self._database.close()
 
     def ready(self) -> None:
@@ -78,8 +82,8 @@ class Store:
 
     def records(self, uscc: str) -> EnterpriseRecords | None:
         """Everything on record of an enterprise; ``None`` when it is unknown."""
-        with self._database.read() as connection:
-            return records.read_records(connection, uscc)
+        with self._database.read_session() as session:
+            return records.read_records(session, uscc)
 
     def enterprise_count(self) -> int:
         """How many enterprises are on record."""
@@ -93,22 +97,22 @@ class Store:
 
     def exposure_state(self, uscc: str, group: tuple[str, ...], now: datetime) -> ExposureState:
         """Reservations, recent applicants and credit lines of a customer and its group."""
-        with self._database.read() as connection:
-            return exposure.exposure_state(connection, uscc, group, now)
+        with self._database.read_session() as session:
+            return exposure.exposure_state(session, uscc, group, now)
 
     def begin(self, client_id: str, key: str, body_digest: str, now: datetime) -> Stored | None:
         """Take an idempotency key, or give its stored answer. Raises ``IdempotencyConflict``, ``StillRunning``."""
-        return idempotency.begin(self._database, client_id=client_id, key=key, body_digest=body_digest, now=now)
+        return idempotency.begin(
+            self._database, self._leases, client_id=client_id, key=key, body_digest=body_digest, now=now
+        )
 
     def release(self, client_id: str, key: str) -> None:
         """Give a key back after a request that stored nothing."""
-        with self._database.write(durable=False) as connection:
-            idempotency.release(connection, client_id=client_id, key=key)
+        self._leases.release(client_id, key)
 
     def expire_leases(self, now: datetime) -> None:
         """Remove leases whose holders never came back."""
-        with self._database.write(durable=False) as connection:
-            idempotency.expire_leases(connection, now)
+        self._leases.expire(now)
 
     def commit_decision(
         self,
@@ -119,13 +123,16 @@ class Store:
         finish: Finish,
         now: datetime,
     ) -> Committed:
-        """Store decision, leaf, idempotency record and reservation in one durable transaction, or nothing.
+        """Store decision, leaf, idempotency key and reservation in one durable transaction, or nothing.
 
         Raises ``ExposureChanged``, ``StillRunning``, ``StoreError``.
         """
-        return decisions.commit_decision(
+        committed = decisions.commit_decision(
             self._database, draft, expected=expected, group=group, finish=finish, now=now
         )
+        with suppress(StoreError):  # the decision is durable, and its key answers from now on, lease or not
+            self._leases.release(draft.decision.client_id, draft.idempotency_key)
+        return committed
 
     def decision(self, decision_id: str, client_id: str | None = None) -> StoredDecision | None:
         """One decision; with ``client_id`` only if it is that client's."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 
 WIDTH = len("2026-11-24T10:26:10.000000Z")
@@ -30,19 +31,25 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """A naive time would be a guess; ``astimezone`` of one takes the machine's zone, so it is refused."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment without time zone")
-        return value.astimezone(timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
+        """See ``moment_text``."""
+        return None if value is None else moment_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Back to an aware datetime."""
         return None if value is None else datetime.fromisoformat(value)
 
 
+def moment_text(moment: datetime) -> str:
+    """A moment as stored. A naive time would be a guess (``astimezone`` takes the machine's zone), so it is refused."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment without time zone")
+    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
 METADATA = MetaData()
+
+Place = BigInteger().with_variant(Integer, "sqlite")
+"""A leaf's place in the log; only a primary key of the type INTEGER is SQLite's own row number, without an index."""
 
 CLIENTS = Table(
     "clients",
@@ -60,10 +67,8 @@ RECORDS = Table(
     METADATA,
     Column("uscc", String(100), primary_key=True),
     Column("kind", String(32), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("payload", Text, nullable=False),
-    Column("observed_on", String(10)),
-    Column("source_time", Moment, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON: a list of records, each a list of its fields
+    Column("origins", Text, nullable=False),  # JSON: a list of [key, source time], record by record
     Column("received_at", Moment, nullable=False),
     Index("records_by_kind", "kind", "uscc"),
     # Rows lie in key order, so one enterprise is one short stretch of the file.
@@ -80,7 +85,7 @@ FEEDS = Table(
 LEAVES = Table(
     "leaves",
     METADATA,
-    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_index", Place, primary_key=True, autoincrement=False),
     Column("leaf_hash", LargeBinary, nullable=False),
     Column("record", LargeBinary, nullable=False),
 )
@@ -97,9 +102,11 @@ LOG_HEAD = Table(
 DECISIONS = Table(
     "decisions",
     METADATA,
-    Column("decision_id", String(64), primary_key=True),
-    Column("leaf_index", BigInteger, ForeignKey("leaves.leaf_index"), nullable=False, unique=True),
+    Column("leaf_index", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),
+    Column("decision_id", String(64), nullable=False, unique=True),
     Column("client_id", String(64), nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("body_digest", String(80), nullable=False),
     Column("application_id", Text, nullable=False),
     Column("uscc", String(18), nullable=False),
     Column("product", String(64), nullable=False),
@@ -108,18 +115,9 @@ DECISIONS = Table(
     Column("ruleset_digest", String(80), nullable=False),
     Column("private", LargeBinary),
     Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("client_id", "idempotency_key"),
     Index("decisions_by_client", "client_id", "leaf_index"),
     Index("decisions_by_uscc", "uscc", "decided_at", "client_id"),
-)
-
-IDEMPOTENCY = Table(
-    "idempotency",
-    METADATA,
-    Column("client_id", String(64), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("body_digest", String(80), nullable=False),
-    Column("decision_id", String(64), ForeignKey("decisions.decision_id"), nullable=False),
-    Column("status", Integer, nullable=False),
 )
 
 LEASES = Table(

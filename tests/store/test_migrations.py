@@ -121,7 +121,7 @@ def test_folders_are_created(tmp_path):
 
 def test_tables_that_vanish_are_a_store_error(sqlite_store, sqlite_url):
     raw = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
-    for table in ("records", "clients", "decisions", "leases"):
+    for table in ("records", "clients", "decisions"):
         raw.execute(f"DROP TABLE {table}")
     raw.commit()
     for call in (
@@ -136,12 +136,11 @@ def test_tables_that_vanish_are_a_store_error(sqlite_store, sqlite_url):
             call()
 
 
-def test_sqlite_commits_are_durable_and_leases_need_not_be(sqlite_store):
-    for durable, expected in ((True, 2), (False, 1), (True, 2)):
-        with sqlite_store._database.write(durable=durable) as connection:
-            assert connection.execute(text("PRAGMA synchronous")).scalar_one() == expected
-    with sqlite_store._database.read() as connection:
-        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+def test_every_sqlite_commit_is_durable(sqlite_store):
+    for transaction in (sqlite_store._database.read, sqlite_store._database.write):
+        with transaction() as connection:
+            assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2  # FULL
+            assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
 
 
 def test_the_lock_file_is_for_the_owner_only(sqlite_url):

@@ -74,8 +74,8 @@ TAMPERINGS = {
     "two leaves exchanged": "UPDATE leaves SET leaf_index = CASE leaf_index WHEN 2 THEN -3 ELSE -2 END"
     " WHERE leaf_index IN (2, 3); UPDATE leaves SET leaf_index = -leaf_index WHERE leaf_index < 0",
     "a decision deleted": "DELETE FROM decisions WHERE leaf_index = 3",
-    "a decision added": "INSERT INTO decisions SELECT 'D-9', 99, client_id, application_id, uscc, product, outcome,"
-    " decided_at, ruleset_digest, private, body FROM decisions WHERE leaf_index = 3",
+    "a decision added": "INSERT INTO decisions SELECT 99, 'D-9', client_id, 'K-9', body_digest, application_id, uscc,"
+    " product, outcome, decided_at, ruleset_digest, private, body FROM decisions WHERE leaf_index = 3",
     "decision id": "UPDATE decisions SET decision_id = 'D-9' WHERE leaf_index = 3",
     "client": "UPDATE decisions SET client_id = 'bank-2' WHERE leaf_index = 3",
     "application": "UPDATE decisions SET application_id = 'APP-9' WHERE leaf_index = 3",
@@ -108,10 +108,7 @@ TAMPERINGS = {
     "head's root": "UPDATE log_head SET root = randomblob(32)",
     "head's frontier": "UPDATE log_head SET frontier = randomblob(96)",
     "a reservation of no decision": "UPDATE reservations SET decision_id = 'D-9' WHERE application_id = 'APP-3'",
-    "a key of no decision": "UPDATE idempotency SET decision_id = 'D-9' WHERE decision_id = 'D-bank-1-APP-3'",
-    "a key of another client": "UPDATE idempotency SET client_id = 'bank-2' WHERE decision_id = 'D-bank-1-APP-3'",
-    "a key's status": "UPDATE idempotency SET status = 200 WHERE decision_id = 'D-bank-1-APP-3'",
-    "a table dropped": "DROP TABLE idempotency",
+    "a table dropped": "DROP TABLE reservations",
 }
 
 
@@ -149,7 +146,7 @@ def test_any_other_value_of_any_byte_is_found(sqlite_store, log, signer, column)
 
 def test_a_whole_forged_log_without_the_key_is_found(sqlite_store, log, signer):
     """Whoever can write the tables but has not the key cannot sign receipts."""
-    for table in ("reservations", "idempotency", "decisions", "leaves"):
+    for table in ("reservations", "decisions", "leaves"):
         log.execute(f"DELETE FROM {table}")
     log.execute("UPDATE log_head SET size = 0, frontier = x'', root = ?", (merkle.EMPTY_ROOT,))
     forger = Signer(Ed25519PrivateKey.generate())
@@ -161,7 +158,7 @@ def test_a_whole_forged_log_without_the_key_is_found(sqlite_store, log, signer):
 def test_a_log_cut_at_its_end_is_found_with_a_kept_checkpoint(sqlite_store, log, signer):
     kept = signer.public.checkpoint(signer.checkpoint(*sqlite_store.log_head()))
     hashes = list(sqlite_store.leaf_hashes())[: SIZE - 1]
-    for table in ("reservations", "idempotency", "decisions"):
+    for table in ("reservations", "decisions"):
         log.execute(f"DELETE FROM {table} WHERE decision_id = 'D-bank-1-APP-6'")
     log.execute("DELETE FROM leaves WHERE leaf_index = 6")
     frontier = merkle.frontier_of(hashes)

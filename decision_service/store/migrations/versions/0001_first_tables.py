@@ -1,4 +1,4 @@
-"""The first tables: clients, records, the log, decisions, idempotency, reservations, rulesets."""
+"""The first tables: clients, records, the log, decisions, leases, reservations, rulesets."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 MOMENT = sa.String(27)
+PLACE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
@@ -38,10 +39,8 @@ def _clients_and_records() -> None:
         "records",
         sa.Column("uscc", sa.String(100), primary_key=True),
         sa.Column("kind", sa.String(32), primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
         sa.Column("payload", sa.Text, nullable=False),
-        sa.Column("observed_on", sa.String(10)),
-        sa.Column("source_time", MOMENT, nullable=False),
+        sa.Column("origins", sa.Text, nullable=False),
         sa.Column("received_at", MOMENT, nullable=False),
         sqlite_with_rowid=False,
     )
@@ -56,7 +55,7 @@ def _clients_and_records() -> None:
 def _log() -> None:
     op.create_table(
         "leaves",
-        sa.Column("leaf_index", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("leaf_index", PLACE, primary_key=True, autoincrement=False),
         sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
         sa.Column("record", sa.LargeBinary, nullable=False),
     )
@@ -74,9 +73,13 @@ def _log() -> None:
 def _decisions() -> None:
     op.create_table(
         "decisions",
-        sa.Column("decision_id", sa.String(64), primary_key=True),
-        sa.Column("leaf_index", sa.BigInteger, sa.ForeignKey("leaves.leaf_index"), nullable=False, unique=True),
+        sa.Column(
+            "leaf_index", PLACE, sa.ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False
+        ),
+        sa.Column("decision_id", sa.String(64), nullable=False, unique=True),
         sa.Column("client_id", sa.String(64), nullable=False),
+        sa.Column("idempotency_key", sa.Text, nullable=False),
+        sa.Column("body_digest", sa.String(80), nullable=False),
         sa.Column("application_id", sa.Text, nullable=False),
         sa.Column("uscc", sa.String(18), nullable=False),
         sa.Column("product", sa.String(64), nullable=False),
@@ -85,21 +88,17 @@ def _decisions() -> None:
         sa.Column("ruleset_digest", sa.String(80), nullable=False),
         sa.Column("private", sa.LargeBinary),
         sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("client_id", "idempotency_key"),
     )
     op.create_index("decisions_by_client", "decisions", ["client_id", "leaf_index"])
     op.create_index("decisions_by_uscc", "decisions", ["uscc", "decided_at", "client_id"])
-    decision = ("decision_id", sa.String(64), sa.ForeignKey("decisions.decision_id"))
-    for name, columns in (
-        ("idempotency", (sa.Column(*decision, nullable=False), sa.Column("status", sa.Integer, nullable=False))),
-        ("leases", (sa.Column("expires_at", MOMENT, nullable=False),)),
-    ):
-        op.create_table(
-            name,
-            sa.Column("client_id", sa.String(64), primary_key=True),
-            sa.Column("key", sa.Text, primary_key=True),
-            sa.Column("body_digest", sa.String(80), nullable=False),
-            *columns,
-        )
+    op.create_table(
+        "leases",
+        sa.Column("client_id", sa.String(64), primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("body_digest", sa.String(80), nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+    )
     op.create_table(
         "reservations",
         sa.Column("client_id", sa.String(64), primary_key=True),

@@ -1,0 +1,231 @@
+"""Leases of idempotency keys: who works on a key now. Nothing of them needs to survive the process that holds them."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from threading import Lock
+from typing import Any, Protocol
+
+from sqlalchemy import bindparam, delete, select
+
+from decision_service.errors import IdempotencyConflict, StillRunning
+from decision_service.store.database import Database
+from decision_service.store.statements import SQLITE, insert_into
+from decision_service.store.tables import LEASES, moment_text
+
+LEASE = timedelta(seconds=60)
+BODY_BITS = 16
+_FLOCK = struct.Struct("hhqqi4x")  # Linux's struct flock: type, whence, start, length, process
+
+
+class Leases(Protocol):
+    """At most one holder per client and key."""
+
+    def take(self, client_id: str, key: str, *, body_digest: str, now: datetime) -> None:
+        """Hold a key until ``release``, the holder's death or the end of the lease.
+
+        Raises ``StillRunning`` when another request holds it, ``IdempotencyConflict`` when that one has another body.
+        """
+
+    def release(self, client_id: str, key: str) -> None:
+        """Give a key back; one that is not held stays as it is."""
+
+    def expire(self, now: datetime) -> None:
+        """Forget leases whose holders never came back."""
+
+    def close(self) -> None:
+        """Give back what this process holds."""
+
+
+def leases_of(database: Database) -> Leases:
+    """The kernel's locks beside a SQLite file on Linux, a table elsewhere."""
+    if database.dialect == SQLITE and hasattr(fcntl, "F_OFD_SETLK"):
+        return KernelLeases(database, f"{database.url.database}.leases")
+    return TableLeases(database)
+
+
+def same_body(known: str, given: str) -> None:
+    """Raises ``IdempotencyConflict`` when a key came with another body."""
+    if known != given:
+        raise IdempotencyConflict(
+            "this key was used with another body", where="Idempotency-Key", remedy="use a new key for a new request"
+        )
+
+
+def still_running() -> StillRunning:
+    """The error for a key that is held."""
+    return StillRunning("a request with this key is under way", where="Idempotency-Key", remedy="retry shortly")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    body_digest: str
+    expires_at: datetime
+    start: int
+    length: int
+
+
+class KernelLeases:
+    """A lease is a locked range of bytes of an empty file: no writing, and the kernel frees what a dead process held.
+
+    The range begins at a hash of client and key; its length tells the body apart. Within a process a lease also ends
+    by time; another process's ends with its holder, because nobody can take a lock from a process that lives.
+    """
+
+    def __init__(self, database: Database, path: str) -> None:
+        self._database = database
+        self._path = path
+        self._mutex = Lock()
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._descriptor: int | None = None
+        _forget_after_fork(self)
+
+    def take(self, client_id: str, key: str, *, body_digest: str, now: datetime) -> None:
+        """See ``Leases``."""
+        with self._database.errors(), self._mutex:
+            self._expire(now)
+            held = self._held.get((client_id, key))
+            if held is not None:
+                same_body(held.body_digest, body_digest)
+                raise still_running()
+            start, length = _start(client_id, key), _length(body_digest)
+            if not self._set(fcntl.F_WRLCK, start, length):
+                self._refuse(start, length)
+            self._held[client_id, key] = _Held(body_digest, now + LEASE, start, length)
+
+    def release(self, client_id: str, key: str) -> None:
+        """See ``Leases``."""
+        with self._database.errors(), self._mutex:
+            self._end(client_id, key)
+
+    def expire(self, now: datetime) -> None:
+        """See ``Leases``."""
+        with self._database.errors(), self._mutex:
+            self._expire(now)
+
+    def _expire(self, now: datetime) -> None:
+        for client_id, key in [name for name, held in self._held.items() if held.expires_at <= now]:
+            self._end(client_id, key)
+
+    def _end(self, client_id: str, key: str) -> None:
+        held = self._held.pop((client_id, key), None)
+        if held is not None:
+            self._set(fcntl.F_UNLCK, held.start, held.length)
+
+    def _refuse(self, start: int, length: int) -> None:
+        """Another process holds the range; ask the kernel which one, since its length tells the body."""
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+        kind, _, known_start, known_length, _ = _FLOCK.unpack(fcntl.fcntl(self._open(), fcntl.F_OFD_GETLK, asked))
+        if kind != fcntl.F_UNLCK and known_start == start:
+            same_body(str(known_length), str(length))
+        raise still_running()
+
+    def _set(self, kind: int, start: int, length: int) -> bool:
+        try:
+            fcntl.fcntl(self._open(), fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._descriptor
+
+    def close(self) -> None:
+        """See ``Leases``."""
+        descriptor, self._descriptor = self._descriptor, None
+        self._mutex, self._held = Lock(), {}
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class TableLeases:
+    """A lease is a row that expires, for databases that processes of several machines share."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, client_id: str, key: str, *, body_digest: str, now: datetime) -> None:
+        """See ``Leases``. Not durable: losing the row to a power failure only means that nobody is running."""
+        lease = {"client_id": client_id, "key": key, "body_digest": body_digest}
+        times = {"expires_at": moment_text(now + LEASE), "taken_at": moment_text(now)}
+        with self._database.write_session(durable=False) as session:
+            if session.row(_taking, {**lease, **times}) is not None:
+                return
+            holder = session.row(_holder, lease)
+        if holder is not None:
+            same_body(holder[0], body_digest)
+        raise still_running()
+
+    def release(self, client_id: str, key: str) -> None:
+        """See ``Leases``."""
+        with self._database.write_session(durable=False) as session:
+            session.change(_release, {"given_client_id": client_id, "given_key": key})
+
+    def expire(self, now: datetime) -> None:
+        """See ``Leases``."""
+        with self._database.write_session(durable=False) as session:
+            session.change(_expire, {"now": moment_text(now)})
+
+    def close(self) -> None:
+        """See ``Leases``; rows end by time."""
+
+
+def _start(client_id: str, key: str) -> int:
+    """62 bits of a hash: that two requests of one moment meet by chance is out of the question."""
+    named = f"{len(client_id)}:{client_id}{key}".encode()
+    return int.from_bytes(blake2b(named, digest_size=8).digest()) >> 2
+
+
+def _length(body_digest: str) -> int:
+    hashed = blake2b(body_digest.encode(), digest_size=8).digest()
+    return 1 + (int.from_bytes(hashed) & ((1 << BODY_BITS) - 1))
+
+
+def _taking(dialect: str) -> Any:
+    """Insert the lease, or take over one that has expired; returns a row if either happened."""
+    statement = insert_into(LEASES, dialect)
+    return statement.on_conflict_do_update(
+        index_elements=[LEASES.c.client_id, LEASES.c.key],
+        set_={"body_digest": statement.excluded.body_digest, "expires_at": statement.excluded.expires_at},
+        where=LEASES.c.expires_at <= bindparam("taken_at", type_=LEASES.c.expires_at.type),
+    ).returning(LEASES.c.key)
+
+
+def _holder(_: str) -> Any:
+    return select(LEASES.c.body_digest).where(
+        LEASES.c.client_id == bindparam("client_id"), LEASES.c.key == bindparam("key")
+    )
+
+
+def _release(_: str) -> Any:
+    return delete(LEASES).where(
+        LEASES.c.client_id == bindparam("given_client_id"), LEASES.c.key == bindparam("given_key")
+    )
+
+
+def _expire(_: str) -> Any:
+    return delete(LEASES).where(LEASES.c.expires_at <= bindparam("now", type_=LEASES.c.expires_at.type))
+
+
+def _forget_after_fork(leases: KernelLeases) -> None:
+    """A forked worker holds nothing: it closes its copy of the file, by which the parent's locks stay the parent's."""
+    reference: Callable[[], KernelLeases | None] = weakref.ref(leases)
+
+    def forget() -> None:
+        found = reference()
+        if found is not None:
+            found.close()
+
+    os.register_at_fork(after_in_child=forget)
