@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,39 +10,26 @@ import xgboost
 from numpy.typing import NDArray
 from onnx import helper
 
-from decision_service.errors import ModelError
 from decision_service.scoring.graph import INPUT, OUTPUT
 from decision_service.scoring.rows import Floats, feature_row
 from decision_service.scoring.spec import XgboostSpec
+from decision_service.scoring.trees import NO_CHILD, Tree, Trees, read_trees
 from ml.onnx_file import serialized
 
 PROOF_ROWS = 512
 MISSING_SHARE = 0.2
-LEAF = -1
-
-Tree = Mapping[str, Any]
 
 
-def _trees(weights: bytes) -> tuple[list[Tree], float]:
-    """The trees of a booster (XGBoost's own JSON) and its intercept as log-odds."""
+def _trees(weights: bytes) -> Trees:
     booster = xgboost.Booster()
     booster.load_model(bytearray(weights))
-    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
-    objective, kind = learner["objective"]["name"], learner["gradient_booster"]["name"]
-    trees = learner["gradient_booster"].get("model", {}).get("trees", [])
-    if (objective, kind) != ("binary:logistic", "gbtree") or any(any(tree["split_type"]) for tree in trees):
-        raise ModelError(
-            f"cannot export {kind} with objective {objective}",
-            remedy="train gbtree with binary:logistic on numeric columns",
-        )
-    (base,) = np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"]))
-    return trees, float(np.log(base / (1.0 - base)))
+    return read_trees(booster)
 
 
 def trees_graph(weights: bytes, spec: XgboostSpec) -> bytes:
-    trees, intercept = _trees(weights)
+    booster = _trees(weights)
     nodes: dict[str, Any] = {}
-    for number, tree in enumerate(trees):
+    for number, tree in enumerate(booster.trees):
         for place in range(len(tree["left_children"])):
             for name, value in _node(tree, place).items():
                 nodes.setdefault(name, []).append(value)
@@ -55,7 +41,7 @@ def trees_graph(weights: bytes, spec: XgboostSpec) -> bytes:
         [OUTPUT],
         domain="ai.onnx.ml",
         n_targets=1,
-        base_values=[intercept],
+        base_values=[booster.intercept],
         target_treeids=[nodes["nodes_treeids"][leaf] for leaf in leaves],
         target_nodeids=[nodes["nodes_nodeids"][leaf] for leaf in leaves],
         target_ids=[0] * len(leaves),
@@ -67,7 +53,7 @@ def trees_graph(weights: bytes, spec: XgboostSpec) -> bytes:
 
 def _node(tree: Tree, place: int) -> dict[str, Any]:
     """One node in ONNX's words; XGBoost goes left if the value is below the condition, and keeps leaf values there."""
-    leaf = tree["left_children"][place] == LEAF
+    leaf = tree["left_children"][place] == NO_CHILD
     return {
         "nodes_nodeids": place,
         "nodes_modes": "LEAF" if leaf else "BRANCH_LT",
@@ -81,7 +67,7 @@ def _node(tree: Tree, place: int) -> dict[str, Any]:
 
 def tree_rows(weights: bytes, spec: XgboostSpec) -> tuple[Floats, NDArray[np.float32]]:
     """Canaries and random rows with their margins: each value stands on, just below or above a split, or is missing."""
-    trees, _ = _trees(weights)
+    trees = _trees(weights).trees
     random = np.random.default_rng(0)
     rows = random.normal(size=(PROOF_ROWS, len(spec.columns))).astype(np.float32)
     for column in range(rows.shape[1]):
@@ -102,7 +88,7 @@ def _splits(trees: Sequence[Tree], column: int) -> Floats:
         for condition, feature, left in zip(
             tree["split_conditions"], tree["split_indices"], tree["left_children"], strict=True
         )
-        if feature == column and left != LEAF
+        if feature == column and left != NO_CHILD
     ]
     values = np.array(on, dtype=np.float32)
     return np.concatenate([values, np.nextafter(values, np.float32(-np.inf)), np.nextafter(values, np.float32(np.inf))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,11 +17,14 @@ from decision_service.errors import ModelError
 from decision_service.scoring.blend import clipped, expit
 from decision_service.scoring.contributions import by_indicator
 from decision_service.scoring.graph import GRAPH_FILE, Graph
+from decision_service.scoring.leaf_paths import LeafPaths, read_leaf_paths
 from decision_service.scoring.network import SeriesNetwork
 from decision_service.scoring.rows import Floats, feature_row, series_window
 from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec, from_json, kind_of
+from decision_service.scoring.trees import read_trees
 
 TOLERANCE = 1e-6
+EXPLAINED_TOLERANCE = 1e-4  # log-odds; the booster adds up in single precision
 WEIGHTS_FILE = {"xgboost": "model.ubj", "lstm": "weights.safetensors"}
 SPEC_FILE = "spec.json"
 
@@ -64,17 +68,35 @@ class XgboostModel:
 
     def contributions(self, features: Mapping[str, Any]) -> dict[str, float]:
         """Each feature's share of the margin; the values sum to it."""
-        row = xgboost.DMatrix(feature_row(features, self.spec), nthread=1)
+        row = feature_row(features, self.spec)
+        values = self._booster_contributions(row) if self._paths is None else self._paths.contributions(row)
+        return by_indicator(values, self.spec)
+
+    @cached_property
+    def _paths(self) -> LeafPaths | None:
+        """Tables give the booster's own contributions ten times faster; not every booster has them."""
+        try:
+            return read_leaf_paths(read_trees(self._booster), columns=len(self.spec.columns))
+        except ModelError:
+            return None
+
+    def _booster_contributions(self, row: Floats) -> list[float]:
         with self._lock:
-            values = self._booster.predict(row, pred_contribs=True, validate_features=False)[0]
-        return by_indicator([float(value) for value in values], self.spec)
+            data = xgboost.DMatrix(row, nthread=1)
+            found = self._booster.predict(data, pred_contribs=True, validate_features=False)[0]
+        return [float(value) for value in found]
 
     def prove(self) -> None:
-        """Raises ``ModelError`` unless the canary predictions come out as recorded, from graph and booster alike."""
+        """Raises ``ModelError`` unless the canary predictions come out as recorded, from graph and booster alike.
+
+        The tables of contributions must say what the booster says.
+        """
         for features, expected in self.spec.canaries:
             _agree(self.probability(features), expected)
-            native = self._booster_margin(feature_row(features, self.spec))
-            _agree(calibrated(native, self.spec.calibration), expected)
+            row = feature_row(features, self.spec)
+            _agree(calibrated(self._booster_margin(row), self.spec.calibration), expected)
+            if self._paths is not None:
+                _explain_alike(self._paths.contributions(row), self._booster_contributions(row))
 
 
 class LstmModel:
@@ -146,3 +168,9 @@ def _agree(actual: float, expected: float) -> None:
         raise ModelError(
             f"a canary prediction is {actual:.9f} instead of {expected:.9f}", remedy="register the model again"
         )
+
+
+def _explain_alike(found: Sequence[float], expected: Sequence[float]) -> None:
+    apart = max(abs(one - other) for one, other in zip(found, expected, strict=True))
+    if not apart <= EXPLAINED_TOLERANCE * max(1.0, *map(abs, expected)):
+        raise ModelError(f"contributions differ from the booster's by {apart:.2e}", remedy="tell the developers")

@@ -13,6 +13,7 @@ from decision_service.errors import ModelError
 from decision_service.scoring.spec import LstmSpec, XgboostSpec
 
 Floats = NDArray[np.float32]
+GREATEST = float(np.finfo(np.float32).max)
 
 
 def feature_row(features: Mapping[str, Any], spec: XgboostSpec) -> Floats:
@@ -21,37 +22,29 @@ def feature_row(features: Mapping[str, Any], spec: XgboostSpec) -> Floats:
     An industry that the model was not trained on gives nan in all section columns. Raises ``ModelError`` when a
     feature is absent from the mapping (absent is not missing), infinite, or when not one has a value.
     """
-    row = np.empty((1, len(spec.columns)), dtype=np.float32)
     try:
         values = [math.nan if (value := features[name]) is None else value for name in spec.features]
-        row[0, : len(values)] = values
+        _refuse_unusable(values, spec)
+        return np.array([values + _section_flags(features.get("industry_code"), spec)], dtype=np.float32)
     except KeyError as error:
         what = f"feature {error.args[0]!r} was not delivered"
         raise ModelError(what, remedy="use the model's own product") from error
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"a feature is not a number ({error})", remedy="correct the record") from error
-    if spec.section_order:
-        row[0, len(values) :] = _section_flags(features.get("industry_code"), spec)
-    _refuse_unusable(row[0, : len(values)], spec)
-    return row
 
 
-def _section_flags(industry_code: Any, spec: XgboostSpec) -> Floats:
-    section = spec.sections.get(industry_code) if isinstance(industry_code, str) else None
-    if section is None:
-        return np.full(len(spec.section_order), np.nan, dtype=np.float32)
-    flags = np.zeros(len(spec.section_order), dtype=np.float32)
-    flags[spec.section_order.index(section)] = 1.0
-    return flags
-
-
-def _refuse_unusable(values: Floats, spec: XgboostSpec) -> None:
-    missing = np.isnan(values)
-    if missing.all():
+def _refuse_unusable(values: Sequence[float], spec: XgboostSpec) -> None:
+    """In plain Python: for one row an array operation costs more than the whole loop."""
+    infinite = [name for name, value in zip(spec.features, values, strict=True) if abs(value) > GREATEST]
+    if infinite:
+        raise ModelError(f"feature {infinite[0]!r} is infinite", remedy="correct the record")
+    if all(value != value for value in values):
         raise ModelError("not one feature has a value", remedy="load the enterprise's indicators")
-    infinite = np.flatnonzero(~missing & ~np.isfinite(values))
-    if infinite.size:
-        raise ModelError(f"feature {spec.features[infinite[0]]!r} is infinite", remedy="correct the record")
+
+
+def _section_flags(industry_code: Any, spec: XgboostSpec) -> list[float]:
+    section = spec.sections.get(industry_code) if isinstance(industry_code, str) else None
+    return [math.nan if section is None else float(section == one) for one in spec.section_order]
 
 
 def series_window(series: Sequence[Sequence[float | None]], mask: Sequence[bool], spec: LstmSpec) -> Floats:
