@@ -18,6 +18,7 @@ from decision_service.errors import InputError, StoreError
 from decision_service.store.statements import POSTGRESQL, SQLITE, Build, prepared
 
 BUSY_TIMEOUT_MS = 10_000
+ERASURE_TIMEOUT_MS = 200
 MAPPED_BYTES = 1 << 30
 
 
@@ -110,6 +111,17 @@ class Database:
             yield Session(connection, self.dialect)
             connection.commit()
 
+    def forget_old_pages(self) -> None:
+        """Empty SQLite's write-ahead log, which still holds pages as they were before an erasure.
+
+        A long reader keeps it from being emptied: writers must not wait for that, the next erasure does it then.
+        """
+        if self.dialect == SQLITE:
+            with self.errors(), _queued(self._queue), self._borrowed() as connection:
+                connection.execute(f"PRAGMA busy_timeout={ERASURE_TIMEOUT_MS}").close()
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+                connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
+
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
@@ -195,6 +207,7 @@ def _prepare(connection: Any, _: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=ON",  # what is erased is overwritten, not only forgotten
         "temp_store=MEMORY",
         f"mmap_size={MAPPED_BYTES}",  # another process's commit empties the page cache; mapped pages need no reading
     ):

@@ -154,6 +154,7 @@ class Store:
         """Erase the values and salts behind a record's commitments. Raises ``NotFound``."""
         with self._database.write() as connection:
             decisions.erase_private(connection, decision_id)
+        self._database.forget_old_pages()
 
     def save_ruleset(self, digest: str, version: str, sources: Mapping[str, str], now: datetime) -> None:
         """Keep a ruleset's texts under its digest."""

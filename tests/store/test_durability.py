@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from store_samples import NOW, application, commit, decision, draft
@@ -168,3 +169,18 @@ def test_a_lock_file_that_cannot_be_opened_is_a_store_error(sqlite_store, sqlite
     lock.mkdir()
     with pytest.raises(StoreError, match="store failed"):
         commit(sqlite_store, signer, draft(decision(application(1))))
+
+
+def test_after_the_server_dropped_all_connections_the_next_request_but_one_works(postgresql_url, signer):
+    store = Store.open(postgresql_url)
+    commit(store, signer, draft(decision(application(1))))
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    with pytest.raises(StoreError):
+        commit(store, signer, draft(decision(application(2))))
+    commit(store, signer, draft(decision(application(2))))
+    assert store.log_head()[0] == 2
+    store.close()

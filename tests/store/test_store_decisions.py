@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -212,6 +214,31 @@ def test_erasing_values_keeps_the_record_and_the_proofs(store, signer):
     report = verify_log(store, signer.public)
     assert report.ok, report.findings
     assert (report.leaves, report.erased) == (3, 1)
+
+
+def test_erased_values_are_in_no_file_any_more(sqlite_store, sqlite_url, signer):
+    asked = draft(decision(application(1)))
+    marks = [asked.private[at : at + 40] for at in (0, len(asked.private) // 2, len(asked.private) - 40)]
+    commit(sqlite_store, signer, asked)
+    folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
+
+    def found() -> list[bytes]:
+        files = [file.read_bytes() for file in folder.iterdir() if not file.name.endswith("-shm")]
+        return [mark for mark in marks if any(mark in content for content in files)]
+
+    assert found() == marks
+    sqlite_store.erase_private(asked.decision.decision_id)
+    assert found() == []
+
+
+def test_a_long_reader_does_not_hold_up_an_erasure(sqlite_store, signer):
+    commit_some(sqlite_store, signer, 2)
+    hashes = sqlite_store.leaf_hashes()
+    next(hashes)
+    began = time.monotonic()
+    sqlite_store.erase_private("D-bank-1-APP-1")
+    assert time.monotonic() - began < 2
+    hashes.close()
 
 
 def test_erasing_what_does_not_exist_is_said(store):
