@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 
 from decision_service.api import decisions, failures, in_force, operations, requests, simulations
@@ -13,9 +16,17 @@ from decision_service.api.service import Runtime
 BLUEPRINTS = (decisions.blueprint, simulations.blueprint, in_force.blueprint, operations.blueprint)
 
 
+class Synchronous(Flask):
+    """No view here is a coroutine, so none is examined at each call."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself."""
+        return func
+
+
 def http_application(runtime: Runtime, *, version: str, shared_metrics: str | None = None) -> Flask:
     """A Flask application that serves ``/v1`` from a runtime."""
-    app = Flask("decision_service", static_folder=None)
+    app = Synchronous("decision_service", static_folder=None)
     # Werkzeug refuses an announced length beyond this unread, but cuts a chunked body there without a word:
     # the byte beyond our limit tells the two apart.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1

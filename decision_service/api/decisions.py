@@ -8,6 +8,7 @@ import re
 from dataclasses import fields
 from typing import Any
 
+import orjson
 from flask import Response, current_app
 from flask.views import MethodView
 
@@ -56,7 +57,7 @@ class Decisions(MethodView):
     @blueprint.doc(parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
     @blueprint.response(201, DecisionSchema, headers=HEADERS)
-    @blueprint.arguments(ApplicationSchema())
+    @blueprint.body(ApplicationSchema())
     def post(self, application: CreditApplication) -> Response:
         """Decide one application; the answer is durable before it is given."""
         key = idempotency_key()
@@ -144,5 +145,4 @@ def digest_of(application: CreditApplication) -> str:
 
 
 def _count(body: bytes) -> None:
-    outcome = json.loads(body)["outcome"]
-    current_app.extensions["decision_service_metrics"].decisions.labels(outcome).inc()
+    current_app.extensions["decision_service_metrics"].decided(orjson.loads(body)["outcome"])

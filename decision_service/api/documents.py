@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
 
 from apispec import APISpec
-from flask import Flask, Request
+from flask import Flask, Request, request
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
@@ -32,14 +33,14 @@ PROBLEM_RESPONSES = {
 }
 
 
+View = TypeVar("View", bound=Callable[..., Any])
+Decorator = Callable[[View], View]
+
+
 class StrictParser(FlaskParser):
-    """Reads bodies with ``strict_json`` and reports every field that is not acceptable."""
+    """Reads query strings and reports every parameter that is not acceptable."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": None}
-
-    def load_json(self, req: Request, schema: Schema) -> Any:
-        """The body as a document; raises 400, 413, 415 or 422 problems."""
-        return bodies.read(_body(req))
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Every message as a field of its own."""
@@ -57,26 +58,58 @@ def _body(req: Request) -> bytes:
 
 
 class StrictBlueprint(Blueprint):
-    """A blueprint whose arguments are read by ``StrictParser``."""
+    """A blueprint whose views answer ``Response`` objects: what it decorates is documentation, free at each call."""
 
     ARGUMENTS_PARSER = StrictParser()
 
-    def problems(self, *statuses: int) -> Callable[[Any], Any]:
+    def doc(self, **kwargs: Any) -> Decorator:
+        """Document a view."""
+        return _documenting(super().doc(**kwargs))
+
+    def response(self, *args: Any, **kwargs: Any) -> Decorator:
+        """Document what a view answers when all is well."""
+        return _documenting(super().response(*args, **kwargs))
+
+    def problems(self, *statuses: int) -> Decorator:
         """Document the problems that a view answers."""
 
-        def decorate(view: Any) -> Any:
-            documented = view
+        def decorate(view: View) -> View:
             for status in statuses:
-                documented = self.alt_response(
+                answered = self.alt_response(
                     status,
                     schema=ProblemSchema,
                     content_type=problems.CONTENT_TYPE,
                     description=PROBLEM_RESPONSES[status],
-                )(documented)
-            view._apidoc = documented._apidoc  # the documentation without nine wrappers around each call
+                )
+                view = _documenting(answered)(view)
             return view
 
         return decorate
+
+    def body(self, schema: Schema) -> Decorator:
+        """Give a view what a schema makes of the JSON body, as its last argument; raises 400, 413, 415 or 422."""
+
+        def decorate(view: View) -> View:
+            documented = self.arguments(schema)(view)
+
+            @wraps(view)
+            def reading(*args: Any, **kwargs: Any) -> Any:
+                return view(*args, bodies.loaded(schema, bodies.read(_body(request))), **kwargs)
+
+            reading._apidoc = documented._apidoc  # type: ignore[attr-defined]
+            return cast(View, reading)
+
+        return decorate
+
+
+def _documenting(decorator: Callable[[View], Any]) -> Decorator:
+    """Keep the documentation that a decorator of flask-smorest writes, not its wrapper around each call."""
+
+    def decorate(view: View) -> View:
+        view._apidoc = decorator(view)._apidoc  # type: ignore[attr-defined]
+        return view
+
+    return decorate
 
 
 class Documented(Api):

@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
@@ -21,6 +22,20 @@ class Metrics:
             "decision_http_request_seconds", "Time to answer", ("route",), buckets=SECONDS, registry=self.registry
         )
         self.decisions = Counter("decision_outcomes", "New decisions by outcome", ("outcome",), registry=self.registry)
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer; methods that HTTP does not know count as one, so that no caller can add series."""
+        key = (method if method in METHODS else "other", route, status)
+        series = self._series.get(key)
+        if series is None:
+            self._series[key] = series = (self.requests.labels(*key), self.seconds.labels(route))
+        series[0].inc()
+        series[1].observe(seconds)
+
+    def decided(self, outcome: str) -> None:
+        """Count one new decision."""
+        self.decisions.labels(outcome).inc()
 
     def exposition(self) -> bytes:
         """The text format, over all workers."""

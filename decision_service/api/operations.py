@@ -7,6 +7,7 @@ from flask.views import MethodView
 
 from decision_service.api import metrics
 from decision_service.api.documents import StrictBlueprint
+from decision_service.api.render import to_bytes
 from decision_service.api.requests import runtime
 from decision_service.api.schemas import StateSchema
 
@@ -20,9 +21,9 @@ class Live(MethodView):
 
     @blueprint.doc(**OPEN)
     @blueprint.response(200, StateSchema)
-    def get(self) -> dict[str, str]:
+    def get(self) -> Response:
         """Whether the process lives."""
-        return {"status": "alive"}
+        return Response(to_bytes({"status": "alive"}), content_type="application/json")
 
 
 @blueprint.route("/readyz")
@@ -32,10 +33,10 @@ class Ready(MethodView):
     @blueprint.doc(**OPEN)
     @blueprint.problems(503)
     @blueprint.response(200, StateSchema)
-    def get(self) -> dict[str, str]:
+    def get(self) -> Response:
         """Whether the store answers and a ruleset is active; a model that is down only refers applications."""
         runtime().service.ready()
-        return {"status": "ready"}
+        return Response(to_bytes({"status": "ready"}), content_type="application/json")
 
 
 @blueprint.route("/metrics")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 from decision_service.vocabulary import Decision, ModelVersion, Reason, Scores
 
 
@@ -31,11 +33,11 @@ def decision_bytes(decision: Decision, receipt: Mapping[str, Any]) -> bytes:
         "models": models(decision.scores.models),
         "receipt": {name: receipt[name] for name in ("leaf_index", "leaf_hash", "signature")},
     }
-    return to_bytes(document)
+    return orjson.dumps(document)
 
 
 def to_bytes(document: Any) -> bytes:
-    """Compact JSON in UTF-8."""
+    """Compact JSON in UTF-8; a float that is not finite raises ``ValueError``."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -21,7 +21,7 @@ class Simulations(MethodView):
     @allow(*KINDS)
     @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
     @blueprint.response(200, SimulationResultSchema)
-    @blueprint.arguments(SimulationSchema())
+    @blueprint.body(SimulationSchema())
     def post(self, simulation: SimulationRequest) -> Response:
         """Assess an application with facts changed, or facts alone."""
         result = runtime().service.simulate(simulation, client=caller(), now=runtime().clock())

@@ -84,3 +84,11 @@ def test_metrics_count_requests_by_route_not_by_address(client: FlaskClient, pos
     assert 'decision_outcomes_total{outcome="APPROVE"} 1.0' in text
     assert 'route="/v1/decisions/<decision_id>"' in text and "d-0" not in text
     assert 'route="none",status="404"' in text
+
+
+def test_methods_that_http_does_not_know_share_one_series(client: FlaskClient) -> None:
+    for number in range(5):
+        assert client.open("/livez", method=f"BREW{number}").status_code == 405
+    text = client.get("/metrics").text
+    assert 'decision_http_requests_total{method="other",route="none",status="405"} 5.0' in text
+    assert "BREW" not in text
