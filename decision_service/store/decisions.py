@@ -1,4 +1,4 @@
-"""Decisions and the log: one transaction writes decision, leaf, idempotency record and reservation."""
+"""Decisions and the log: one transaction writes leaf, decision with its key, and reservation."""
 
 from __future__ import annotations
 
