@@ -175,7 +175,7 @@ def ask(port: int, key: str, show: Show) -> Shown:
     began = time.perf_counter()
     status, answer, received = _request(port, "POST", "/v1/decisions", json.dumps(show.application).encode(), headers)
     took = (time.perf_counter() - began) * 1000
-    return Shown(show, status, json.loads(answer), took, received.get("Idempotent-Replayed") == "true")
+    return Shown(show, status, json.loads(answer), took, received.get("idempotent-replayed") == "true")
 
 
 def _request(
@@ -185,7 +185,7 @@ def _request(
     try:
         connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
-        return response.status, response.read(), dict(response.getheaders())
+        return response.status, response.read(), {name.lower(): value for name, value in response.getheaders()}
     finally:
         connection.close()
 
