@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from decision_service.audit.record import build_record
 from decision_service.audit.signing import Signer
-from decision_service.errors import CalendarError, FactError, NotFound, StoreError
+from decision_service.errors import CalendarError, FactError, InadmissibleApplication, NotFound, StoreError
 from decision_service.lending.clock import due_at
 from decision_service.lending.exposure import exposure_facts, group_members
 from decision_service.lending.limits import limit_max
@@ -28,6 +28,7 @@ from decision_service.vocabulary import Client, CreditApplication, Decision, Out
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ATTEMPTS = 8
+DECLARED = ("product", "amount", "term_months", "purpose")
 PD_REASONS = frozenset({"PD_REFER", "PD_DECLINE", "MODEL_GAP"})
 
 
@@ -100,13 +101,16 @@ def decide(
     """Decide one application and store decision, evidence and reservation in one transaction.
 
     ``render(decision, receipt)`` gives the bytes that are answered and stored. ``now`` is aware.
-    Raises ``NotFound`` (enterprise), ``IdempotencyConflict``, ``StillRunning``, ``StoreError`` (no answer).
+    Raises ``NotFound`` (enterprise), ``InadmissibleApplication``, ``IdempotencyConflict``, ``StillRunning``,
+    ``StoreError`` (no answer).
     """
     earlier = platform.store.begin(client.client_id, idempotency_key, body_digest, now)
     if earlier is not None:
         return Decided(earlier.decision_id, earlier.body, replayed=True)
     try:
         policy = platform.policies.current()
+        if problems := inadmissible(application, policy):  # a known key was answered above, whatever rules say today
+            raise InadmissibleApplication(problems)
         for _ in range(ATTEMPTS):
             try:
                 draft = _draft(application, client=client, policy=policy, platform=platform, now=now)
@@ -119,6 +123,17 @@ def decide(
         raise
     platform.store.release(client.client_id, idempotency_key)
     raise StoreError("the customer's exposure kept changing", remedy="send the same request again")
+
+
+def inadmissible(application: CreditApplication, policy: Policy) -> tuple[tuple[str, str], ...]:
+    """Every (field, why) that the active ruleset's declarations do not admit."""
+    found = []
+    for name in DECLARED:
+        try:
+            policy.ruleset.catalogue.encode(name, getattr(application, name))
+        except FactError as error:
+            found.append((name, f"{error.what}; {error.remedy}"))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +154,16 @@ def _draft(
     group = group_members(records)
     exposure = platform.store.exposure_state(application.uscc, group, now)
     in_force = policy.on(business_date(now))
+    repeated = platform.store.is_reserved(client.client_id, application, now)
     findings = find(
-        application, records, exposure, client_id=client.client_id, policy=policy, scorer=platform.scorer, now=now
+        application,
+        records,
+        exposure,
+        repeated=repeated,
+        client_id=client.client_id,
+        policy=policy,
+        scorer=platform.scorer,
+        now=now,
     )
     assessment = assess(in_force, findings.facts)
     findings = replace(findings, scores=_explained(findings, assessment, in_force, platform.scorer))
@@ -163,6 +186,7 @@ def find(
     records: EnterpriseRecords,
     exposure: ExposureState,
     *,
+    repeated: bool,
     client_id: str,
     policy: Policy,
     scorer: Scorer,
@@ -184,6 +208,7 @@ def find(
     values: dict[str, Any] = {
         **portrait.facts,
         **exposure_facts(records, exposure, client_id=client_id, now=now),
+        "application_approved": repeated,
         "product": application.product,
         "amount": application.amount,
         "term_months": application.term_months,

@@ -66,6 +66,14 @@ class InputError(DecisionServiceError):
     """Input from outside that cannot be used (a feed row, an application, an argument)."""
 
 
+class InadmissibleApplication(InputError):
+    """An application that the active ruleset's declarations do not admit; ``fields`` holds (field, why) pairs."""
+
+    def __init__(self, fields: tuple[tuple[str, str], ...]) -> None:
+        self.fields = fields
+        super().__init__("; ".join(f"{field}: {why}" for field, why in fields), remedy="correct the fields")
+
+
 class ModelError(DecisionServiceError):
     """A model that is missing, corrupt or fails; the scorer turns it into an unknown score."""
 

@@ -129,6 +129,10 @@ class Policies:
             raise NotFound("no ruleset is active", remedy="run: decision-service rules activate rules")
         return self.by_digest(self._active)
 
+    def forget(self) -> None:
+        """Ask the store again at the next call, without waiting for the poll."""
+        self._active = None
+
     def by_digest(self, digest: str) -> Policy:
         """A stored policy by its ruleset's digest; raises ``NotFound``."""
         found = self._loaded.get(digest)

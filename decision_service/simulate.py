@@ -55,6 +55,7 @@ def simulate_application(
         application,
         records,
         exposure,
+        repeated=False,
         client_id=client.client_id,
         policy=policy,
         scorer=platform.scorer,

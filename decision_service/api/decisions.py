@@ -13,7 +13,6 @@ from flask import Response, current_app
 from flask.views import MethodView
 
 from decision_service.api.documents import StrictBlueprint
-from decision_service.api.problems import invalid_fields
 from decision_service.api.render import decision_bytes, to_bytes
 from decision_service.api.requests import (
     ALL_KINDS,
@@ -61,11 +60,7 @@ class Decisions(MethodView):
     def post(self, application: CreditApplication) -> Response:
         """Decide one application; the answer is durable before it is given."""
         key = idempotency_key()
-        service = runtime().service
-        problems = service.field_problems(application)
-        if problems:
-            raise invalid_fields(problems)
-        decided = service.decide(
+        decided = runtime().service.decide(
             application,
             client=caller(),
             idempotency_key=key,

@@ -15,6 +15,7 @@ from decision_service.errors import (
     DecisionServiceError,
     FactError,
     IdempotencyConflict,
+    InadmissibleApplication,
     InputError,
     NotFound,
     StillRunning,
@@ -44,6 +45,8 @@ def _platform_error(error: DecisionServiceError) -> Response:
         return _answer(TYPES["idempotency-conflict"], error.text(), errors=[("Idempotency-Key", error.what)])
     if isinstance(error, StillRunning):
         return _answer(TYPES["still-running"], error.text(), headers=RETRY)
+    if isinstance(error, InadmissibleApplication):
+        return _answer(TYPES["invalid-fields"], error.remedy, errors=list(error.fields))
     if isinstance(error, (InputError, FactError)):
         return _answer(TYPES["invalid-fields"], error.text(), errors=[(error.where or "body", error.what)])
     # Store, rulebook, evidence, calendar: the platform cannot answer, and says no more than that.

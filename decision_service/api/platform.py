@@ -12,7 +12,7 @@ from decision_service.api.problems import invalid_fields
 from decision_service.api.schemas import SimulationRequest
 from decision_service.api.service import Document, Page
 from decision_service.audit.merkle import inclusion_proof, root_of
-from decision_service.decide import Decided, Platform, Render, business_date, decide
+from decision_service.decide import Decided, Platform, Render, business_date, decide, inadmissible
 from decision_service.errors import FactError, NotFound, StoreError
 from decision_service.explain import explain
 from decision_service.policy import Policy
@@ -20,8 +20,6 @@ from decision_service.recorded import COMPUTED
 from decision_service.simulate import Simulation, simulate_application, simulate_facts
 from decision_service.store import StoredDecision
 from decision_service.vocabulary import Client, CreditApplication
-
-ADMITTED = ("product", "amount", "term_months", "purpose")
 
 
 class PlatformService:
@@ -36,14 +34,7 @@ class PlatformService:
 
     def field_problems(self, application: CreditApplication) -> list[tuple[str, str]]:
         """What the active ruleset's declarations of these facts do not admit."""
-        catalogue = self._policy().ruleset.catalogue
-        found = []
-        for name in ADMITTED:
-            try:
-                catalogue.encode(name, getattr(application, name))
-            except FactError as error:
-                found.append((name, f"{error.what}; {error.remedy}"))
-        return found
+        return list(inadmissible(application, self._policy()))
 
     def decide(
         self,
@@ -56,6 +47,7 @@ class PlatformService:
         now: datetime,
     ) -> Decided:
         """Decide and store."""
+        self._policy()  # a service without rules is unavailable, not "not found"
         return decide(
             application,
             client=client,

@@ -84,7 +84,11 @@ class SimulationSchema(Strict):
         metadata={"description": "Facts by name: number, decimal text, flag, date, choice, or null for unknown"},
     )
     industry = Text(INDUSTRY, longest=2, description="Two-digit division, for facts alone")
-    as_of = fields.Date(format="iso", metadata={"description": "Judge by what is in force on this business date"})
+    as_of = fields.Date(
+        format="iso",
+        validate=validate.Range(min=date(2000, 1, 1), max=date(2100, 12, 31)),
+        metadata={"description": "Judge by what is in force on this business date"},
+    )
 
     @validates_schema
     def whole(self, data: dict[str, Any], **kwargs: Any) -> None:

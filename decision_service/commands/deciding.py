@@ -72,11 +72,7 @@ class Desk:
     def decide(self, case: Case) -> Decided:
         """Decide one application. Raises whatever makes that impossible."""
         application = bodies.application(case.document)
-        service = PlatformService(self.platform)
-        problems = service.field_problems(application)
-        if problems:
-            raise HttpProblem("invalid-fields", "not acceptable", errors=problems)
-        return service.decide(
+        return PlatformService(self.platform).decide(
             application,
             client=self.client,
             idempotency_key=self._key(application),

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
 from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.errors import AuditError, InputError, NotFound, StillRunning, StoreError
@@ -18,7 +18,7 @@ from decision_service.store.database import Database, Session
 from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS, moment_text
-from decision_service.vocabulary import Decision
+from decision_service.vocabulary import CreditApplication, Decision
 
 RESERVATION = timedelta(hours=24)
 PAGE = 200
@@ -221,7 +221,10 @@ def _add_decision(session: Session, draft: DecisionCommit, committed: Committed)
 
 
 def _reserve(session: Session, draft: DecisionCommit, now: datetime) -> None:
-    """One reservation per client, application and customer: a second approval of it never adds to it."""
+    """One reservation per client, application and customer; while it stands, a second approval is not stored.
+
+    Raises ``ExposureChanged``: assessed again, the application is seen to be approved already.
+    """
     if draft.reserve is None:
         return
     application = draft.decision.application
@@ -234,7 +237,8 @@ def _reserve(session: Session, draft: DecisionCommit, now: datetime) -> None:
         "expires_at": moment_text(now + RESERVATION),
         "reserved_at": moment_text(now),
     }
-    session.change(_reservation, row)
+    if session.change(_reservation, row) == 0:
+        raise ExposureChanged("the application has been approved already", where=application.application_id)
 
 
 def _locked_head(_: str) -> Any:
@@ -257,17 +261,34 @@ def _new_decision(dialect: str) -> Any:
 
 
 def _reservation(dialect: str) -> Any:
-    """The larger of both amounts stays reserved, for a day from now."""
+    """A new reservation; one that has expired makes room, one that stands does not."""
     statement = insert_into(RESERVATIONS, dialect)
     new, known = statement.excluded, RESERVATIONS.c
-    larger = (known.expires_at > bindparam("reserved_at", type_=known.expires_at.type)) & (known.amount > new.amount)
     return statement.on_conflict_do_update(
         index_elements=[known.client_id, known.application_id, known.uscc],
-        set_={
-            "amount": case((larger, known.amount), else_=new.amount),
-            "decision_id": new.decision_id,
-            "expires_at": new.expires_at,
-        },
+        set_={"amount": new.amount, "decision_id": new.decision_id, "expires_at": new.expires_at},
+        where=known.expires_at <= bindparam("reserved_at", type_=known.expires_at.type),
+    )
+
+
+def is_reserved(session: Session, client_id: str, application: CreditApplication, now: datetime) -> bool:
+    """Whether an approval of this very application holds a reservation that has not expired."""
+    values = {
+        "client_id": client_id,
+        "application_id": application.application_id,
+        "uscc": application.uscc,
+        "now": moment_text(now),
+    }
+    return session.row(_standing, values) is not None
+
+
+def _standing(_: str) -> Any:
+    known = RESERVATIONS.c
+    return select(known.decision_id).where(
+        known.client_id == bindparam("client_id"),
+        known.application_id == bindparam("application_id"),
+        known.uscc == bindparam("uscc"),
+        known.expires_at > bindparam("now", type_=known.expires_at.type),
     )
 
 

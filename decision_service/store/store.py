@@ -21,7 +21,7 @@ from decision_service.store.leases import leases_of
 from decision_service.store.migrate import migrate
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.tables import LOG_HEAD
-from decision_service.vocabulary import Client
+from decision_service.vocabulary import Client, CreditApplication
 
 
 class Store:
@@ -99,6 +99,11 @@ class Store:
         """Reservations, recent applicants and credit lines of a customer and its group."""
         with self._database.read_session() as session:
             return exposure.exposure_state(session, uscc, group, now)
+
+    def is_reserved(self, client_id: str, application: CreditApplication, now: datetime) -> bool:
+        """Whether this very application has been approved and its reservation stands."""
+        with self._database.read_session() as session:
+            return decisions.is_reserved(session, client_id, application, now)
 
     def begin(self, client_id: str, key: str, body_digest: str, now: datetime) -> Stored | None:
         """Take an idempotency key, or give its stored answer. Raises ``IdempotencyConflict``, ``StillRunning``."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from decision_service.api.service import Page
-from decision_service.errors import IdempotencyConflict, NotFound, StillRunning, StoreError
+from decision_service.errors import IdempotencyConflict, InadmissibleApplication, NotFound, StillRunning, StoreError
 from decision_service.vocabulary import Client, CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, 123456, UTC)
@@ -64,6 +64,8 @@ class FakeService:
             if digest != body_digest:
                 raise IdempotencyConflict("the key was used with another body")
             return Answer(answer.decision_id, answer.body, True)
+        if problems := self.field_problems(application):
+            raise InadmissibleApplication(tuple(problems))
         if application.uscc != USCC:
             raise NotFound(f"enterprise {application.uscc} is not on record", where="enterprise.uscc")
         decision = decision_of(application, client, f"d-{len(self.stored)}", now)

@@ -25,6 +25,7 @@ from decision_service.audit.verify import verify_log
 from decision_service.decide import Platform
 from decision_service.policy import Policies
 from decision_service.recorded import differences
+from decision_service.rulebook.files import load_sources
 from decision_service.store import Store
 from tests.api.real import FixedScorer, open_platform, write_feeds
 
@@ -91,6 +92,35 @@ def test_a_retry_and_a_reading_give_the_same_bytes(city: City) -> None:
     assert city.get(first.headers["Location"], "fintech").status_code == 404
 
 
+def test_one_application_is_approved_once_whatever_its_keys(city: City) -> None:
+    answers = [city.post("approve", amount="20000.00", application_id="TWICE-1").get_json() for _ in range(3)]
+    assert [answer["outcome"] for answer in answers] == ["APPROVE", "REFER", "REFER"]
+    assert "APP_REPEATED" in {reason["code"] for reason in answers[1]["reasons"]}
+
+
+def test_an_answer_once_given_outlives_the_rules_that_admitted_it(city: City) -> None:
+    old = "equipment"
+    first = city.post("approve", key="OUTLIVES", amount="20000.00", application_id="OUTLIVES-1", purpose=old)
+    assert first.status_code == 201
+    active = city.platform.policies.current().ruleset
+    narrowed = {path: text.replace(", equipment,", ",") for path, text in active.sources.items()}
+    changed = load_sources(narrowed)
+    city.platform.store.save_ruleset(changed.digest, changed.version, narrowed, _now())
+    try:
+        activate(city, changed.digest)
+        again = city.post("approve", key="OUTLIVES", amount="20000.00", application_id="OUTLIVES-1", purpose=old)
+        assert again.status_code == 201 and again.data == first.data
+        assert city.post("approve", purpose="equipment").status_code == 422
+    finally:
+        activate(city, active.digest)
+
+
+def activate(city: City, digest: str) -> None:
+    """Make a ruleset active and let the platform see it at once."""
+    city.platform.store.activate(digest, _now())
+    city.platform.policies.forget()
+
+
 def test_a_key_with_another_body_is_refused(city: City) -> None:
     city.post("approve", key="other-body", amount="10000.00")
     assert city.post("approve", key="other-body", amount="10001.00").status_code == 422
@@ -151,7 +181,7 @@ def explanation(city: City, answer: Any, kind: str, lang: str = "en") -> dict[st
 
 
 def test_an_explanation_holds_every_rule_with_what_it_saw(city: City) -> None:
-    found = explanation(city, city.post("approve", amount="20000.00"), "bank")
+    found = explanation(city, city.post("approve", amount="20000.00", application_id="EXPLAINED-1"), "bank")
     rules = {rule["rule"]: rule for stage in found["stages"] for rule in stage["rules"]}
     ruleset = city.platform.policies.current().ruleset
     assert set(rules) == {rule.id for rule in ruleset.rules if rule.in_force(_now().date())}

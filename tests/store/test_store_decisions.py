@@ -166,23 +166,23 @@ def test_a_reservation_ends_after_24_hours(store, signer, age, reserved):
     assert store.exposure_state(USCC, (), NOW + age).reserved == reserved
 
 
-@pytest.mark.parametrize(
-    ("second", "after", "reserved"),
-    [
-        ("1000.00", timedelta(0), 100_000),
-        ("400.00", timedelta(0), 100_000),
-        ("2500.00", timedelta(0), 250_000),
-        ("400.00", timedelta(hours=24), 40_000),
-    ],
-    ids=["the same sum", "a smaller sum", "a larger sum", "after the first has expired"],
-)
-def test_a_second_approval_of_one_application_does_not_add_to_its_reservation(store, signer, second, after, reserved):
+@pytest.mark.parametrize("second", ["1000.00", "400.00", "2500.00"])
+def test_an_application_is_approved_once_while_its_reservation_stands(store, signer, second):
     commit(store, signer, draft(decision(application(1, amount="1000.00"))))
-    later = NOW + after
-    again = decision(application(1, amount=second), decision_id="D-2", now=later)
-    commit(store, signer, draft(again))
-    assert store.exposure_state(USCC, (), later).reserved == reserved
-    assert store.exposure_state(USCC, (), later + timedelta(hours=23)).reserved == reserved
+    again = decision(application(1, amount=second), decision_id="D-2")
+    assert store.is_reserved("bank-1", again.application, NOW)
+    with pytest.raises(ExposureChanged):
+        commit(store, signer, draft(again))
+    assert store.decision("D-2", None) is None
+    assert store.exposure_state(USCC, (), NOW).reserved == 100_000
+
+
+def test_an_application_may_be_approved_again_after_its_reservation_has_expired(store, signer):
+    commit(store, signer, draft(decision(application(1, amount="1000.00"))))
+    later = NOW + timedelta(hours=24)
+    assert not store.is_reserved("bank-1", application(1), later)
+    commit(store, signer, draft(decision(application(1, amount="400.00"), decision_id="D-2", now=later)))
+    assert store.exposure_state(USCC, (), later).reserved == 40_000
 
 
 def test_one_application_id_for_two_customers_reserves_for_both(store, signer):
