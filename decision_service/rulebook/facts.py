@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from enum import Enum
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -234,6 +234,11 @@ class Facts(Mapping[str, "Exact | None"]):
         return table
 
 
+_SCALING = Context(prec=64, traps=[Inexact])
+QUICK_MAGNITUDE = 24
+"""Decimals of this many digits before the point are scaled by the decimal library; anything else digit by digit."""
+
+
 def encode_number(kind: FactType, value: Any) -> int:
     """The exact integer of a Decimal, int or decimal text; raises ``FactError``.
 
@@ -249,6 +254,13 @@ def encode_number(kind: FactType, value: Any) -> int:
         raise FactError(f"{value} is not a number", remedy="leave the fact out if it is unknown")
     if value.is_zero():
         return 0
+    if abs(value.adjusted()) < QUICK_MAGNITUDE:
+        try:
+            scaled = _SCALING.scaleb(value, kind.places)
+        except Inexact:
+            scaled = None
+        if scaled is not None and scaled == (exact := int(scaled)):
+            return _bounded(exact, value)
     sign, digits, exponent = value.as_tuple()
     shift = int(exponent) + kind.places
     magnitude = len(digits) + int(exponent)
