@@ -11,12 +11,15 @@ from typing import Any
 from decision_service.errors import AuditError, EngineError, NotFound
 from decision_service.portrait.lists import Lists
 from decision_service.portrait.registry import Registry
+from decision_service.portrait.series import SERIES, WINDOW
+from decision_service.portrait.snapshot import feature_names
 from decision_service.rulebook.durable_engine import DurableEngine
 from decision_service.rulebook.evaluate import ReferenceEngine
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.files import load_sources
 from decision_service.rulebook.rules import Stage, StageResult
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
+from decision_service.scoring.inputs import ModelInputs
 from decision_service.store import Store
 
 
@@ -88,6 +91,16 @@ class Policy:
                 found = self._days.get(day) or self._compile(day)
         return found
 
+    def model_inputs(self, name: str) -> tuple[ModelInputs, ...]:
+        """What every product that names this model delivers to it."""
+        found = []
+        for product in self.ruleset.products.values():
+            if product.xgb_model == name:
+                found.append(ModelInputs("xgboost", feature_names(product.name, self.registry)))
+            if product.lstm_model == name:
+                found.append(ModelInputs("lstm", SERIES, WINDOW))
+        return tuple(found)
+
     def _compile(self, day: date) -> PolicyInForce:
         rules = self.ruleset.in_force(day)
         ids = tuple(rule.id for stage in Stage for rule in rules.rules(stage))
@@ -132,6 +145,10 @@ class Policies:
     def forget(self) -> None:
         """Ask the store again at the next call, without waiting for the poll."""
         self._active = None
+
+    def model_inputs(self, name: str) -> tuple[ModelInputs, ...]:
+        """What the active rules deliver to a model of this name; raises as ``current``."""
+        return self.current().model_inputs(name)
 
     def by_digest(self, digest: str) -> Policy:
         """A stored policy by its ruleset's digest; raises ``NotFound``."""

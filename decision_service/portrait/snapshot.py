@@ -17,7 +17,7 @@ from decision_service.portrait.feeds import FEED_MAX_AGE, Freshness
 from decision_service.portrait.financials import financial_facts
 from decision_service.portrait.indicators import indicator_values
 from decision_service.portrait.industry import classification, industry_code
-from decision_service.portrait.invoices import invoice_facts, invoice_features
+from decision_service.portrait.invoices import FEATURES, invoice_facts, invoice_features
 from decision_service.portrait.lists import Lists
 from decision_service.portrait.overdues import overdue_facts
 from decision_service.portrait.records import EnterpriseRecords
@@ -56,6 +56,13 @@ class Snapshot:
     def features_for(self, product: str) -> Mapping[str, float | str]:
         """What the product's tree model reads."""
         return self.invoice_features if product == INVOICE_LOAN else self.features
+
+
+def feature_names(product: str, registry: Registry) -> tuple[str, ...]:
+    """The names of what ``Snapshot.features_for`` gives the product's tree model."""
+    if product == INVOICE_LOAN:
+        return tuple(feature.name for feature in FEATURES)
+    return (*registry.by_name, "industry_code")
 
 
 def snapshot(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,14 @@ from decision_service.scoring.models import Model, build
 from decision_service.vocabulary import ModelVersion
 
 HASH_TAG = "sha256/"
+SQLITE = "sqlite:///"
 MAX_BYTES = 256 * 1024 * 1024
+HTTP_BOUNDS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+}
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
 
@@ -43,6 +51,11 @@ class ModelRegistry:
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
         self._client: MlflowClient | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether the registry is a file of this machine, which always answers."""
+        return self._uri.startswith(SQLITE)
 
     def version_of(self, name: str, alias: str) -> str:
         """The version behind an alias; raises ``ModelWithdrawn`` if there is none, ``ModelError`` if unreachable."""
@@ -69,13 +82,20 @@ class ModelRegistry:
         if not self._uri:  # MLflow would take whatever store the process has used before
             raise ModelError("no model registry is named", remedy="set MLFLOW_TRACKING_URI")
         # Asking SQLite for a file that does not exist would create an empty registry in the wrong place.
-        if self._uri.startswith("sqlite:///") and not Path(self._uri.removeprefix("sqlite:///")).is_file():
+        if self.local and not Path(self._uri.removeprefix(SQLITE)).is_file():
             raise ModelError(
                 "there is no model registry at MLFLOW_TRACKING_URI", remedy="train one: python -m ml train-city"
             )
         if self._client is None:
+            _bound_waiting()
             self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._client
+
+
+def _bound_waiting() -> None:
+    """MLflow by itself asks a silent server eight times, two minutes each; whoever set these variables wants them."""
+    for name, value in HTTP_BOUNDS.items():
+        os.environ.setdefault(name, value)
 
 
 def registered_hashes(version: RegisteredVersion) -> dict[str, str]:

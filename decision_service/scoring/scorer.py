@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -13,7 +13,7 @@ import torch
 
 from decision_service.errors import ModelError
 from decision_service.scoring.blend import blended, rounded
-from decision_service.scoring.current import POLL_SECONDS, CurrentModel
+from decision_service.scoring.current import POLL_SECONDS, CurrentModel, Places
 from decision_service.scoring.models import LstmModel, XgboostModel
 from decision_service.scoring.registry import LoadedModel, ModelRegistry
 from decision_service.scoring.rows import feature_row
@@ -29,11 +29,24 @@ class Scorer:
     Safe under threads. No method but ``contributions`` raises for a model that is missing, corrupt or failing.
     """
 
-    def __init__(self, tracking_uri: str, *, alias: str = "champion", poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        *,
+        alias: str = "champion",
+        places: Places = lambda name: (),
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """``places`` tells, by a model's name, what it must fit; without it nothing but the version in force does."""
         self._tracking_uri = tracking_uri
         self._alias = alias
+        self._places = places
         self._poll_seconds = poll_seconds
         self._start()
+
+    def serving(self, places: Places) -> Scorer:
+        """A scorer from the same registry and alias for other places."""
+        return Scorer(self._tracking_uri, alias=self._alias, places=places, poll_seconds=self._poll_seconds)
 
     def _start(self) -> None:
         self._process = os.getpid()
@@ -59,6 +72,7 @@ class Scorer:
         unless ``single_model_blend`` names the other (``xgboost`` or ``lstm``).
         """
         xgb_name, lstm_name = models
+        self._look_at(models)
         sources = (lambda: self._in_force(xgb_name), lambda: self._in_force(lstm_name))
         scores = _scored(features, series, mask, sources=sources, weights=weights, single=single_model_blend)
         if not contributions or scores.pd_xgb is None:
@@ -105,6 +119,7 @@ class Scorer:
 
     def versions(self, names: Sequence[str]) -> tuple[ModelVersion, ...]:
         """The identities of those models that are in force now."""
+        self._look_at(names)
         found = []
         for name in names:
             try:
@@ -115,9 +130,21 @@ class Scorer:
 
     def problems(self, names: Sequence[str]) -> tuple[str, ...]:
         """What is wrong with the models now, also when an older version stays in force."""
-        self.versions(names)
-        errors = [self._follower(name).problem for name in names]
+        self._look_at(names)
+        errors = [self._problem(name) for name in names]
         return tuple(error.text() for error in errors if error is not None)
+
+    def _problem(self, name: str) -> ModelError | None:
+        try:
+            self._in_force(name)
+        except ModelError as error:
+            return error
+        return self._follower(name).problem
+
+    def _look_at(self, names: Iterable[str]) -> None:
+        """Begin to look at all of them before any is waited for: a registry that hangs costs its patience once."""
+        for name in names:
+            self._follower(name).look()
 
     def _in_force(self, name: str) -> LoadedModel:
         return self._follower(name).get()
@@ -128,7 +155,9 @@ class Scorer:
         follower = self._current.get(name)
         if follower is None:
             torch.set_num_threads(1)  # one row at a time: more threads only cost
-            follower = CurrentModel(self._registry, name, self._alias, poll_seconds=self._poll_seconds)
+            follower = CurrentModel(
+                self._registry, name, self._alias, places=self._places, poll_seconds=self._poll_seconds
+            )
             follower = self._current.setdefault(name, follower)
         return follower
 

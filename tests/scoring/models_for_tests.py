@@ -44,12 +44,12 @@ def world(count: int = 300, seed: int = 1) -> World:
     return World(matrix, series, mask, labels, tuple(("01", "02", "13")[place % 3] for place in range(count)))
 
 
-def trees(seed: int = 1, rounds: int = 20) -> FittedModel:
+def trees(seed: int = 1, rounds: int = 20, names: tuple[str, ...] = NAMES) -> FittedModel:
     firms = world()
     return fit_xgboost(
         firms.matrix,
         firms.labels,
-        feature_names=NAMES,
+        feature_names=names,
         monotone={"leverage": 1, "growth": -1},
         seed=seed,
         industry_codes=firms.codes,

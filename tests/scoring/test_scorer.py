@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -15,12 +16,18 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 from mlflow import MlflowClient
-from models_for_tests import MODELS, application, network, put, trees
+from models_for_tests import MODELS, MONTHS, NAMES, SERIES, application, network, put, trees
 
+from decision_service.errors import NotFound
+from decision_service.scoring import current
 from decision_service.scoring.blend import MILLIONTH, blended, rounded
+from decision_service.scoring.current import FIRST_ANSWER_SECONDS
+from decision_service.scoring.inputs import ModelInputs
 from decision_service.scoring.models import LstmModel, XgboostModel
+from decision_service.scoring.registry import HTTP_BOUNDS
 from decision_service.scoring.scorer import Scorer
 from decision_service.vocabulary import ModelVersion, Scores
+from ml.fitted import FittedModel
 from ml.training import promote
 
 WEIGHTS = (Decimal("0.6"), Decimal("0.4"))
@@ -30,6 +37,10 @@ FAST = 0.01
 
 def score(scorer: Scorer, models: tuple[str, str] = MODELS, single: str | None = None) -> Scores:
     return scorer.score(*APPLICATION, models=models, weights=WEIGHTS, single_model_blend=single)
+
+
+def other_trees() -> FittedModel:
+    return trees(names=("leverage", "growth", "wealth"))
 
 
 def near(probability: float) -> Any:
@@ -95,11 +106,49 @@ def test_a_series_that_is_too_short_is_an_unknown_score_with_a_reason(uri: str) 
 @pytest.mark.parametrize(
     "address", ["sqlite:////nowhere/mlflow.db", "http://127.0.0.1:1", "nonsense://x", "sqlite:///", ""]
 )
-def test_a_registry_that_cannot_be_reached_is_an_unknown_score(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_a_registry_that_cannot_be_reached_is_an_unknown_score_at_once(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in HTTP_BOUNDS:
+        monkeypatch.delenv(name, raising=False)
+    began = monotonic()
     scores = score(Scorer(address))
     assert scores.pd_12m is None and len(scores.problems) == 2
+    assert monotonic() - began < 2 * FIRST_ANSWER_SECONDS
     assert not Path("/nowhere").exists()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A registry that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_registry_that_never_answers_costs_its_patience_once_for_all_models(
+    silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "FIRST_ANSWER_SECONDS", 0.5)
+    scorer = Scorer(silent)
+    names = tuple(f"model-{number}" for number in range(8))
+    began = monotonic()
+    assert scorer.versions(names) == ()
+    first = monotonic() - began
+    problems = scorer.problems(names)
+    assert 0.5 <= first < 1.5 and monotonic() - began - first < 0.4
+    assert len(problems) == 8 and "still loading" in problems[0]
+
+
+@pytest.mark.parametrize(("set_to", "stays"), [(None, "3"), ("60", "60")])
+def test_mlflows_own_waiting_is_bounded_unless_it_was_set(
+    silent: str, set_to: str | None, stays: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    if set_to is not None:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", set_to)
+    monkeypatch.setattr(current, "FIRST_ANSWER_SECONDS", 0.1)
+    Scorer(silent).versions(["pd-xgboost"])
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == stays
 
 
 def changed_byte(folder: Path, name: str) -> None:
@@ -191,6 +240,48 @@ def test_a_champion_with_a_wrong_canary_is_refused_and_the_old_one_kept(uri: str
     assert wait_until(lambda: any("canary prediction" in text for text in scorer.problems(["canary"])))
     after = score(scorer, ("canary", "pd-lstm"))
     assert after == before and after.models[0].version == good and after.status == "ok"
+
+
+TREES = ModelInputs("xgboost", (*NAMES, "industry_code"))
+SEQUENCE = ModelInputs("lstm", SERIES, MONTHS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "places", "why"),
+    [
+        pytest.param(network, (TREES,), "is of kind lstm, its place needs xgboost", id="files of the other kind"),
+        pytest.param(network, (), "is of kind lstm, its place needs xgboost", id="the other kind, no place known"),
+        pytest.param(other_trees, (TREES,), "reads wealth, which its place does not deliver", id="other features"),
+        pytest.param(other_trees, (), "reads wealth, which its place does not deliver", id="others than in force"),
+    ],
+)
+def test_a_champion_that_does_not_fit_its_place_is_refused_and_the_old_one_kept(
+    uri: str, wrong: Callable[[], FittedModel], places: tuple[ModelInputs, ...], why: str
+) -> None:
+    name = f"misplaced-{wrong.__name__}-{len(places)}"
+    good = put(trees(), name, uri).version
+    scorer = Scorer(uri, places=lambda model: places if model == name else (), poll_seconds=FAST)
+    before = score(scorer, (name, "pd-lstm"))
+    put(wrong(), name, uri)
+    assert wait_until(lambda: any(why in text for text in scorer.problems([name])))
+    after = score(scorer, (name, "pd-lstm"))
+    assert after == before and after.models[0].version == good and after.status == "ok"
+
+
+def test_a_first_model_that_does_not_fit_its_place_is_an_unknown_score_with_a_reason(uri: str) -> None:
+    put(other_trees(), "first-misplaced", uri)
+    scorer = Scorer(uri, places=lambda model: (TREES,) if model == "first-misplaced" else (SEQUENCE,))
+    scores = score(scorer, ("first-misplaced", "pd-lstm"))
+    assert scores.pd_xgb is None and scores.pd_lstm is not None
+    assert "reads wealth" in scores.problems[0] and scorer.problems(["first-misplaced"]) == scores.problems
+
+
+def test_no_model_is_adopted_while_its_place_cannot_be_known(uri: str) -> None:
+    def unknown(model: str) -> tuple[ModelInputs, ...]:
+        raise NotFound("no ruleset is active", remedy="activate one")
+
+    scores = score(Scorer(uri, places=unknown))
+    assert scores.pd_12m is None and "no ruleset is active" in scores.problems[0]
 
 
 def test_an_alias_that_is_taken_away_withdraws_the_model(uri: str) -> None:
