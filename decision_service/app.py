@@ -30,10 +30,11 @@ def build_platform(settings: Settings) -> Platform:
     Raises ``StoreError``, ``AuditError`` (the log's key).
     """
     store = Store.open(settings.database_url)
+    policies = Policies(store)
     return Platform(
         store=store,
-        policies=Policies(store),
-        scorer=Scorer(settings.tracking_uri, alias=settings.model_alias),
+        policies=policies,
+        scorer=Scorer(settings.tracking_uri, alias=settings.model_alias, places=policies.model_inputs),
         signer=Signer.open(settings.log_key),
         code_version=__version__,
     )
@@ -65,8 +66,8 @@ def warm_up(platform: Platform) -> None:
     except DecisionServiceError as error:
         log.warning("no rules are ready: %s", error)
         return
-    for product in policy.ruleset.products.values():
-        platform.scorer.versions((product.xgb_model, product.lstm_model))
+    products = policy.ruleset.products.values()
+    platform.scorer.versions([name for one in products for name in (one.xgb_model, one.lstm_model)])
 
 
 def utc_now() -> datetime:

@@ -114,7 +114,8 @@ def decide(
         if folder is None:
             ensure_rules(built, found)
         else:
-            built = replace(built, policies=OneRuleset(built.store, save_rules(built, folder).ruleset.digest))
+            chosen = OneRuleset(built.store, save_rules(built, folder).ruleset.digest)
+            built = replace(built, policies=chosen, scorer=built.scorer.serving(chosen.model_inputs))
         desk = Desk(built, local_client(built.store), found.model_alias, when, again)
         undecided = _decide_all(desk, cases, as_json)
     for place, problem in undecided:
