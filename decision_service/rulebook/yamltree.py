@@ -92,8 +92,9 @@ class _Reader:
             raise _Refused(line, "YAML anchors and aliases are not used here", "write the value out")
         if depth > MAX_DEPTH:
             raise _Refused(line, f"nested deeper than {MAX_DEPTH} levels", "flatten it")
-        if getattr(event, "tag", None) not in (None, "!"):
-            raise _Refused(line, f"the YAML tag {event.tag} is not used here", "remove the tag")
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            raise _Refused(line, f"the YAML tag {tag} is not used here", "remove the tag")
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(event.value, line, quoted=event.style in ("'", '"', "|", ">"))
         if isinstance(event, yaml.SequenceStartEvent):
