@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
+import signal
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import Flask
@@ -22,6 +27,8 @@ from decision_service.settings import Settings
 from decision_service.store import Store
 
 log = logging.getLogger(__name__)
+STOP_SECONDS = 5
+"""What a worker that is told to stop has left for the requests it holds."""
 
 
 def build_platform(settings: Settings) -> Platform:
@@ -49,6 +56,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
 
 def served() -> Flask:
     """What a server process runs: settings from the environment, everything loaded before the first request."""
+    follow_parent()
     settings = Settings.from_environ(os.environ)
     platform = build_platform(settings)
     warm_up(platform)
@@ -56,6 +64,22 @@ def served() -> Flask:
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage
     return app
+
+
+def follow_parent() -> None:
+    """Let the parent process alone tell a worker when to stop, and stop when the parent is gone."""
+    # Ctrl-C reaches the whole process group; the parent passes it on as SIGTERM, and a worker told twice hangs.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_stop_after, args=(parent.join,), name="parent", daemon=True).start()
+
+
+def _stop_after(parent_ends: Callable[[], None]) -> None:
+    parent_ends()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    os._exit(1)  # whatever still runs was not answered
 
 
 def warm_up(platform: Platform) -> None:

@@ -50,7 +50,7 @@ class Settings:
             host=_matching(environ, "DECISION_HOST", "127.0.0.1", r"[A-Za-z0-9.:-]{1,255}|\[[0-9A-Fa-f:.]+\]"),
             port=_number(environ, "DECISION_PORT", 8080, most=65_535),
             workers=_number(environ, "DECISION_WORKERS", min(4, os.cpu_count() or 1), most=MAX_WORKERS),
-            threads=_number(environ, "DECISION_THREADS", 1, most=MAX_THREADS),
+            threads=_number(environ, "DECISION_THREADS", 4, most=MAX_THREADS),
             metrics_folder=environ.get("PROMETHEUS_MULTIPROC_DIR") or None,
         )
 

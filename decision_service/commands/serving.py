@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from decision_service.app import STOP_SECONDS
 from decision_service.commands.console import FOUND, ensure_rules, finish, now, platform, settings
 from decision_service.decide import Platform
+from decision_service.errors import InputError
 from decision_service.settings import Settings
 
 SANDBOX = "sandbox"
-START_SECONDS, STOP_SECONDS, KEEP_ALIVE_SECONDS = 180, 20, 30
+METRICS, MEMORY = "decision-metrics", Path("/dev/shm")
+HEADER_BYTES = 64 * 1024
 
 
 @click.command()
 @click.option("--host", help="Address to listen on; only this machine by default.")
 @click.option("--port", type=int, help="Port to listen on.")
 @click.option("--workers", type=int, help="Worker processes.")
-@click.option("--threads", type=int, help="Threads per worker.")
+@click.option("--threads", type=int, help="Requests that a worker takes at once.")
 @click.option("--sandbox", is_flag=True, help="Print a fresh sandbox key and a curl line that works.")
 @click.option("--check-empty", is_flag=True, help="Only tell whether the store is empty: exit 0 if so, else 1.")
 def serve(
@@ -38,44 +44,82 @@ def serve(
     Example: decision-service serve --port 8080 --workers 2
     """
     found = settings(DECISION_HOST=host, DECISION_PORT=port, DECISION_WORKERS=workers, DECISION_THREADS=threads)
+    if check_empty:
+        _tell_whether_empty(found)
+    address = free_address(found)
     with platform(found) as built:
-        count = built.store.enterprise_count()
-        if check_empty:
-            click.echo(f"{count} enterprises on record")
-            finish(FOUND if count else 0)
         ensure_rules(built, found)
-        if not count:
+        if not built.store.enterprise_count():
             click.echo("No enterprise is on record, so every decision is a 404. Load feeds first:", err=True)
             click.echo("  decision-service feeds load FOLDER    (make serve loads a synthetic city)", err=True)
         if sandbox:
             _sandbox(built, found)
     click.echo(f"serving http://{_authority(found)} with {found.workers} workers; stop with Ctrl-C", err=True)
-    _become_server(found)
+    _become_server(found, address)
 
 
-def _become_server(found: Settings) -> NoReturn:
-    """Replace this process by gunicorn: signals and the exit code are its own."""
-    metrics = found.home.absolute() / f"metrics-{found.port}"
-    shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(parents=True)
-    environ = {**os.environ, **found.environ(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+def _tell_whether_empty(found: Settings) -> NoReturn:
+    with platform(found) as built:
+        count = built.store.enterprise_count()
+    click.echo(f"{count} enterprises on record")
+    finish(FOUND if count else 0)
+
+
+def free_address(found: Settings) -> str:
+    """The IP address to listen on; raises ``InputError`` when it is none of this machine's or its port is taken.
+
+    Workers share a port by ``SO_REUSEPORT``, with which a second server would join the first without a word.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            found.host.strip("[]"), found.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.create_server(address, family=family):
+            return str(address[0])
+    except OSError as error:
+        raise InputError(
+            f"cannot listen there: {error.strerror or error}",
+            where=_authority(found),
+            remedy="stop what listens there, or choose another --host or --port",
+        ) from error
+
+
+def _become_server(found: Settings, address: str) -> NoReturn:
+    """Replace this process by the server: signals and the exit code are its own."""
+    environ = {**os.environ, **found.environ(), "PROMETHEUS_MULTIPROC_DIR": found.metrics_folder or metrics_folder()}
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, *server_arguments(found)], environ)
+    os.execve(sys.executable, [sys.executable, *server_arguments(found, address)], environ)
 
 
-def server_arguments(found: Settings) -> list[str]:
-    """gunicorn, each worker building its own platform after the fork."""
+def metrics_folder() -> str:
+    """A fresh folder for what the workers count; those of servers that are gone are removed.
+
+    It is kept in memory where that can be: writing to a mapped file on a full disk ends the process.
+    """
+    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    for left in parent.glob(f"{METRICS}-{os.getuid()}-*"):
+        if not Path(f"/proc/{left.name.rsplit('-', 1)[1]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    own = parent / f"{METRICS}-{os.getuid()}-{os.getpid()}"
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir(mode=0o700)
+    return str(own)
+
+
+def server_arguments(found: Settings, address: str) -> list[str]:
+    """granian, each worker building its own platform; a worker that dies is replaced."""
     return [
-        "-m", "gunicorn", "decision_service.app:served()",
-        "--bind", _authority(found),
+        "-m", "granian", "decision_service.app:served", "--factory",
+        "--interface", "wsgi",
+        "--http", "1",
+        "--http1-buffer-size", str(HEADER_BYTES),
+        "--host", address,
+        "--port", str(found.port),
         "--workers", str(found.workers),
-        "--worker-class", "gthread" if found.threads > 1 else "sync",
-        "--threads", str(found.threads),
-        "--keep-alive", str(KEEP_ALIVE_SECONDS),
-        "--timeout", str(START_SECONDS),
-        "--graceful-timeout", str(STOP_SECONDS),
+        "--blocking-threads", str(found.threads),
+        "--respawn-failed-workers",
+        "--workers-kill-timeout", str(STOP_SECONDS),
         "--log-level", "warning",
-        "--no-control-socket",
     ]  # fmt: skip
 
 
