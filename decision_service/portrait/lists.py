@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,11 @@ FILE = "lists.yaml"
 ANY = "any"
 NONE, ACTIVE, DISPUTED = "none", "active", "disputed"
 RED, YELLOW = "red", "yellow"
+LANGUAGES = ("zh", "en")
+LIST_KEYS = ("name", "card", "label", "feed", "periods")
+TERM_KEYS = ("severity", "min_months", "max_months", "effective_from", "effective_to", "reference")
+_WHOLE = re.compile(r"[0-9]{1,4}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 COURT_DISHONEST = "list_court_dishonest"
 
 
@@ -88,20 +94,19 @@ class Lists(Mapping[str, ListDefinition]):
     @classmethod
     def from_yaml(cls, text: str) -> Lists:
         """The lists of ``lists.yaml``. Raises ``RulebookError`` with every mistake, each with its line."""
+        rows = _tree(text)
         problems: list[Problem] = []
-        try:
-            tree = yaml.load(text, Loader=_Lined)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = mark.line + 1 if mark else 1
-            raise RulebookError((Problem(FILE, line, "is not YAML", "correct the syntax"),)) from error
-        rows = tree.get("lists") if isinstance(tree, dict) else None
-        if not isinstance(rows, list):
-            raise RulebookError((Problem(FILE, 1, "the key 'lists' with a list is missing", "declare the lists"),))
-        definitions = [found for row in rows if (found := _definition(row, problems)) is not None]
+        definitions: dict[str, ListDefinition] = {}
+        for row in rows:
+            found = _definition(row, problems)
+            if found is None:
+                continue
+            if found.name in definitions:
+                problems.append(Problem(FILE, row["__line__"], f"{found.name} stands twice", "keep one"))
+            definitions[found.name] = found
         if problems:
             raise RulebookError(tuple(problems))
-        return cls(definitions)
+        return cls(definitions.values())
 
     def __getitem__(self, name: str) -> ListDefinition:
         return self._definitions[name]
@@ -162,63 +167,126 @@ class Lists(Mapping[str, ListDefinition]):
         return False
 
 
-class _Lined(yaml.SafeLoader):
-    """Keeps each mapping's line under the key ``__line__``."""
+class _Lined(yaml.BaseLoader):
+    """Keeps every scalar as its text, and each mapping's line under the key ``__line__``."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         return {**super().construct_mapping(node, deep=True), "__line__": node.start_mark.line + 1}
 
 
+def _tree(text: str) -> list[Any]:
+    """What stands under the key ``lists``. Raises ``RulebookError``."""
+    try:
+        tree = yaml.load(text, Loader=_Lined)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise RulebookError((Problem(FILE, line, "is not YAML", "correct the syntax"),)) from error
+    rows = tree.get("lists") if isinstance(tree, dict) else None
+    if not isinstance(rows, list):
+        raise RulebookError((Problem(FILE, 1, "the key 'lists' with a list is missing", "declare the lists"),))
+    return rows
+
+
 def _definition(row: Any, problems: list[Problem]) -> ListDefinition | None:
     if not isinstance(row, dict):
-        problems.append(Problem(FILE, 1, f"{row!r} declares no list", "write name, card, label, feed, periods"))
+        problems.append(Problem(FILE, 1, f"{row!r} declares no list", f"write {', '.join(LIST_KEYS)}"))
         return None
-    line, name = row["__line__"], row.get("name")
     before = len(problems)
-    if not isinstance(name, str):
-        problems.append(Problem(FILE, line, "a list has no name", "give it one"))
-    if row.get("card") not in (RED, YELLOW):
-        problems.append(Problem(FILE, line, f"{name}: card is {row.get('card')!r}", "use red or yellow"))
-    given = row.get("label")
-    label: dict[str, Any] = given if isinstance(given, dict) else {}
-    if not {"zh", "en"} <= label.keys():
-        problems.append(Problem(FILE, line, f"{name}: the label needs zh and en", "write both"))
-    terms = [term for one in row.get("periods") or () if (term := _term(one, str(name), problems)) is not None]
-    if not row.get("periods"):
-        problems.append(Problem(FILE, line, f"{name}: no periods", "declare at least one period"))
-    if len(problems) > before:
+    name, label, periods = row.get("name"), row.get("label"), row.get("periods")
+    for what, remedy in _mistakes(row):
+        problems.append(Problem(FILE, row["__line__"], what, remedy))
+    terms = [_term(one, row["__line__"], str(name), problems) for one in (periods if isinstance(periods, list) else ())]
+    if len(problems) > before or not isinstance(label, dict):
         return None
-    texts = {language: str(label[language]) for language in ("zh", "en")}
-    return ListDefinition(str(name), row["card"], texts, row.get("feed", "lists"), tuple(terms))
+    texts = {language: label[language] for language in LANGUAGES}
+    return ListDefinition(
+        str(name), row["card"], texts, row.get("feed", "lists"), tuple(term for term in terms if term is not None)
+    )
 
 
-def _term(row: Any, name: str, problems: list[Problem]) -> Term | None:
-    line = row.get("__line__", 1) if isinstance(row, dict) else 1
+def _mistakes(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a list's own keys, and the remedy."""
+    name, label, periods = row.get("name"), row.get("label"), row.get("periods")
+    yield from _unknown_keys(row, LIST_KEYS, str(name))
+    if not isinstance(name, str) or not name:
+        yield "a list has no name", "give it one"
+    if row.get("card") not in (RED, YELLOW):
+        yield f"{name}: card is {_shown(row.get('card'))}", "use red or yellow"
+    if not isinstance(label, dict) or not all(isinstance(label.get(one), str) and label[one] for one in LANGUAGES):
+        yield f"{name}: the label needs zh and en", "write both, as texts"
+    if not isinstance(row.get("feed", ""), str):
+        yield f"{name}: feed is {_shown(row['feed'])}", "name the feed, such as lists"
+    if not periods:
+        yield f"{name}: no periods", "declare at least one period"
+    elif not isinstance(periods, list):
+        yield f"{name}: periods is {_shown(periods)}", "write a list of periods"
+
+
+def _term(row: Any, line: int, name: str, problems: list[Problem]) -> Term | None:
+    line = row["__line__"] if isinstance(row, dict) else line
     try:
-        term = Term(
-            severity=str(row["severity"]),
-            min_months=_months(row.get("min_months", 0)),
-            max_months=None if row.get("max_months") is None else _months(row["max_months"]),
-            effective_from=_day(row["effective_from"]),
-            effective_to=None if row.get("effective_to") is None else _day(row["effective_to"]),
-            reference=str(row.get("reference", "")),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        term = _read_term(row)
+    except ValueError as error:
         what = f"{name}: a period is not usable: {error}"
         problems.append(Problem(FILE, line, what, "give severity, effective_from and whole months"))
         return None
-    if term.max_months is not None and term.max_months < term.min_months:
-        problems.append(Problem(FILE, line, f"{name}: max_months lies below min_months", "correct the period"))
+    for what, remedy in (*_unknown_keys(row, TERM_KEYS, f"{name}: a period"), *_order(term, name)):
+        problems.append(Problem(FILE, line, what, remedy))
     return term
 
 
-def _months(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r} is not a number of months")
+def _read_term(row: Any) -> Term:
+    if not isinstance(row, dict):
+        raise ValueError(f"{_shown(row)} is not a mapping")
+    return Term(
+        severity=_text(row, "severity"),
+        min_months=_months(row.get("min_months", "0")),
+        max_months=_months(row["max_months"]) if "max_months" in row else None,
+        effective_from=_day(row.get("effective_from")),
+        effective_to=_day(row["effective_to"]) if "effective_to" in row else None,
+        reference=_text(row, "reference") if "reference" in row else "",
+    )
+
+
+def _order(term: Term, name: str) -> Iterator[tuple[str, str]]:
+    if term.max_months is not None and term.max_months < term.min_months:
+        yield f"{name}: max_months lies below min_months", "correct the period"
+    if term.effective_to is not None and term.effective_to <= term.effective_from:
+        yield f"{name}: effective_to {term.effective_to} is not after effective_from", "correct the period"
+
+
+def _unknown_keys(row: dict[str, Any], known: tuple[str, ...], name: str) -> Iterator[tuple[str, str]]:
+    """A key that is not read, such as a misspelt ``max_months``, would change the meaning without a word."""
+    for key in row:
+        if key not in (*known, "__line__"):
+            yield f"{name}: unknown key {_shown(key)}", f"use {', '.join(known)}"
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} is missing or no text")
     return value
+
+
+def _months(value: Any) -> int:
+    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
+        raise ValueError(f"{_shown(value)} is not a number of months")
+    return int(value)
 
 
 def _day(value: Any) -> date:
-    if type(value) is not date:
-        raise ValueError(f"{value!r} is not a date")
-    return value
+    try:
+        if isinstance(value, str) and _DATE.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass  # the right form, but no day of the calendar
+    raise ValueError(f"{_shown(value)} is not a date")
+
+
+def _shown(value: Any) -> str:
+    """A value as it may stand in a message."""
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else repr(value)

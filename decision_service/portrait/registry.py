@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from decision_service.errors import Problem, RulebookError
 from decision_service.portrait.seasons import Seasons
+from decision_service.portrait.tables import columns, rows
 
 FILE = "indicators.csv"
 DIRECTIONS = ("lower", "higher", "band")
@@ -26,7 +25,15 @@ WHOLE = frozenset({"IND10", "IND16", "IND17", "IND19", "IND22", "IND23", "IND26"
 """Indicators whose value is a whole number (counts, ordinals, days past due)."""
 IDS = tuple(f"IND{number:02d}" for number in range(1, 33))
 CATEGORIES = 6
-_POINT = re.compile(r"(?P<fact>industry\.[a-z_0-9]+)(?:\*(?P<factor>[0-9.]+))?(?:\+(?P<base>[0-9.]+))?")
+COLUMNS = (
+    *("id", "category", "name", "name_zh", "unit", "valid_min", "valid_max", "clip_min", "clip_max", "direction"),
+    *("score0_at", "score100_at", "good_low", "good_high", "score0_low", "score0_high", "max_age_days"),
+    *("missing_policy", "weight", "source_level", "formula"),
+)
+"""The columns that are read; the others are for people."""
+_DIGITS = r"[0-9]{1,15}(?:\.[0-9]{1,12})?"
+_NUMBER = re.compile(rf"-?{_DIGITS}")
+_POINT = re.compile(rf"(?P<fact>industry\.[a-z_0-9]+)(?:\*(?P<factor>{_DIGITS}))?(?:\+(?P<base>{_DIGITS}))?")
 
 Parameters = Mapping[str, Any]
 
@@ -113,13 +120,22 @@ class Registry(Mapping[str, IndicatorSpec]):
         adjusted or excused by season.
         """
         problems: list[Problem] = []
-        reader = csv.DictReader(io.StringIO(text))
-        specs = [spec for row in reader if (spec := _read(row, reader.line_num, problems)) is not None]
+        specs: dict[int, IndicatorSpec] = {}
+        try:
+            if missing := [name for name in COLUMNS if name not in columns(text, FILE)]:
+                what = f"the column '{missing[0]}' is missing"
+                raise RulebookError((Problem(FILE, 1, what, f"the columns are {', '.join(COLUMNS)}"),))
+            for line, row in rows(text, FILE):
+                if (spec := _read(row, line, problems)) is not None:
+                    specs[line] = spec
+        except RulebookError as error:
+            problems.extend(error.problems)
+        problems.extend(_doubled(specs))
         if not problems:
-            problems.extend(_whole_table(specs))
+            problems.extend(_whole_table(tuple(specs.values())))
         if problems:
             raise RulebookError(tuple(problems))
-        return cls(tuple(specs), Seasons.from_csv(industries) if industries else Seasons())
+        return cls(tuple(specs.values()), Seasons.from_csv(industries) if industries else Seasons())
 
     def __getitem__(self, indicator: str) -> IndicatorSpec:
         return self._specs[indicator]
@@ -131,18 +147,26 @@ class Registry(Mapping[str, IndicatorSpec]):
         return len(self._specs)
 
 
-def _whole_table(specs: list[IndicatorSpec]) -> list[Problem]:
-    ids = [spec.id for spec in specs]
-    problems = []
-    if sorted(ids) != list(IDS):
-        problems.append(Problem(FILE, 1, "the registry must hold IND01 to IND32, each once", "complete the rows"))
+def _doubled(specs: Mapping[int, IndicatorSpec]) -> Iterator[Problem]:
+    """Rows whose id or name stands in an earlier row."""
+    first: dict[str, int] = {}
+    for line, spec in specs.items():
+        for given in (spec.id, spec.name):
+            if (earlier := first.setdefault(given, line)) != line:
+                yield Problem(FILE, line, f"{given} stands twice, first in line {earlier}", "rename one")
+
+
+def _whole_table(specs: tuple[IndicatorSpec, ...]) -> Iterator[Problem]:
+    found = {spec.id for spec in specs}
+    if missing := [one for one in IDS if one not in found]:
+        what = f"the registry must hold IND01 to IND32, each once; {', '.join(missing)} is missing"
+        yield Problem(FILE, 1, what, "complete the rows")
     if len({spec.category for spec in specs}) != CATEGORIES:
-        problems.append(Problem(FILE, 1, "the registry must have 6 categories", "correct the column category"))
-    return problems
+        yield Problem(FILE, 1, "the registry must have 6 categories", "correct the column category")
 
 
-def _read(row: dict[str, str], line: int, problems: list[Problem]) -> IndicatorSpec | None:
-    cells = _Cells(row, line)
+def _read(row: Mapping[str, str], line: int, problems: list[Problem]) -> IndicatorSpec | None:
+    cells = _Cells(row)
     try:
         return _spec(cells)
     except _BadCell as error:
@@ -154,7 +178,7 @@ def _spec(cells: _Cells) -> IndicatorSpec:
     direction = cells.one_of("direction", DIRECTIONS)
     band = direction == "band"
     spec = IndicatorSpec(
-        id=cells.text("id"),
+        id=cells.one_of("id", IDS, "IND01 to IND32"),
         category=cells.text("category"),
         name=cells.text("name"),
         label={"zh": cells.text("name_zh"), "en": cells.text("name").replace("_", " ")},
@@ -170,10 +194,10 @@ def _spec(cells: _Cells) -> IndicatorSpec:
         good_high=cells.number("good_high") if band else None,
         score0_low=cells.optional("score0_low") if band else None,
         score0_high=cells.optional("score0_high") if band else None,
-        max_age_days=int(cells.number("max_age_days")),
+        max_age_days=cells.whole("max_age_days"),
         missing_policy=cells.one_of("missing_policy", POLICIES),
-        weight=int(cells.number("weight")),
-        level=int(cells.number("source_level")),
+        weight=cells.whole("weight"),
+        level=cells.whole("source_level"),
         formula=cells.text("formula"),
     )
     _check(spec)
@@ -198,9 +222,8 @@ class _BadCell(ValueError):
 class _Cells:
     """Typed access to one row; a cell that cannot be used raises ``_BadCell``."""
 
-    def __init__(self, row: dict[str, str], line: int) -> None:
+    def __init__(self, row: Mapping[str, str]) -> None:
         self._row = row
-        self._line = line
 
     def text(self, column: str) -> str:
         cell = (self._row.get(column) or "").strip()
@@ -208,21 +231,23 @@ class _Cells:
             raise _BadCell(f"{column} is empty")
         return cell
 
-    def one_of(self, column: str, allowed: tuple[str, ...]) -> str:
+    def one_of(self, column: str, allowed: tuple[str, ...], meaning: str = "") -> str:
         cell = self.text(column)
         if cell not in allowed:
-            raise _BadCell(f"{column} is '{cell}', not one of {', '.join(allowed)}")
+            raise _BadCell(f"{column} is '{cell}', not one of {meaning or ', '.join(allowed)}")
         return cell
 
     def number(self, column: str) -> Decimal:
         cell = self.text(column)
-        try:
-            number = Decimal(cell)
-        except InvalidOperation:
-            raise _BadCell(f"{column} is '{cell}', not a number") from None
-        if not number.is_finite():
+        if not _NUMBER.fullmatch(cell):
             raise _BadCell(f"{column} is '{cell}', not a number")
-        return number
+        return Decimal(cell)
+
+    def whole(self, column: str) -> int:
+        number = self.number(column)
+        if number != int(number):
+            raise _BadCell(f"{column} is '{number}', not a whole number")
+        return int(number)
 
     def optional(self, column: str) -> Decimal | None:
         return self.number(column) if (self._row.get(column) or "").strip() else None

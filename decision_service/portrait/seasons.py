@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from decision_service.errors import Problem, RulebookError
+from decision_service.portrait.tables import rows
 
 FILE = "industries.csv"
 PEAK_FACTOR = 1.5
@@ -16,6 +15,7 @@ PEAK_FACTOR = 1.5
 EXCUSED_AT_MOST = 4
 """So many off-season months without sales count as active; a fishing moratorium lasts three to four months."""
 MONTHS = 12
+_MONTHS = frozenset(map(str, range(1, MONTHS + 1)))
 
 FLAT: tuple[float, ...] = (1.0,) * MONTHS
 
@@ -49,14 +49,20 @@ class Seasons:
     def from_csv(cls, text: str) -> Seasons:
         """The rows of ``industries.csv`` with seasonality ``high``.
 
-        Reads the columns code, seasonality, peak_months, effective_from and effective_to. Raises ``RulebookError``.
+        Reads the columns code, seasonality, peak_months, effective_from and effective_to. Raises ``RulebookError`` with every mistake.
         """
-        rows = csv.DictReader(io.StringIO(text))
-        return cls(
-            _season(row, rows.line_num)
-            for row in rows
-            if row.get("seasonality") == "high" and row.get("peak_months")
-        )
+        seasons, problems = [], []
+        for line, row in rows(text, FILE):
+            if row.get("seasonality") != "high" or not row.get("peak_months"):
+                continue
+            try:
+                seasons.append(_season(row))
+            except ValueError as error:
+                remedy = "write months like 9;10;11, dates like 2024-01-31"
+                problems.append(Problem(FILE, line, f"peak_months or dates: {error}", remedy))
+        if problems:
+            raise RulebookError(tuple(problems))
+        return cls(seasons)
 
     def factors(self, code: str | None, on: date) -> tuple[float, ...]:
         """Twelve monthly factors, January first; all 1 for an industry without a known season."""
@@ -76,22 +82,16 @@ class Seasons:
         return None
 
 
-def _season(row: dict[str, str], line: int) -> Season:
-    try:
-        return Season(
-            code=row["code"],
-            peak_months=frozenset(_month(cell) for cell in row["peak_months"].split(";")),
-            effective_from=date.fromisoformat(row["effective_from"]) if row.get("effective_from") else date.min,
-            effective_to=date.fromisoformat(row["effective_to"]) if row.get("effective_to") else None,
-        )
-    except ValueError as error:
-        remedy = "write months like 9;10;11, dates like 2024-01-31"
-        problem = Problem(FILE, line, f"peak_months or dates: {error}", remedy)
-        raise RulebookError((problem,)) from error
+def _season(row: Mapping[str, str]) -> Season:
+    return Season(
+        code=row["code"],
+        peak_months=frozenset(_month(cell) for cell in row["peak_months"].split(";")),
+        effective_from=date.fromisoformat(row["effective_from"]) if row.get("effective_from") else date.min,
+        effective_to=date.fromisoformat(row["effective_to"]) if row.get("effective_to") else None,
+    )
 
 
 def _month(cell: str) -> int:
-    month = int(cell)
-    if not 1 <= month <= MONTHS:
-        raise ValueError(f"{month} is not a month")
-    return month
+    if cell.strip() not in _MONTHS:
+        raise ValueError(f"{cell!r} is not a month")
+    return int(cell)

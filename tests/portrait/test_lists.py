@@ -125,10 +125,21 @@ def test_card(name, entries, card):
         ("unknown card", "card: red", "card: pink", "card is 'pink'"),
         ("label in one language", "label: {zh: 失信被执行人, en", "label: {zh: 失信被执行人, fr", "label needs zh and en"),
         ("months as text", "max_months: 24", "max_months: two", "'two' is not a number of months"),
-        ("negative months", "min_months: 0, max_months: 24", "min_months: -1, max_months: 24", "-1 is not a number"),
+        ("negative months", "min_months: 0, max_months: 24", "min_months: -1, max_months: 24", "'-1' is not a number"),
         ("no date", "effective_from: 2013-10-01", "effective_from: soon", "'soon' is not a date"),
         ("most below least", "min_months: 12, max_months: 36", "min_months: 48, max_months: 36", "lies below"),
         ("no name", "- name: list_court_dishonest", "- title: x", "no name"),
+        ("a card that is a date", "card: red", "card: 2023-13-45", "card is '2023-13-45'"),
+        ("a card that is a list", "card: red", "card: [red]", "card is a list"),
+        ("a date that does not exist", "effective_from: 2013-10-01", "effective_from: 2013-02-30", "is not a date"),
+        ("months as a clock reads them", "max_months: 24", "max_months: 1:30", "'1:30' is not a number of months"),
+        ("half a month", "max_months: 24", "max_months: 24.5", "'24.5' is not a number of months"),
+        ("a misspelt key", "max_months: 24", "max_month: 24", "unknown key 'max_month'"),
+        ("ends before it begins", "reference: 失信", "effective_to: 2013-10-01, reference: 失信", "is not after"),
+        ("severity as a list", "{severity: any,", "{severity: [any],", "severity is missing or no text"),
+        ("a list twice", "list_samr_illegal", "list_court_dishonest", "list_court_dishonest stands twice"),
+        ("a label that is a list", "{zh: 失信被执行人, en:", "{zh: [x], en:", "label needs zh and en"),
+        ("nested too deep to read", "lists:", "lists:\n  - " + "[" * 5_000 + "\nmore:", "is not YAML"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(name, old, new, message):
@@ -136,6 +147,22 @@ def test_a_mistake_is_named_with_its_line(name, old, new, message):
     with pytest.raises(RulebookError) as caught:
         Lists.from_yaml(TEXT.replace(old, new, 1))
     assert message in str(caught.value) and "lists.yaml:" in str(caught.value), name
+
+
+def test_all_mistakes_of_all_lists_are_reported_at_once():
+    with pytest.raises(RulebookError) as caught:
+        Lists.from_yaml(TEXT.replace("card: red", "card: pink"))
+    assert len(caught.value.problems) == TEXT.count("card: red") > 1
+
+
+@pytest.mark.parametrize("text", ["", "5", "- 1", "lists: 5", "lists: {}", "lists: [5]", "lists:\n  - {periods: 5}"])
+def test_what_is_no_file_of_lists_is_refused(text):
+    with pytest.raises(RulebookError, match="lists.yaml:"):
+        Lists.from_yaml(text)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file():
+    assert list(Lists.from_yaml("\ufeff" + TEXT)) == list(LISTS)
 
 
 def test_a_mistake_has_the_line_of_its_list():

@@ -36,7 +36,7 @@ def test_a_scoring_point_may_come_from_the_industry():
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("a row is missing", "IND32,", "IND31,", "IND01 to IND32"),
+        ("a row is missing", TEXT.splitlines()[-1], "", "IND01 to IND32, each once; IND32 is missing"),
         ("unknown direction", ",lower,", ",sideways,", "direction is 'sideways'"),
         ("unknown policy", "BLOCK_AUTO", "GUESS", "missing_policy is 'GUESS'"),
         ("not a number", ",%,0,500,", ",%,zero,500,", "valid_min is 'zero'"),
@@ -44,6 +44,13 @@ def test_a_scoring_point_may_come_from_the_industry():
         ("bounds the wrong way round", ",%,0,500,0,150,", ",%,0,500,150,0,", "clip_min < clip_max"),
         ("same scoring points", ",higher,0,8,", ",higher,8,8,", "must differ"),
         ("a seventh category", "IND32,network_governance", "IND32,astrology", "6 categories"),
+        ("an indicator twice", "IND32,", "IND31,", "indicators.csv:33: IND31 stands twice, first in line 32"),
+        ("an indicator beyond the 32", "IND32,", "IND33,", "id is 'IND33', not one of IND01 to IND32"),
+        ("an exponent", ",%,0,500,", ",%,0,1e999999999,", "valid_max is '1e999999999', not a number"),
+        ("a point with two dots", "industry.max_leverage*100+15", "industry.max_leverage*1.0.0", "score0_at is"),
+        ("half a weight", "yellow trigger,6,", "yellow trigger,6.5,", "weight is '6.5', not a whole number"),
+        ("a missing column", ",missing_policy,", ",policy,", "indicators.csv:1: the column 'missing_policy' is missing"),
+        ("a quote left open", "IND05,", 'IND05,"', "CSV syntax"),
         ("empty weight", "yellow trigger,6,", "yellow trigger,,", "weight is empty"),
     ],
 )
@@ -58,6 +65,19 @@ def test_all_mistakes_are_reported_at_once():
     with pytest.raises(RulebookError) as caught:
         Registry.from_csv(TEXT.replace("BLOCK_AUTO", "GUESS"))
     assert len(caught.value.problems) == 7
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column():
+    assert list(Registry.from_csv("\ufeff" + TEXT)) == list(REGISTRY)
+    text = "\ufeffcode,seasonality,peak_months,effective_from,effective_to\n03,high,6,2023-01-01,\n"
+    assert Seasons.from_csv(text).peak_months("03", date(2024, 1, 1)) == {6}
+
+
+def test_a_row_of_several_lines_is_named_by_its_first():
+    text = TEXT.replace(",资产负债率,", ',"资产\n负债率",', 1).replace("BLOCK_AUTO", "GUESS", 2)
+    with pytest.raises(RulebookError) as caught:
+        Registry.from_csv(text)
+    assert [problem.line for problem in caught.value.problems] == [2, 4]
 
 
 def test_seasonal_factors_have_mean_one_and_peaks_of_half_more():
@@ -80,7 +100,7 @@ def test_a_season_holds_only_while_its_row_is_in_force():
     assert seasons.peak_months("03", date(2025, 1, 1)) == {6}
 
 
-@pytest.mark.parametrize("peaks", ["13", "0", "x", "6;;7"])
+@pytest.mark.parametrize("peaks", ["13", "0", "x", "6;;7", "１", "1_0"])
 def test_peak_months_that_are_no_months_are_refused(peaks):
     text = f"code,seasonality,peak_months,effective_from,effective_to\n03,high,{peaks},2023-01-01,\n"
     with pytest.raises(RulebookError, match="industries.csv:2: .*peak_months"):
