@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from decision_service.audit.canonical import parsed
+from decision_service.audit.decided import scores_of
 from decision_service.audit.record import FACT_PREFIX
 from decision_service.errors import AuditError
-from decision_service.vocabulary import ModelVersion, Scores
+from decision_service.vocabulary import Scores
 
 TOLERANCE = 1e-6
 ALARM_OUTCOME = "REFER"
@@ -126,7 +127,7 @@ def _recorded(body: Mapping[str, Any], values: Mapping[str, Any]) -> Recorded:
         features={name: _feature(name, value) for name, value in values["features"].items()},
         series=tuple(tuple(_float(value) for value in month) for month in values["series"]),
         mask=tuple(values["mask"]),
-        scores=_scores(body),
+        scores=scores_of(body),
         answer=_answer(body),
         alarms=tuple(sorted({stage["alarm"] for stage in body["stages"].values() if stage["alarm"]})),
     )
@@ -144,18 +145,6 @@ def _answer(body: Mapping[str, Any]) -> Answer:
         stages={
             name: (tuple(stage["matched"]), tuple(stage["unknown"])) for name, stage in body["stages"].items()
         },
-    )
-
-
-def _scores(body: Mapping[str, Any]) -> Scores:
-    scores = body["scores"]
-    return Scores(
-        pd_xgb=_decimal(scores["pd_xgb"]),
-        pd_lstm=_decimal(scores["pd_lstm"]),
-        pd_12m=_decimal(scores["pd_12m"]),
-        status=scores["status"],
-        models=tuple(ModelVersion(**model) for model in body["models"]),
-        problems=tuple(scores["problems"]),
     )
 
 
@@ -186,7 +175,3 @@ def _feature(name: str, value: str | None) -> float | str:
 
 def _float(value: str | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _decimal(value: str | None) -> Decimal | None:
-    return None if value is None else Decimal(value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from decision_service.audit.answer import answer_problems
+from decision_service.audit.answer import Render, answer_problems
 from decision_service.audit.canonical import parsed
 from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.audit.record import commitment
@@ -75,15 +75,17 @@ def verify_log(
     store: LogStore,
     public_key: LogKey,
     *,
+    render: Render,
     checkpoints: Iterable[Checkpoint] = (),
     progress: Callable[[int], None] = lambda leaves: None,
 ) -> VerifyReport:
     """Recompute everything from the stored bytes. Never raises for what it finds in the store.
 
-    ``checkpoints`` are earlier statements of the log's size and root that somebody kept: only they show that the end
-    of the log was cut off. ``progress`` is called with the number of leaves verified since its last call.
+    ``render`` is what renders answers; each stored one must be its bytes. ``checkpoints`` are earlier statements of the
+    log's size and root that somebody kept: only they show that the end of the log was cut off. ``progress`` is called
+    with the number of leaves verified since its last call.
     """
-    run = _Run(public_key, {one.size: one for one in checkpoints}, progress)
+    run = _Run(public_key, render, {one.size: one for one in checkpoints}, progress)
     try:
         run.over(store.log_rows())
     except StoreError as error:
@@ -94,8 +96,11 @@ def verify_log(
 class _Run:
     """One verification in progress."""
 
-    def __init__(self, key: LogKey, checkpoints: dict[int, Checkpoint], progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, key: LogKey, render: Render, checkpoints: dict[int, Checkpoint], progress: Callable[[int], None]
+    ) -> None:
         self._key = key
+        self._render = render
         self._checkpoints = checkpoints
         self._progress = progress
         self._frontier = Frontier()
@@ -142,7 +147,7 @@ class _Run:
         self._meet_checkpoint()
         self._decisions += row["decision_id"] is not None
         self._erased += row["decision_id"] is not None and row["private"] is None
-        for what in entry_problems(row, record, self._key):
+        for what in entry_problems(row, record, self._key, self._render):
             self.find(what, index, row["decision_id"])
 
     def _meet_checkpoint(self) -> None:
@@ -162,7 +167,7 @@ class _Run:
             yield "the head's frontier is not that of the stored leaves"
 
 
-def entry_problems(row: Row, record: bytes, key: LogKey) -> Iterator[str]:
+def entry_problems(row: Row, record: bytes, key: LogKey, render: Render) -> Iterator[str]:
     """Everything about one leaf that its own row can show."""
     try:
         content = parsed(record)
@@ -170,10 +175,12 @@ def entry_problems(row: Row, record: bytes, key: LogKey) -> Iterator[str]:
             raise AuditError("it is not the record of a decision")
         yield from _column_problems(row, content)
         yield from _private_problems(row["private"], content)
-        yield from answer_problems(row["body"], content, leaf_index=row["leaf_index"], leaf=leaf_hash(record), key=key)
+        yield from answer_problems(
+            row["body"], content, leaf_index=row["leaf_index"], leaf=leaf_hash(record), key=key, render=render
+        )
     except AuditError as error:
         yield f"the record cannot be read: {error}"
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         yield f"the record lacks or mistypes a part: {error!r}"
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
 import click
 
-from decision_service.audit.verify import LogStore, verify_log
+from decision_service.api.render import decision_bytes
+from decision_service.audit.signing import Checkpoint
+from decision_service.audit.verify import LogStore, VerifyReport, verify_log
 from decision_service.commands.console import FOUND, as_json_option, bar, finish, platform, print_json
+from decision_service.decide import Platform
 
 
 @click.group()
@@ -36,7 +40,7 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
     with platform() as built, bar("verifying") as moved:
         key = built.signer.public
         kept = [key.checkpoint(note.read_text(encoding="utf-8")) for note in notes]
-        report = verify_log(cast(LogStore, built.store), key, checkpoints=kept, progress=moved.update)
+        report = verified(built, checkpoints=kept, progress=moved.update)
     if as_json:
         print_json(
             {
@@ -55,3 +59,19 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"{report.leaves} leaves, {report.decisions} decisions, {report.erased} erased: {state}")
         click.echo(f"root {report.root.hex()}")
     finish(0 if report.ok else FOUND)
+
+
+def verified(
+    built: Platform,
+    *,
+    checkpoints: Iterable[Checkpoint] = (),
+    progress: Callable[[int], None] = lambda leaves: None,
+) -> VerifyReport:
+    """What ``verify_log`` finds in the store of a platform."""
+    return verify_log(
+        cast(LogStore, built.store),
+        built.signer.public,
+        render=decision_bytes,
+        checkpoints=checkpoints,
+        progress=progress,
+    )

@@ -21,7 +21,7 @@ from decision_service.api.schemas import DecisionSchema, ModelListSchema, Rulese
 from decision_service.api.service import Runtime
 from decision_service.audit.merkle import leaf_hash, verify_inclusion
 from decision_service.audit.signing import LogKey, Signer
-from decision_service.audit.verify import verify_log
+from decision_service.commands.audit import verified
 from decision_service.decide import Platform
 from decision_service.policy import Policies
 from decision_service.recorded import differences
@@ -136,7 +136,7 @@ def test_of_six_racing_requests_for_three_million_only_one_is_approved(tmp_path:
         answers = list(pool.map(apply, range(6)))
     assert [answer.status_code for answer in answers] == [201] * 6
     assert [answer.get_json()["outcome"] for answer in answers].count("APPROVE") == 1
-    assert verify_log(city.platform.store, city.platform.signer.public).ok
+    assert verified(city.platform).ok
     city.platform.store.close()
 
 
@@ -300,7 +300,7 @@ def test_a_cursor_made_up_is_a_422(city: City) -> None:
 def test_everything_decided_here_verifies_and_replays(city: City) -> None:
     stored = list(city.platform.store.each_decision())
     assert stored
-    report = verify_log(city.platform.store, city.platform.signer.public)
+    report = verified(city.platform)
     assert report.findings == ()
     fixed = [one for one in stored if one.private is not None and b"pd-fixed" in one.record]
     assert [differences(city.platform, one) for one in fixed] == [[]] * len(fixed)

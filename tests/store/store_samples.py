@@ -11,6 +11,7 @@ from typing import Any
 from decision_service.api.render import decision_bytes
 from decision_service.audit.record import build_record
 from decision_service.audit.signing import Signer
+from decision_service.audit.verify import VerifyReport, verify_log
 from decision_service.rulebook.rules import Stage, StageResult
 from decision_service.store import Committed, DecisionCommit, ExposureState, Store
 from decision_service.vocabulary import CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
@@ -131,7 +132,7 @@ def commit(
     def finish(leaf_index: int, leaf_hash: bytes) -> bytes:
         return decision_bytes(made, signer.receipt(made.decision_id, leaf_index, leaf_hash))
 
-    return store.commit_decision(commit_draft, expected=expected, group=(), finish=finish, now=made.decided_at)
+    return store.commit_decision(commit_draft, expected=expected, finish=finish, now=made.decided_at)
 
 
 def commit_some(store: Store, signer: Signer, count: int) -> list[Committed]:
@@ -140,3 +141,8 @@ def commit_some(store: Store, signer: Signer, count: int) -> list[Committed]:
         commit(store, signer, draft(decision(application(number), outcome=Outcome(int(number % 3 == 2)))))
         for number in range(count)
     ]
+
+
+def verified(store: Store, signer: Signer, **options: Any) -> VerifyReport:
+    """What verification finds in a store of such decisions."""
+    return verify_log(store, signer.public, render=decision_bytes, **options)

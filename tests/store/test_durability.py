@@ -18,10 +18,9 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import text
-from store_samples import NOW, application, commit, decision, draft
+from store_samples import NOW, application, commit, decision, draft, verified
 
 from decision_service.audit.signing import Signer
-from decision_service.audit.verify import verify_log
 from decision_service.errors import StoreError
 from decision_service.store import Store
 
@@ -63,7 +62,7 @@ def check_all_kept(url: str, signer: Signer, acknowledged: list[int]) -> None:
     stored = Counter(one.application_id for one in store.each_decision())
     assert set(stored.values()) <= {1}, "a decision was doubled"
     assert {f"APP-{number}" for number in acknowledged} <= stored.keys(), "a decision was lost"
-    report = verify_log(store, signer.public)
+    report = verified(store, signer)
     assert report.ok, report.findings
     assert report.leaves == len(stored) == store.log_head()[0]
     with store._database.read() as connection:
@@ -112,7 +111,7 @@ def test_a_killed_writer_does_not_hold_up_the_others(sqlite_url, signer, writers
         began = time.monotonic()
         commit(store, signer, draft(decision(application(10**6 + generation))))
         assert time.monotonic() - began < 5
-    assert verify_log(store, signer.public).ok
+    assert verified(store, signer).ok
     store.close()
 
 

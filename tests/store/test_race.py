@@ -8,10 +8,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from store_samples import LINE, NOW, USCC, application, commit, decision, draft
+from store_samples import LINE, NOW, USCC, application, commit, decision, draft, verified
 
 from decision_service.audit.signing import Signer
-from decision_service.audit.verify import verify_log
 from decision_service.errors import StillRunning
 from decision_service.store import ExposureChanged, Store
 from decision_service.vocabulary import Outcome
@@ -118,5 +117,5 @@ def test_one_key_sent_many_times_at_once_is_decided_once(url, signer):
     assert found.count("decided") == 1
     assert store.log_head()[0] == 1
     assert store.begin("bank-1", "K", "body-1", NOW + timedelta(hours=1)) is not None
-    assert verify_log(store, signer.public).ok
+    assert verified(store, signer).ok
     store.close()

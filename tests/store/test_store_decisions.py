@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from store_samples import LINE, NOW, USCC, application, commit, commit_some, decision, draft
+from store_samples import LINE, NOW, USCC, application, commit, commit_some, decision, draft, verified
 
 from decision_service.audit import merkle
-from decision_service.audit.verify import verify_log
 from decision_service.errors import InputError, NotFound, StillRunning, StoreError
 from decision_service.store import ExposureChanged, ExposureState
 from decision_service.vocabulary import Outcome
@@ -89,25 +88,25 @@ def test_each_decision_gives_all_in_order_across_pages(sqlite_store, signer, mon
 
 
 def test_a_changed_exposure_stores_nothing(store, signer):
-    seen = store.exposure_state(USCC, (), NOW)
+    seen = store.exposure_state(USCC, NOW)
     commit(store, signer, draft(decision(application(1))), expected=seen)
     before = counts(store)
     with pytest.raises(ExposureChanged):
         commit(store, signer, draft(decision(application(2))), expected=seen)
     assert counts(store) == before
-    commit(store, signer, draft(decision(application(2))), expected=store.exposure_state(USCC, (), NOW))
+    commit(store, signer, draft(decision(application(2))), expected=store.exposure_state(USCC, NOW))
 
 
 def test_another_customers_decision_does_not_change_the_exposure(store, signer):
-    seen = store.exposure_state(USCC, (), NOW)
+    seen = store.exposure_state(USCC, NOW)
     commit(store, signer, draft(decision(application(1, uscc=OTHER))))
     commit(store, signer, draft(decision(application(2))), expected=seen)
 
 
 def test_a_group_members_reservation_changes_the_exposure(store, signer):
-    seen = store.exposure_state(USCC, (OTHER,), NOW)
+    seen = store.exposure_state(USCC, NOW)
     commit(store, signer, draft(decision(application(1, uscc=OTHER))))
-    assert store.exposure_state(USCC, (OTHER,), NOW) == replace(seen, group_reserved=100_000)
+    assert store.exposure_state(USCC, NOW) == replace(seen, group_reserved=100_000)
 
 
 def test_a_failure_while_rendering_stores_nothing(store):
@@ -115,7 +114,7 @@ def test_a_failure_while_rendering_stores_nothing(store):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        store.commit_decision(draft(decision(application(1))), expected=None, group=(), finish=finish, now=NOW)
+        store.commit_decision(draft(decision(application(1))), expected=None, finish=finish, now=NOW)
     assert set(counts(store).values()) == {0}
     assert store.log_head()[0] == 0
 
@@ -135,7 +134,7 @@ def test_whichever_write_fails_nothing_is_half_written(sqlite_store, signer, eve
     with sqlite_store._database.write() as connection:
         connection.execute(text("DROP TRIGGER planted"))
     commit(sqlite_store, signer, draft(decision(application(9))))
-    assert verify_log(sqlite_store, signer.public).ok
+    assert verified(sqlite_store, signer).ok
 
 
 def test_a_key_that_has_been_answered_meanwhile_stores_no_second_decision(store, signer):
@@ -150,7 +149,7 @@ def test_a_key_that_has_been_answered_meanwhile_stores_no_second_decision(store,
 )
 def test_only_an_approval_reserves(store, signer, outcome, reserved):
     commit(store, signer, draft(decision(application(1), outcome=outcome)))
-    assert store.exposure_state(USCC, (), NOW).reserved == reserved
+    assert store.exposure_state(USCC, NOW).reserved == reserved
 
 
 @pytest.mark.parametrize(
@@ -163,7 +162,7 @@ def test_only_an_approval_reserves(store, signer, outcome, reserved):
 )
 def test_a_reservation_ends_after_24_hours(store, signer, age, reserved):
     commit(store, signer, draft(decision(application(1))))
-    assert store.exposure_state(USCC, (), NOW + age).reserved == reserved
+    assert store.exposure_state(USCC, NOW + age).reserved == reserved
 
 
 @pytest.mark.parametrize("second", ["1000.00", "400.00", "2500.00"])
@@ -174,7 +173,7 @@ def test_an_application_is_approved_once_while_its_reservation_stands(store, sig
     with pytest.raises(ExposureChanged):
         commit(store, signer, draft(again))
     assert store.decision("D-2", None) is None
-    assert store.exposure_state(USCC, (), NOW).reserved == 100_000
+    assert store.exposure_state(USCC, NOW).reserved == 100_000
 
 
 def test_an_application_may_be_approved_again_after_its_reservation_has_expired(store, signer):
@@ -182,19 +181,19 @@ def test_an_application_may_be_approved_again_after_its_reservation_has_expired(
     later = NOW + timedelta(hours=24)
     assert not store.is_reserved("bank-1", application(1), later)
     commit(store, signer, draft(decision(application(1, amount="400.00"), decision_id="D-2", now=later)))
-    assert store.exposure_state(USCC, (), later).reserved == 40_000
+    assert store.exposure_state(USCC, later).reserved == 40_000
 
 
 def test_one_application_id_for_two_customers_reserves_for_both(store, signer):
     commit(store, signer, draft(decision(application(1))))
     commit(store, signer, draft(decision(application(1, uscc=OTHER), decision_id="D-2")))
-    assert store.exposure_state(USCC, (OTHER,), NOW) == ExposureState(100_000, 100_000, ("bank-1",))
+    assert store.exposure_state(USCC, NOW) == ExposureState(100_000, 100_000, ("bank-1",))
 
 
 def test_two_banks_reserve_side_by_side(store, signer):
     for client_id in ("bank-2", "bank-1"):
         commit(store, signer, draft(decision(application(1, amount="2500000.00"), client_id=client_id)))
-    assert store.exposure_state(USCC, (), NOW) == ExposureState(LINE, 0, ("bank-1", "bank-2"))
+    assert store.exposure_state(USCC, NOW) == ExposureState(LINE, 0, ("bank-1", "bank-2"))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ def test_two_banks_reserve_side_by_side(store, signer):
 )
 def test_applicants_count_for_30_days_whatever_was_decided(store, signer, age, clients):
     commit(store, signer, draft(decision(application(1), outcome=Outcome.DECLINE)))
-    assert store.exposure_state(USCC, (), NOW + age).clients == clients
+    assert store.exposure_state(USCC, NOW + age).clients == clients
 
 
 def test_erasing_values_keeps_the_record_and_the_proofs(store, signer):
@@ -211,7 +210,7 @@ def test_erasing_values_keeps_the_record_and_the_proofs(store, signer):
     store.erase_private("D-bank-1-APP-1")
     found = store.decision("D-bank-1-APP-1")
     assert (found.private, found.leaf_hash) == (None, committed[1].leaf_hash)
-    report = verify_log(store, signer.public)
+    report = verified(store, signer)
     assert report.ok, report.findings
     assert (report.leaves, report.erased) == (3, 1)
 
@@ -248,4 +247,4 @@ def test_erasing_what_does_not_exist_is_said(store):
 
 def test_amounts_are_kept_to_the_fen(store, signer):
     commit(store, signer, draft(decision(application(1, amount="4999999.99"))))
-    assert store.exposure_state(USCC, (), NOW).reserved == int(Decimal("4999999.99") * 100)
+    assert store.exposure_state(USCC, NOW).reserved == int(Decimal("4999999.99") * 100)

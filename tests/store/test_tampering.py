@@ -6,11 +6,10 @@ import sqlite3
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from store_samples import NOW, application, commit, commit_some, decision, draft
+from store_samples import NOW, application, commit, commit_some, decision, draft, verified
 
 from decision_service.audit import merkle
 from decision_service.audit.signing import Signer
-from decision_service.audit.verify import verify_log
 from decision_service.store import Store
 
 SIZE = 7
@@ -26,7 +25,11 @@ def log(sqlite_store, sqlite_url, signer):
 
 
 def findings(store: Store, signer: Signer, **options) -> list[str]:
-    return [str(finding) for finding in verify_log(store, signer.public, **options).findings]
+    return [str(finding) for finding in verified(store, signer, **options).findings]
+
+
+def dump(raw: sqlite3.Connection) -> list[str]:
+    return list(raw.iterdump())
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -34,7 +37,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 def test_an_untouched_log_verifies(sqlite_store, log, signer):
-    report = verify_log(sqlite_store, signer.public)
+    report = verified(sqlite_store, signer)
     assert report.ok, report.findings
     assert (report.leaves, report.decisions, report.erased) == (SIZE, SIZE, 0)
     assert report.root == sqlite_store.log_head()[1]
@@ -43,17 +46,17 @@ def test_an_untouched_log_verifies(sqlite_store, log, signer):
 def test_an_untouched_log_verifies_on_postgresql(postgresql_url, signer):
     store = Store.open(postgresql_url)
     commit_some(store, signer, SIZE)
-    assert verify_log(store, signer.public).ok
+    assert verified(store, signer).ok
     store.close()
 
 
 def test_an_empty_log_verifies(sqlite_store, signer):
-    assert verify_log(sqlite_store, signer.public).ok
+    assert verified(sqlite_store, signer).ok
 
 
 def test_progress_counts_every_leaf(sqlite_store, log, signer):
     seen: list[int] = []
-    verify_log(sqlite_store, signer.public, progress=seen.append)
+    verified(sqlite_store, signer, progress=seen.append)
     assert sum(seen) == SIZE
 
 
@@ -96,6 +99,19 @@ TAMPERINGS = {
     " WHERE leaf_index = 3",
     "a word added to an answer": "UPDATE decisions SET"
     " body = CAST(json_set(CAST(body AS TEXT), '$.note', 'x') AS BLOB) WHERE leaf_index = 3",
+    "an answer without its reasons": "UPDATE decisions SET"
+    " body = CAST(json_remove(CAST(body AS TEXT), '$.reasons') AS BLOB) WHERE leaf_index = 3",
+    "a card removed from an answer": "UPDATE decisions SET"
+    " body = CAST(json_remove(CAST(body AS TEXT), '$.card') AS BLOB) WHERE leaf_index = 3",
+    "an answer in another order": "UPDATE decisions SET body = CAST(json_patch('{\"outcome\": 0}', CAST(body AS TEXT))"
+    " AS BLOB) WHERE leaf_index = 3",
+    "an answer with a space": "UPDATE decisions SET body = CAST(replace(CAST(body AS TEXT), ',\"card\"', ', \"card\"')"
+    " AS BLOB) WHERE leaf_index = 3",
+    "an answer's time without microseconds": "UPDATE decisions SET"
+    " body = CAST(replace(CAST(body AS TEXT), '.123456Z', 'Z') AS BLOB) WHERE leaf_index = 3",
+    "an answer that ends with a line": "UPDATE decisions SET body = CAST(CAST(body AS TEXT) || char(10) AS BLOB)"
+    " WHERE leaf_index = 3",
+    "an answer turned into text": "UPDATE decisions SET body = CAST(body AS TEXT) WHERE leaf_index = 3",
     "values of another decision": "UPDATE decisions SET private = (SELECT private FROM decisions WHERE leaf_index = 2)"
     " WHERE leaf_index = 3",
     "values emptied": "UPDATE decisions SET private = x'' WHERE leaf_index = 3",
@@ -114,7 +130,9 @@ TAMPERINGS = {
 
 @pytest.mark.parametrize("statements", TAMPERINGS.values(), ids=TAMPERINGS)
 def test_tampering_is_found(sqlite_store, log, signer, statements):
+    before = dump(log)
     log.executescript(statements)
+    assert dump(log) != before
     assert findings(sqlite_store, signer)
 
 
@@ -151,7 +169,7 @@ def test_a_whole_forged_log_without_the_key_is_found(sqlite_store, log, signer):
     log.execute("UPDATE log_head SET size = 0, frontier = x'', root = ?", (merkle.EMPTY_ROOT,))
     forger = Signer(Ed25519PrivateKey.generate())
     commit_some(sqlite_store, forger, SIZE)
-    assert verify_log(sqlite_store, forger.public).ok
+    assert verified(sqlite_store, forger).ok
     assert len(findings(sqlite_store, signer)) == SIZE
 
 
