@@ -14,7 +14,7 @@ from decision_service.audit.record import build_record
 from decision_service.audit.signing import Signer
 from decision_service.errors import CalendarError, FactError, InadmissibleApplication, NotFound, StoreError
 from decision_service.lending.clock import due_at
-from decision_service.lending.exposure import exposure_facts, group_members
+from decision_service.lending.exposure import exposure_facts
 from decision_service.lending.limits import limit_max
 from decision_service.policy import Policies, Policy, PolicyInForce, Verdict
 from decision_service.portrait.records import EnterpriseRecords
@@ -144,15 +144,13 @@ class Draft:
     findings: Findings
     assessment: Assessment
     exposure: ExposureState
-    group: tuple[str, ...]
 
 
 def _draft(
     application: CreditApplication, *, client: Client, policy: Policy, platform: Platform, now: datetime
 ) -> Draft:
     records = enterprise_records(platform.store, application.uscc)
-    group = group_members(records)
-    exposure = platform.store.exposure_state(application.uscc, group, now)
+    exposure = platform.store.exposure_state(application.uscc, now)
     in_force = policy.on(business_date(now))
     repeated = platform.store.is_reserved(client.client_id, application, now)
     findings = find(
@@ -168,7 +166,7 @@ def _draft(
     assessment = assess(in_force, findings.facts)
     findings = replace(findings, scores=_explained(findings, assessment, in_force, platform.scorer))
     decision = _decision(application, client, findings, assessment, policy=policy, now=now)
-    return Draft(decision, findings, assessment, exposure, group)
+    return Draft(decision, findings, assessment, exposure)
 
 
 def enterprise_records(store: Store, uscc: str) -> EnterpriseRecords:
@@ -363,9 +361,7 @@ def _commit(
         body_digest=body_digest,
         reserve=decision.approved_amount,
     )
-    return platform.store.commit_decision(
-        commit, expected=draft.exposure, group=draft.group, finish=finish, now=decision.decided_at
-    )
+    return platform.store.commit_decision(commit, expected=draft.exposure, finish=finish, now=decision.decided_at)
 
 
 def business_date(moment: datetime) -> date:

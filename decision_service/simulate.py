@@ -18,7 +18,6 @@ from decision_service.decide import (
     find,
 )
 from decision_service.errors import InputError
-from decision_service.lending.exposure import group_members
 from decision_service.policy import Policy, PolicyInForce
 from decision_service.rulebook.facts import Facts
 from decision_service.vocabulary import Client, CreditApplication, Scores
@@ -50,7 +49,7 @@ def simulate_application(
     moment = now if as_of is None else datetime.combine(as_of, time(12), SHANGHAI)
     policy = platform.policies.current()
     records = enterprise_records(platform.store, application.uscc)
-    exposure = platform.store.exposure_state(application.uscc, group_members(records), now)
+    exposure = platform.store.exposure_state(application.uscc, now)
     findings = find(
         application,
         records,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -12,8 +12,12 @@ from decision_service.vocabulary import FEED_MAX_AGE
 CONTROLLING_SHARE = Decimal("0.5")
 CONTROL_LINKS = frozenset({"parent", "control", "controller_person"})
 CREDIT_HISTORY = "IND22"
+MOST_MEMBERS = 200
+MOST_STEPS = 6
 
 FactValue = Decimal | int | bool | None
+Neighbours = Callable[[Collection[str]], Collection[str] | None]
+"""Who shares a control link with any of the given parties, from either end; ``None`` when they are too many to read."""
 
 
 class Line(Protocol):
@@ -42,15 +46,9 @@ class Records(Protocol):
     """The part of an enterprise's records that exposure needs."""
 
     @property
-    def registration(self) -> Any: ...
-    @property
     def overdues(self) -> Sequence[Any]: ...
     @property
     def indicators(self) -> Sequence[Any]: ...
-    @property
-    def relations(self) -> Sequence[Link]: ...
-    @property
-    def related_relations(self) -> Mapping[str, Sequence[Link]]: ...
     @property
     def feeds(self) -> Mapping[str, datetime]: ...
 
@@ -58,7 +56,8 @@ class Records(Protocol):
 class State(Protocol):
     """What the store knows at this moment, and checks again under its write lock: reservations in fen, lines, clients.
 
-    ``own_lines`` are the customer's, ``lines`` and ``group_reserved`` those of the other members of its group.
+    ``own_lines`` are the customer's, ``lines`` and ``group_reserved`` those of the other members of its ``group``,
+    which is ``None`` when it could not be read as a whole.
     """
 
     @property
@@ -71,16 +70,18 @@ class State(Protocol):
     def lines(self) -> Sequence[Line]: ...
     @property
     def clients(self) -> Sequence[str]: ...
+    @property
+    def group(self) -> Sequence[str] | None: ...
 
 
 def exposure_facts(records: Records, state: State, *, client_id: str, now: datetime) -> dict[str, FactValue]:
     """Existing, pending and group exposure in CNY, lenders applied to in 30 days, and whether it is a first loan.
 
     The existing sum is unknown when banks' reports are older than a day, the group's also when relations are older
-    than seven days. The client that asks now counts as a lender applied to.
+    than seven days or the group is too large to be read. The client that asks now counts as a lender applied to.
     """
     exposures_fresh = _fresh(records, "exposures", now)
-    group_known = exposures_fresh and _fresh(records, "relations", now)
+    group_known = exposures_fresh and state.group is not None and _fresh(records, "relations", now)
     group = sum(map(unsecured, state.lines)) + state.group_reserved
     return {
         "exposure_existing": _cny(sum(map(unsecured, state.own_lines))) if exposures_fresh else None,
@@ -96,24 +97,34 @@ def unsecured(line: Line) -> int:
     return max(0, line.drawn + line.undrawn_committed - line.secured)
 
 
-def group_members(records: Records) -> tuple[str, ...]:
-    """Who stands in a control relation to the customer, sorted, without the customer; over two hops.
+def group_members(customer: str, neighbours: Neighbours) -> tuple[str, ...] | None:
+    """All that control links join to the customer, whoever reported them; sorted, without the customer.
 
-    Parents, controlled firms and firms under the same controller. A controlling person is a member (its own business
-    loans count where banks report them), persons and firms over guarantees or smaller holdings are not.
+    Parents, controlled firms, sisters under one parent or person, and theirs. A controlling person is a member (its
+    own business loans count where banks report them). ``None`` is unknown: more than ``MOST_MEMBERS`` with the
+    customer, or further away than ``MOST_STEPS`` links.
     """
-    members: set[str] = set()
-    for near in records.relations:
-        if controls(near):
-            members.add(near.other)
-            members.update(far.other for far in records.related_relations.get(near.other, ()) if controls(far))
-    return tuple(sorted(members - {records.registration.uscc}))
+    members = newest = {customer}
+    for _ in range(MOST_STEPS + 1):
+        found = neighbours(newest)
+        if found is None:
+            return None
+        newest = set(found) - members
+        if not newest:
+            return tuple(sorted(members - {customer}))
+        members = members | newest
+        if len(members) > MOST_MEMBERS:
+            return None
+    return None
 
 
 def controls(link: Link) -> bool:
-    """Whether a link is one of control: named so, or a holding of more than half."""
+    """Whether a link may be one of control: named so, or a holding of more than half or of a share nobody told.
+
+    Over guarantees or smaller holdings there is no group.
+    """
     if link.link == "holding":
-        return link.share is not None and link.share > CONTROLLING_SHARE
+        return link.share is None or link.share > CONTROLLING_SHARE
     return link.link in CONTROL_LINKS
 
 

@@ -92,7 +92,6 @@ def commit_decision(
     draft: DecisionCommit,
     *,
     expected: ExposureState | None,
-    group: tuple[str, ...],
     finish: Finish,
     now: datetime,
 ) -> Committed:
@@ -104,7 +103,7 @@ def commit_decision(
     with database.write_session() as session:
         frontier = _locked_frontier(session)
         uscc = draft.decision.application.uscc
-        if expected is not None and exposure_state(session, uscc, group, now) != expected:
+        if expected is not None and exposure_state(session, uscc, now) != expected:
             raise ExposureChanged("the customer's exposure has changed", where=uscc)
         hashed = leaf_hash(draft.record)
         index = frontier.size

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal_column, select, union_all
 
 from decision_service.errors import DecisionServiceError
+from decision_service.lending.exposure import group_members
 from decision_service.portrait.records import CreditLine
 from decision_service.store.codecs import decode_all
 from decision_service.store.database import Session
+from decision_service.store.edges import neighbours
 from decision_service.store.statements import is_any, spread
 from decision_service.store.tables import DECISIONS, RECORDS, RESERVATIONS, moment_text
 
@@ -27,7 +30,8 @@ class ExposureChanged(DecisionServiceError):
 class ExposureState:
     """Pending reservations and credit lines, fen; ``group_*`` is of the other members, without the customer.
 
-    ``clients`` are the ids, sorted, that applied for the customer within 30 days.
+    ``clients`` are the ids, sorted, that applied for the customer within 30 days. ``group`` are the other members;
+    ``None`` means that they could not be read as a whole, and then nothing of them is summed.
     """
 
     reserved: int = 0
@@ -35,11 +39,13 @@ class ExposureState:
     clients: tuple[str, ...] = ()
     own_lines: tuple[CreditLine, ...] = ()
     lines: tuple[CreditLine, ...] = ()
+    group: tuple[str, ...] | None = ()
 
 
-def exposure_state(session: Session, uscc: str, group: tuple[str, ...], now: datetime) -> ExposureState:
-    """The state at ``now``; the same before a decision and again under the write lock."""
-    members = {uscc, *group}
+def exposure_state(session: Session, uscc: str, now: datetime) -> ExposureState:
+    """The state at ``now``, the group included; the same before a decision and again under the write lock."""
+    group = group_members(uscc, partial(neighbours, session))
+    members = {uscc, *(group or ())}
     times = {"now": moment_text(now), "since": moment_text(now - APPLICATIONS_WINDOW)}
     rows = session.rows(_state, {"uscc": uscc, **times, **spread("member", members)}, len(members))
     reserved = {owner: amount for part, owner, amount, _ in rows if part == "reserved"}
@@ -51,6 +57,7 @@ def exposure_state(session: Session, uscc: str, group: tuple[str, ...], now: dat
         clients=tuple(sorted(owner for part, owner, _, _ in rows if part == "client")),
         own_lines=_lines(payload for owner, payload in payloads if owner == uscc),
         lines=_lines(payload for owner, payload in payloads if owner != uscc),
+        group=group,
     )
 
 

@@ -13,10 +13,13 @@ from decision_service.errors import InputError
 from decision_service.portrait.records import EnterpriseRecords, ListEntry, Relation
 from decision_service.store.codecs import CODECS, Codec, decode_all, read, written
 from decision_service.store.database import Database, Session
+from decision_service.store.edges import controllers, write_edges
 from decision_service.store.statements import POSTGRESQL, insert_into, is_any, spread
 from decision_service.store.tables import FEEDS, RECORDS, moment_text
 
 CHUNK = 2_000
+RELATIONS = "relations"
+UPWARD = frozenset({"parent", "controller_person"})
 PARTIES = 500  # enterprises in one query
 ADVISORY_LOCK = 7_118_312_702  # any number that no other program on the same PostgreSQL database uses
 
@@ -45,6 +48,8 @@ def write_records(database: Database, kind: str, rows: Iterable[Row], *, source_
                 kept = _on_file(connection, kind, some)
                 values = [_row(uscc, kind, kept.get(uscc, {}), given[uscc], now) for uscc in some]
                 connection.execute(_upsert(database.dialect), values)
+                if kind == RELATIONS:
+                    write_edges(connection, {row["uscc"]: codec.decode(read(row["payload"])) for row in values})
         count += len(chunk)
     return count
 
@@ -67,7 +72,8 @@ def read_records(session: Session, uscc: str) -> EnterpriseRecords | None:
     if not found["registrations"]:
         return None
     registration = found["registrations"][0]
-    parties = {relation.other for relation in found["relations"]} | {registration.predecessor_uscc}
+    found[RELATIONS] += _told_by_controllers(session, uscc, found[RELATIONS])
+    parties = {relation.other for relation in found[RELATIONS]} | {registration.predecessor_uscc}
     lists, relations = _related(session, uscc, parties - {None})
     return EnterpriseRecords(
         registration=registration,
@@ -85,6 +91,13 @@ def read_records(session: Session, uscc: str) -> EnterpriseRecords | None:
         related_lists=lists,
         related_relations=relations,
     )
+
+
+def _told_by_controllers(session: Session, uscc: str, own: Iterable[Relation]) -> list[Relation]:
+    """The controllers that only their own records name, as the enterprise's record would name them."""
+    known = {relation.other for relation in own if relation.link in UPWARD}
+    others = (other for other in controllers(session, uscc) if other not in known)
+    return [Relation(other, "controller_person" if other.startswith("P:") else "parent") for other in others]
 
 
 def enterprise_count(connection: Connection) -> int:

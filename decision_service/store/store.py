@@ -95,10 +95,10 @@ class Store:
         with self._database.read() as connection:
             return records.uscc_list(connection, limit=limit, offset=offset)
 
-    def exposure_state(self, uscc: str, group: tuple[str, ...], now: datetime) -> ExposureState:
+    def exposure_state(self, uscc: str, now: datetime) -> ExposureState:
         """Reservations, recent applicants and credit lines of a customer and its group."""
         with self._database.read_session() as session:
-            return exposure.exposure_state(session, uscc, group, now)
+            return exposure.exposure_state(session, uscc, now)
 
     def is_reserved(self, client_id: str, application: CreditApplication, now: datetime) -> bool:
         """Whether this very application has been approved and its reservation stands."""
@@ -124,7 +124,6 @@ class Store:
         draft: DecisionCommit,
         *,
         expected: ExposureState | None,
-        group: tuple[str, ...],
         finish: Finish,
         now: datetime,
     ) -> Committed:
@@ -132,9 +131,7 @@ class Store:
 
         Raises ``ExposureChanged``, ``StillRunning``, ``StoreError``.
         """
-        committed = decisions.commit_decision(
-            self._database, draft, expected=expected, group=group, finish=finish, now=now
-        )
+        committed = decisions.commit_decision(self._database, draft, expected=expected, finish=finish, now=now)
         with suppress(StoreError):  # the decision is durable, and its key answers from now on, lease or not
             self._leases.release(draft.decision.client_id, draft.idempotency_key)
         return committed

@@ -75,6 +75,16 @@ RECORDS = Table(
     sqlite_with_rowid=False,
 )
 
+CONTROL_EDGES = Table(
+    "control_edges",
+    METADATA,
+    Column("uscc", String(100), primary_key=True),  # the enterprise or person whose relation this is
+    Column("other", String(100), primary_key=True),
+    Column("link", String(32), primary_key=True),
+    Index("control_edges_by_other", "other", "link", "uscc"),
+    sqlite_with_rowid=False,
+)
+
 FEEDS = Table(
     "feeds",
     METADATA,

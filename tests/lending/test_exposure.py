@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from decision_service.lending.exposure import exposure_facts, group_members, unsecured
+from decision_service.lending.exposure import controls, exposure_facts, group_members, unsecured
 from decision_service.portrait.records import (
     CreditLine,
     EnterpriseRecords,
@@ -21,7 +21,7 @@ from decision_service.store import ExposureState
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=timezone.utc)
 FEEDS = dict.fromkeys(("exposures", "relations", "overdues"), NOW)
-SELF, SISTER, PARENT = "91350100M000100Y43", "91350100MA0000000L", "91350100MA0000001K"
+SELF, PARENT = "91350100M000100Y43", "91350100MA0000001K"
 
 
 def firm(**changes: Any) -> EnterpriseRecords:
@@ -112,34 +112,67 @@ def test_first_time_borrower(name, state, changes, expected):
     assert facts(state, **changes)["first_time_borrower"] is expected, name
 
 
+def group(*links: tuple[str, str], customer: str = "S") -> tuple[str, ...] | None:
+    """The group over links that are read from both ends."""
+    return group_members(customer, lambda some: {two for one, two in (*links, *map(swapped, links)) if one in some})
+
+
+def swapped(link: tuple[str, str]) -> tuple[str, str]:
+    return link[1], link[0]
+
+
+def chain(length: int) -> list[tuple[str, str]]:
+    return [("S" if step == 0 else f"C{step}", f"C{step + 1}") for step in range(length)]
+
+
+def star(members: int) -> list[tuple[str, str]]:
+    return [(f"C{number}", "P:1") for number in range(members - 1)] + [("S", "P:1")]
+
+
 @pytest.mark.parametrize(
-    ("name", "near", "far", "members"),
+    ("name", "links", "members"),
     [
-        ("nobody", (), {}, ()),
-        ("a parent", (Relation(PARENT, "parent"),), {}, (PARENT,)),
-        ("a guarantor is no group", (Relation(PARENT, "guarantee"),), {}, ()),
-        ("half is no control", (Relation(PARENT, "holding", Decimal("0.5")),), {}, ()),
-        ("more than half is", (Relation(PARENT, "holding", Decimal("0.500001")),), {}, (PARENT,)),
-        ("a holding of unknown share is not", (Relation(PARENT, "holding"),), {}, ()),
-        (
-            "a sister through the parent",
-            (Relation(PARENT, "parent"),),
-            {PARENT: (Relation(SISTER, "control"), Relation(SELF, "control"))},
-            (SISTER, PARENT),
-        ),
-        (
-            "a sister through the controlling person",
-            (Relation("P:1", "controller_person"),),
-            {"P:1": (Relation(SISTER, "control"),)},
-            (SISTER, "P:1"),
-        ),
-        (
-            "what a guarantor controls is no group",
-            (Relation(PARENT, "guarantee"),),
-            {PARENT: (Relation(SISTER, "control"),)},
-            (),
-        ),
+        ("nobody", [], ()),
+        ("a parent told by the child", [("S", "P")], ("P",)),
+        ("a child told by the child", [("C", "S")], ("C",)),
+        ("a sister under one parent", [("S", "P"), ("C", "P")], ("C", "P")),
+        ("a sister under one person", [("S", "P:1"), ("C", "P:1")], ("C", "P:1")),
+        ("a sister told by the parent", [("P", "S"), ("P", "C")], ("C", "P")),
+        ("the sister's own child", [("S", "P"), ("C", "P"), ("D", "C")], ("C", "D", "P")),
+        ("a ring ends", [("S", "P"), ("P", "C"), ("C", "S")], ("C", "P")),
+        ("a group of others", [("C", "P")], ()),
+        ("six links away", chain(6), ("C1", "C2", "C3", "C4", "C5", "C6")),
+        ("seven links away", chain(7), None),
+        ("more than 200 with the customer", star(200), None),
     ],
 )
-def test_group_members(name, near, far, members):
-    assert group_members(firm(relations=near, related_relations=far)) == members, name
+def test_the_group_is_what_control_links_join_from_either_end(name, links, members):
+    assert group(*links) == members, name
+
+
+def test_a_group_of_200_with_the_customer_is_whole():
+    found = group(*star(199))
+    assert found is not None and len(found) == 199
+
+
+def test_a_group_too_large_to_read_is_unknown():
+    assert group_members("S", lambda some: None) is None
+    found = facts(ExposureState(group=None))
+    assert found["group_exposure_others"] is None and found["exposure_existing"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "expected"),
+    [
+        ("a parent", Relation(PARENT, "parent"), True),
+        ("a controlling person", Relation("P:1", "controller_person"), True),
+        ("a controlled firm", Relation(PARENT, "control"), True),
+        ("half is no control", Relation(PARENT, "holding", Decimal("0.5")), False),
+        ("more than half is", Relation(PARENT, "holding", Decimal("0.500001")), True),
+        ("a holding of unknown share may be", Relation(PARENT, "holding"), True),
+        ("a guarantor is no group", Relation(PARENT, "guarantee"), False),
+        ("one legal representative is no control", Relation(PARENT, "same_legal_representative"), False),
+    ],
+)
+def test_links_of_control(name, link, expected):
+    assert controls(link) is expected, name

@@ -128,7 +128,7 @@ def test_tables_that_vanish_are_a_store_error(sqlite_store, sqlite_url):
         lambda: sqlite_store.records(USCC),
         lambda: sqlite_store.client_by_key("x"),
         lambda: sqlite_store.decision("x"),
-        lambda: sqlite_store.exposure_state(USCC, (), NOW),
+        lambda: sqlite_store.exposure_state(USCC, NOW),
         lambda: sqlite_store.begin("bank-1", "K", "body", NOW),
         lambda: list(sqlite_store.each_decision()),
     ):

@@ -12,18 +12,19 @@ from store_samples import LINE, NOW, USCC, application, commit, decision, draft,
 
 from decision_service.audit.signing import Signer
 from decision_service.errors import StillRunning
+from decision_service.portrait.records import Relation
 from decision_service.store import ExposureChanged, Store
 from decision_service.vocabulary import Outcome
 
 FORK = multiprocessing.get_context("fork")
-SISTER = "91350100M000100Y51"
+SISTER, PARENT, PERSON = "91350100M000100Y51", "91350100M000100Y60", "P:1"
 
 
 def decide(store: Store, signer: Signer, *, bank: str, number: int, amount: str, uscc: str = USCC) -> Outcome:
     """What ``decide`` does, with the line as the only rule: look, judge, commit; look again when it has changed."""
     asked = application(number, amount=amount, uscc=uscc)
     while True:
-        seen = store.exposure_state(uscc, (SISTER,) if uscc == USCC else (USCC,), NOW)
+        seen = store.exposure_state(uscc, NOW)
         total = seen.reserved + seen.group_reserved + int(Decimal(amount) * 100)
         outcome = Outcome.APPROVE if total <= LINE else Outcome.REFER
         made = decision(asked, client_id=bank, outcome=outcome, decision_id=f"D-{bank}-{number}-{uscc}")
@@ -32,9 +33,7 @@ def decide(store: Store, signer: Signer, *, bank: str, number: int, amount: str,
             return b"{}"
 
         try:
-            store.commit_decision(
-                draft(made), expected=seen, group=(SISTER,) if uscc == USCC else (USCC,), finish=finish, now=NOW
-            )
+            store.commit_decision(draft(made), expected=seen, finish=finish, now=NOW)
             return outcome
         except ExposureChanged:
             continue
@@ -77,7 +76,6 @@ def race(url: str, signer: Signer, *, processes: int, threads: int, amount: str,
         ("1000000.00", [USCC], 5),
         ("5000000.00", [USCC], 1),
         ("5000000.01", [USCC], 0),
-        ("3000000.00", [USCC, SISTER], 1),
     ],
 )
 def test_racing_requests_never_pass_the_line_together(url, signer, amount, uscc, approved):
@@ -85,9 +83,31 @@ def test_racing_requests_never_pass_the_line_together(url, signer, amount, uscc,
     outcomes = race(url, signer, processes=2, threads=3, amount=amount, uscc=uscc)
     assert outcomes.count(Outcome.APPROVE) == approved
     store = Store.open(url)
-    state = store.exposure_state(USCC, (SISTER,), NOW)
+    state = store.exposure_state(USCC, NOW)
     assert state.reserved + state.group_reserved == approved * int(Decimal(amount) * 100) <= LINE
     assert store.log_head()[0] == len(outcomes)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "links"),
+    [
+        ("a child and its parent", [(USCC, SISTER, "parent")]),
+        ("a parent and its child", [(SISTER, USCC, "parent")]),
+        ("sisters under one parent", [(USCC, PARENT, "parent"), (SISTER, PARENT, "parent")]),
+        ("sisters under one person", [(USCC, PERSON, "controller_person"), (SISTER, PERSON, "controller_person")]),
+        ("sisters that the person names", [(PERSON, USCC, "control"), (PERSON, SISTER, "control")]),
+    ],
+)
+def test_racing_members_of_one_group_never_pass_the_line_together(url, signer, name, links):
+    store = Store.open(url)
+    for uscc, other, link in links:
+        row = (uscc, f"{other}|{link}", Relation(other, link))
+        store.write_records("relations", [row], source_time=NOW, now=NOW)
+    outcomes = race(url, signer, processes=2, threads=2, amount="3000000.00", uscc=[USCC, SISTER])
+    assert outcomes.count(Outcome.APPROVE) == 1, name
+    state = store.exposure_state(SISTER, NOW)
+    assert state.reserved + state.group_reserved == 300_000_000
     store.close()
 
 

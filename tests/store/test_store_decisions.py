@@ -14,6 +14,7 @@ from store_samples import LINE, NOW, USCC, application, commit, commit_some, dec
 
 from decision_service.audit import merkle
 from decision_service.errors import InputError, NotFound, StillRunning, StoreError
+from decision_service.portrait.records import Relation
 from decision_service.store import ExposureChanged, ExposureState
 from decision_service.vocabulary import Outcome
 
@@ -104,9 +105,21 @@ def test_another_customers_decision_does_not_change_the_exposure(store, signer):
 
 
 def test_a_group_members_reservation_changes_the_exposure(store, signer):
+    control(store, OTHER, USCC, "parent")
     seen = store.exposure_state(USCC, NOW)
     commit(store, signer, draft(decision(application(1, uscc=OTHER))))
     assert store.exposure_state(USCC, NOW) == replace(seen, group_reserved=100_000)
+
+
+def test_a_new_group_member_changes_the_exposure(store, signer):
+    seen = store.exposure_state(USCC, NOW)
+    control(store, OTHER, USCC, "parent")
+    with pytest.raises(ExposureChanged):
+        commit(store, signer, draft(decision(application(1))), expected=seen)
+
+
+def control(store, uscc, other, link):
+    store.write_records("relations", [(uscc, f"{other}|{link}", Relation(other, link))], source_time=NOW, now=NOW)
 
 
 def test_a_failure_while_rendering_stores_nothing(store):
@@ -185,9 +198,10 @@ def test_an_application_may_be_approved_again_after_its_reservation_has_expired(
 
 
 def test_one_application_id_for_two_customers_reserves_for_both(store, signer):
+    control(store, USCC, OTHER, "control")
     commit(store, signer, draft(decision(application(1))))
     commit(store, signer, draft(decision(application(1, uscc=OTHER), decision_id="D-2")))
-    assert store.exposure_state(USCC, NOW) == ExposureState(100_000, 100_000, ("bank-1",))
+    assert store.exposure_state(USCC, NOW) == ExposureState(100_000, 100_000, ("bank-1",), group=(OTHER,))
 
 
 def test_two_banks_reserve_side_by_side(store, signer):

@@ -46,6 +46,14 @@ def _clients_and_records() -> None:
     )
     op.create_index("records_by_kind", "records", ["kind", "uscc"])
     op.create_table(
+        "control_edges",
+        sa.Column("uscc", sa.String(100), primary_key=True),
+        sa.Column("other", sa.String(100), primary_key=True),
+        sa.Column("link", sa.String(32), primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("control_edges_by_other", "control_edges", ["other", "link", "uscc"])
+    op.create_table(
         "feeds",
         sa.Column("kind", sa.String(32), primary_key=True),
         sa.Column("source_time", MOMENT, nullable=False),
