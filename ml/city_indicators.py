@@ -64,6 +64,7 @@ def draw_statements(traits: Traits, random: np.random.Generator, as_of: date) ->
         growth=_decimal(max(-0.6, 0.04 + 0.09 * traits.momentum)),
         own_funds=max(0, (assets - liabilities) // 10),
         working_capital_loans=liabilities // 4 if traits.borrower else 0,
+        other_sources=0,
         **days,
     )
     return Statements(financials, leverage, margin)

@@ -27,8 +27,10 @@ def financial_facts(financials: Financials | None, as_of: date) -> dict[str, Fac
 def loan_need(financials: Financials) -> int | None:
     """New working-capital loan in fen: need − own funds − existing loans − other sources; ``None`` if not computable.
 
-    The statements must give margin, growth and all five turnover days, and the cash cycle must be positive.
+    The statements must give margin, growth, all five turnover days and all three sources, and the cash cycle must be
+    positive: a source that is left out would raise the need, and with it the limit.
     """
+    own, loans, others = financials.own_funds, financials.working_capital_loans, financials.other_sources
     days = (
         financials.inventory_days,
         financials.receivable_days,
@@ -37,14 +39,13 @@ def loan_need(financials: Financials) -> int | None:
         financials.advance_receipt_days,
     )
     margin, growth = financials.operating_margin, financials.growth
-    if margin is None or growth is None:
+    if margin is None or growth is None or own is None or loans is None or others is None:
         return None
     turns = turnover(*days)
     if turns is None:
         return None
     need = working_capital_need(financials.revenue_last_year, margin=margin, growth=growth, turnovers=turns)
-    sources = financials.own_funds + financials.working_capital_loans + financials.other_sources
-    return int(need.to_integral_value(ROUND_FLOOR)) - sources
+    return int(need.to_integral_value(ROUND_FLOOR)) - own - loans - others
 
 
 def turnover(

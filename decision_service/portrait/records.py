@@ -86,9 +86,9 @@ class Financials:
     payable_days: Decimal | None = None
     prepaid_days: Decimal | None = None
     advance_receipt_days: Decimal | None = None
-    own_funds: int = 0
-    working_capital_loans: int = 0
-    other_sources: int = 0
+    own_funds: int | None = None  # of the three sources "none" is 0; not reported leaves the need unknown
+    working_capital_loans: int | None = None
+    other_sources: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ _FINANCIALS = Kind(
             Column(name, _DAYS)
             for name in ("inventory_days", "receivable_days", "payable_days", "prepaid_days", "advance_receipt_days")
         ),
-        *(Column(name, _OPTIONAL_MONEY, empty=0) for name in ("own_funds", "working_capital_loans", "other_sources")),
+        *(Column(name, _OPTIONAL_MONEY) for name in ("own_funds", "working_capital_loans", "other_sources")),
     ),
     key=lambda record: "",
 )

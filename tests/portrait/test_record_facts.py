@@ -307,6 +307,9 @@ STATEMENTS = Financials(
     payable_days=Decimal("0.019"),
     prepaid_days=Decimal("34.641"),
     advance_receipt_days=Decimal("1.410"),
+    own_funds=0,
+    working_capital_loans=0,
+    other_sources=0,
 )
 
 
@@ -329,7 +332,7 @@ def test_working_capital_need_of_the_statements_less_other_sources():
 @pytest.mark.parametrize(
     "field",
     ["operating_margin", "growth", "inventory_days", "receivable_days", "payable_days", "prepaid_days",
-     "advance_receipt_days"],
+     "advance_receipt_days", "own_funds", "working_capital_loans", "other_sources"],
 )  # fmt: skip
 def test_the_need_is_unknown_without(field):
     assert seen(financials=replace(STATEMENTS, **{field: None})).facts["working_capital_need"] is None

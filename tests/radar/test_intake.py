@@ -431,3 +431,12 @@ def test_any_text_in_any_cell_is_taken_or_named(cells: list[str], tmp_path: Path
     _, report = load(tmp_path, "invoices.jsonl", line)
     assert report.kinds["invoices"] == Counts(1, 0, 1)
     assert texts(report).startswith("invoices.jsonl:1: ")
+
+
+def test_sources_of_funds_that_are_left_blank_are_unknown_not_zero(tmp_path: Path) -> None:
+    header = "uscc,period_end,total_assets,total_liabilities,revenue_last_year,own_funds,other_sources"
+    store, report = load(tmp_path, "financials.csv", f"{header}\n{GOOD},2019-12-31,10,5,7,0.00,\n")
+    (statements,) = store.of("financials")
+    assert report.problems == ()
+    found = (statements.own_funds, statements.working_capital_loans, statements.other_sources)
+    assert found == (0, None, None)
