@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from decision_service.errors import AuditError, EngineError, NotFound
+from decision_service.errors import AuditError, EngineError, NotFound, Problem, RulebookError
 from decision_service.portrait.lists import Lists
 from decision_service.portrait.registry import Registry
+from decision_service.portrait.seasons import Seasons
 from decision_service.portrait.series import SERIES, WINDOW
 from decision_service.portrait.snapshot import feature_names
 from decision_service.rulebook.durable_engine import DurableEngine
@@ -68,6 +70,20 @@ class PolicyInForce:
             exact = self.rules.parameters(*key)
             found = self._decoded[key] = {name: catalogue.decode(name, value) for name, value in exact.items()}
         return found
+
+
+def portrait_mistakes(sources: Mapping[str, str]) -> Iterator[Problem]:
+    """Mistakes in the rule files that the portrait reads; files that are missing are not its matter."""
+    readers: Mapping[str, Callable[[str], Any]] = {
+        "indicators.csv": Registry.from_csv,
+        "industries.csv": Seasons.from_csv,
+        "lists.yaml": Lists.from_yaml,
+    }
+    for path, read in readers.items():
+        try:
+            read(sources.get(path) or "")
+        except RulebookError as error:
+            yield from error.problems if path in sources else ()
 
 
 class Policy:

@@ -49,7 +49,8 @@ class Seasons:
     def from_csv(cls, text: str) -> Seasons:
         """The rows of ``industries.csv`` with seasonality ``high``.
 
-        Reads the columns code, seasonality, peak_months, effective_from and effective_to. Raises ``RulebookError`` with every mistake.
+        Reads the columns code, seasonality, peak_months, effective_from and effective_to. Raises ``RulebookError``
+        with every mistake.
         """
         seasons, problems = [], []
         for line, row in rows(text, FILE):

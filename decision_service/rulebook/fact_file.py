@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from decision_service.errors import FactError
-from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Fact, FactCatalogue, FactType, derivation_order
+from decision_service.rulebook.facts import CIRCLE, INT64_MAX, INT64_MIN, Fact, FactCatalogue, FactType
 from decision_service.rulebook.formulas import Formula, parse_formula
 from decision_service.rulebook.literals import is_reserved, parse_number
 from decision_service.rulebook.reading import Sheet
@@ -163,27 +163,30 @@ def _with_default(fact: Fact, branch: Branch, sheet: Sheet) -> Fact:
 
 
 def _catalogue(facts: dict[str, Fact], lines: dict[str, int], sheet: Sheet) -> FactCatalogue:
-    """Formulas are checked against the other declarations; those that cannot be computed are left out."""
+    """Formulas are checked against the other declarations; facts whose formula is wrong are taken as given ones.
+
+    Rules that read them are then judged by their own mistakes only; the ruleset is refused anyway.
+    """
     for fact in facts.values():
         for name in fact.derived.inputs if fact.derived else ():
             _check_input(fact, name, facts, lines[fact.name], sheet)
     usable = {
-        fact.name: fact
-        for fact in facts.values()
-        if fact.derived is None or all(name in facts and facts[name].type.numeric for name in fact.derived.inputs)
+        fact.name: fact if _computable(fact, facts) else replace(fact, derived=None) for fact in facts.values()
     }
-    try:
-        derivation_order(usable)
-    except FactError as error:
-        first = next(fact.name for fact in usable.values() if fact.derived is not None)
-        sheet.report(lines[_named(error.what, lines) or first], error.what, error.remedy)
-        usable = {name: fact for name, fact in usable.items() if fact.derived is None}
-    return FactCatalogue(usable.values())
+    while True:
+        try:
+            return FactCatalogue(usable.values())
+        except FactError as error:
+            circle = error.what.partition(CIRCLE)[2].split(" → ")
+            if circle[0] not in usable:
+                raise
+            sheet.report(min(lines[name] for name in circle), error.what, error.remedy)
+            usable.update({name: replace(usable[name], derived=None) for name in circle})
 
 
-def _named(message: str, lines: dict[str, int]) -> str | None:
-    """The declared fact that a message about a circle names first."""
-    return next((word for word in message.replace(":", " ").split() if word in lines), None)
+def _computable(fact: Fact, facts: dict[str, Fact]) -> bool:
+    inputs = fact.derived.inputs if fact.derived is not None else ()
+    return all(name in facts and facts[name].type.numeric for name in inputs)
 
 
 def _check_input(fact: Fact, name: str, facts: dict[str, Fact], line: int, sheet: Sheet) -> None:

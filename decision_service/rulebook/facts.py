@@ -17,6 +17,7 @@ from decision_service.rulebook.literals import parse_date, parse_number, shown
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 EPOCH = date(1970, 1, 1).toordinal()
+CIRCLE = "derived facts form a circle: "
 MAX_MAGNITUDE = 20  # decimal digits before the point; 64 bits hold 19
 
 
@@ -176,7 +177,7 @@ def derivation_order(facts: Mapping[str, Fact]) -> tuple[str, ...]:
         order = tuple(TopologicalSorter(reads).static_order())
     except CycleError as error:
         circle = " → ".join(error.args[1])
-        raise FactError(f"derived facts form a circle: {circle}", remedy="derive them from given facts") from error
+        raise FactError(f"{CIRCLE}{circle}", remedy="derive them from given facts") from error
     return tuple(name for name in order if name in reads)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from decision_service.rulebook.rule_file import read_reasons, read_rules
 from decision_service.rulebook.rules import Product, ReasonCode, Rule
 from decision_service.rulebook.ruleset import RESERVED_REASONS, Ruleset, digest_of
 from decision_service.rulebook.syntax import did_you_mean
-from decision_service.rulebook.yamltree import Branch
+from decision_service.rulebook.yamltree import Branch, Node
 
 REQUIRED_FILES = (
     "facts.yaml",
@@ -40,17 +40,21 @@ CASES = "cases"
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
-def load(folder: Path | str) -> Ruleset:
+Check = Callable[[Mapping[str, str]], Iterable[Problem]]
+"""Finds further mistakes in the texts, by path inside the folder: files that another room reads."""
+
+
+def load(folder: Path | str, *, checks: Iterable[Check] = ()) -> Ruleset:
     """The ruleset of a folder. Raises ``RulebookError`` with every ``Problem``, each naming file and line."""
     folder = Path(folder)
     problems: list[Problem] = []
     if not folder.is_dir():
         raise RulebookError((Problem(str(folder), 1, "there is no such folder", "name the folder of rule files"),))
     sources = read_sources(folder, problems)
-    return _load(sources, problems, shown_in=f"{folder}/")
+    return _load(sources, problems, shown_in=f"{folder}/", checks=checks)
 
 
-def load_sources(sources: Mapping[str, str]) -> Ruleset:
+def load_sources(sources: Mapping[str, str], *, checks: Iterable[Check] = ()) -> Ruleset:
     """The same ruleset from stored texts by path inside the folder. Raises ``RulebookError``."""
     problems = [
         Problem(path, 1, "the text holds half a character (a lone surrogate)", "store the file's UTF-8 text")
@@ -59,7 +63,7 @@ def load_sources(sources: Mapping[str, str]) -> Ruleset:
     ]
     if problems:
         raise RulebookError(tuple(problems))
-    return _load(sources, problems, shown_in="")
+    return _load(sources, problems, shown_in="", checks=checks)
 
 
 def read_sources(folder: Path, problems: list[Problem]) -> dict[str, str]:
@@ -87,7 +91,11 @@ def read_file(path: Path, problems: list[Problem]) -> str | None:
         if size > MAX_FILE_BYTES:
             problems.append(Problem(str(path), 1, f"the file has {size:,} bytes", f"keep it below {MAX_FILE_BYTES:,}"))
             return None
-        return path.read_bytes().decode()
+        text = path.read_bytes().decode()
+        if "\0" not in text:
+            return text
+        line = text[: text.index("\0")].count("\n") + 1
+        problems.append(Problem(str(path), line, "the line holds a NUL byte", "save the file as plain UTF-8 text"))
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         problems.append(Problem(str(path), line, f"byte {error.start} is not UTF-8", "save the file as UTF-8"))
@@ -110,9 +118,13 @@ class _Draft:
     excluded: dict[str, str] = field(default_factory=dict)
 
 
-def _load(sources: Mapping[str, str], problems: list[Problem], *, shown_in: str) -> Ruleset:
+def _load(
+    sources: Mapping[str, str], problems: list[Problem], *, shown_in: str, checks: Iterable[Check]
+) -> Ruleset:
     reader = _Reader(sources, problems, shown_in)
     draft = reader.read()
+    for check in checks:
+        reader.note(check(sources))
     if problems:
         raise RulebookError(tuple(sorted(problems, key=lambda one: (one.file, one.line, one.what))))
     digest = digest_of(sources)
@@ -140,18 +152,44 @@ class _Reader:
         self._sources = sources
         self._problems = problems
         self._shown_in = shown_in
+        self._unread: set[str] = set()
 
     def read(self) -> _Draft:
         for path in REQUIRED_FILES:
             if path not in self._sources and not self._noted(path):
                 self._sheet(path).report(1, "the file is missing", "add it; a ruleset needs it")
         draft = _Draft(read_facts(self._sources.get("facts.yaml", ""), self._quiet_sheet("facts.yaml")))
+        if not draft.catalogue:
+            if not self._noted("facts.yaml"):
+                self._sheet("facts.yaml").report(1, "no fact is declared", "declare the facts that rules read")
+            self._read_syntax()
+            return draft
         for path in sorted(set(self._sources) - {"facts.yaml"}):  # industries.csv comes before the excluded ones
             self._read_one(path, draft)
         self._check_rules(draft)
         self._check_reasons(draft)
         self._check_products(draft)
         return draft
+
+    def note(self, found: Iterable[Problem]) -> None:
+        """Take up mistakes that another room found, but for lines and files that are known to be wrong."""
+        known = {(problem.file, problem.line) for problem in self._problems}
+        for problem in found:
+            sheet = self._sheet(problem.file)
+            if problem.file not in self._unread and (sheet.shown_as, problem.line) not in known:
+                sheet.report(problem.line, problem.what, problem.remedy)
+
+    def _read_syntax(self) -> None:
+        """Without facts every name would be a mistake; what remains is whether the files can be read at all."""
+        for path in sorted(set(self._sources) - {"facts.yaml"}):
+            if path.endswith(".yaml"):
+                self._tree(path, self._sheet(path))
+
+    def _tree(self, path: str, sheet: Sheet) -> Node | None:
+        root = sheet.tree(self._sources[path])
+        if root is None:
+            self._unread.add(path)
+        return root
 
     def _sheet(self, path: str) -> Sheet:
         return Sheet(path, self._problems, folder=self._shown_in)
@@ -181,7 +219,7 @@ class _Reader:
             sheet.report(1, "this file is not read by anything", "move it to its place, or remove it")
 
     def _read_yaml(self, path: str, draft: _Draft, sheet: Sheet) -> None:
-        root = sheet.tree(self._sources[path])
+        root = self._tree(path, sheet)
         if root is None:
             return
         if path == "reasons.yaml":

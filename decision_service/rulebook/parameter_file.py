@@ -132,19 +132,31 @@ def read_table(
     text: str, sheet: Sheet, *, required: tuple[str, ...], optional: tuple[str, ...] | None
 ) -> Iterator[_Line]:
     """The lines of a CSV file whose columns are known; ``optional=None`` admits any further column."""
+    lines = _lines(text, sheet)
+    _, header = next(lines, (1, []))
+    if not _header_usable(header, sheet, required, optional):
+        return
+    for number, cells in lines:
+        if len(cells) == len(header):
+            yield _Line(number, dict(zip(header, (cell.strip() for cell in cells))))
+        elif cells:
+            what = f"{len(cells)} cells, but {len(header)} columns"
+            sheet.report(number, what, "quote cells that hold commas; leave unknown cells empty")
+
+
+def _lines(text: str, sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row with the number of its first line."""
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
-    try:
-        header = next(reader, [])
-        if not _header_usable(header, sheet, required, optional):
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            sheet.report(number, f"CSV syntax: {error}", "save the file as comma-separated UTF-8 text")
             return
-        for cells in reader:
-            if len(cells) == len(header):
-                yield _Line(reader.line_num, dict(zip(header, (cell.strip() for cell in cells))))
-            elif cells:
-                what = f"{len(cells)} cells, but {len(header)} columns"
-                sheet.report(reader.line_num, what, "quote cells that hold commas; leave unknown cells empty")
-    except csv.Error as error:
-        sheet.report(max(reader.line_num, 1), f"CSV syntax: {error}", "save the file as comma-separated UTF-8 text")
+        if cells is None:
+            return
+        yield number, cells
 
 
 def _header_usable(

@@ -49,7 +49,7 @@ def test_a_scoring_point_may_come_from_the_industry():
         ("an exponent", ",%,0,500,", ",%,0,1e999999999,", "valid_max is '1e999999999', not a number"),
         ("a point with two dots", "industry.max_leverage*100+15", "industry.max_leverage*1.0.0", "score0_at is"),
         ("half a weight", "yellow trigger,6,", "yellow trigger,6.5,", "weight is '6.5', not a whole number"),
-        ("a missing column", ",missing_policy,", ",policy,", "indicators.csv:1: the column 'missing_policy' is missing"),
+        ("a missing column", ",missing_policy,", ",policy,", "csv:1: the column 'missing_policy' is missing"),
         ("a quote left open", "IND05,", 'IND05,"', "CSV syntax"),
         ("empty weight", "yellow trigger,6,", "yellow trigger,,", "weight is empty"),
     ],
