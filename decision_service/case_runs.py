@@ -16,7 +16,7 @@ from decision_service.errors import Problem, RulebookError
 from decision_service.policy import Policy
 from decision_service.portrait import records as record_types
 from decision_service.portrait.records import EnterpriseRecords, ListEntry, Registration, Relation
-from decision_service.portrait.snapshot import snapshot
+from decision_service.portrayal import portray
 from decision_service.rulebook.case_file import Case
 from decision_service.rulebook.cases import CaseReport, run_cases
 from decision_service.rulebook.facts import Facts
@@ -43,6 +43,7 @@ SOURCES: Mapping[str, str] = {
     "relations": "relations",
     "related_lists": "relations",
     "related_relations": "relations",
+    "controllers": "relations",
     "control_changes": "control_changes",
     "months": "invoices",
 }
@@ -66,15 +67,7 @@ def record_facts(case: Case, rules: RulesInForce, *, policy: Policy) -> dict[str
     """The facts that a case's records speak about; every feed counts as delivered at noon of ``as_of``."""
     now = datetime.combine(case.as_of, time(12), SHANGHAI)
     product = str(case.facts.get("product", case.profile.get("product")))
-    parameters = rules.parameters(product, case.industry or "")
-    portrait = snapshot(
-        enterprise(case, now),
-        registry=policy.registry,
-        lists=policy.lists,
-        industry={name: rules.catalogue.decode(name, value) for name, value in parameters.items()},
-        product=product,
-        now=now,
-    )
+    portrait = portray(enterprise(case, now), policy=policy, in_force=policy.on(rules.on), product=product, now=now)
     spoken_about = {SOURCES[kind] for kind in case.records}
     return {
         name: value for name, value in portrait.facts.items() if rules.catalogue[name].source in spoken_about
@@ -84,20 +77,28 @@ def record_facts(case: Case, rules: RulesInForce, *, policy: Policy) -> dict[str
 def enterprise(case: Case, now: datetime) -> EnterpriseRecords:
     """A case's ``records`` as record types. Raises ``RulebookError`` naming the case and the field."""
     try:
-        given = {kind: _records(kind, value) for kind, value in case.records.items()}
+        return _enterprise(case.records, now)
     except (TypeError, ValueError) as error:
         what = f"case '{case.name}': records: {error}"
         raise RulebookError((Problem(case.file, case.line, what, "see the record types' field names"),)) from None
+
+
+def _enterprise(records: Mapping[str, Any], now: datetime) -> EnterpriseRecords:
+    given = {kind: _records(kind, value, now) for kind, value in records.items()}
     return EnterpriseRecords(**{"registration": NOBODY, "feeds": dict.fromkeys(FEEDS, now), **given})
 
 
-def _records(kind: str, value: Any) -> Any:
+def _records(kind: str, value: Any, now: datetime) -> Any:
     if kind not in SOURCES:
         raise ValueError(f"'{kind}' cannot stand in a case; use one of {', '.join(SOURCES)}")
     if kind == "registration":
         return _record(Registration, value)
+    if kind == "controllers":
+        return {other: _enterprise(rows, now) for other, rows in value.items()}
     if kind in ("related_lists", "related_relations"):
         record = ListEntry if kind == "related_lists" else Relation
+        if not isinstance(value, dict):
+            raise ValueError(f"{kind} is not a mapping of related parties to lists")
         return {other: tuple(_record(record, row) for row in rows) for other, rows in value.items()}
     return tuple(_record(_record_type(kind), row) for row in value)
 

@@ -17,8 +17,10 @@ from decision_service.lending.clock import due_at
 from decision_service.lending.exposure import exposure_facts
 from decision_service.lending.limits import limit_max
 from decision_service.policy import Policies, Policy, PolicyInForce, Verdict
+from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
-from decision_service.portrait.snapshot import Snapshot, industry_code, snapshot
+from decision_service.portrait.snapshot import Snapshot
+from decision_service.portrayal import encoded, portray
 from decision_service.rulebook.facts import FactCatalogue, Facts
 from decision_service.rulebook.rules import LimitEffects, Stage
 from decision_service.rulebook.stages import combine, limit_effects, reason, set_status
@@ -195,14 +197,7 @@ def find(
     rules, catalogue = in_force.rules, in_force.rules.catalogue
     code = industry_code(records.registration)
     parameters = rules.parameters(application.product, code)
-    portrait = snapshot(
-        records,
-        registry=policy.registry,
-        lists=policy.lists,
-        industry=in_force.parameters(application.product, code),
-        product=application.product,
-        now=now,
-    )
+    portrait = portray(records, policy=policy, in_force=in_force, product=application.product, now=now)
     values: dict[str, Any] = {
         **portrait.facts,
         **exposure_facts(records, exposure, client_id=client_id, now=now),
@@ -245,17 +240,6 @@ def score_values(scores: Scores) -> dict[str, Any]:
         "pd_12m": scores.pd_12m,
         "models_status": scores.status,
     }
-
-
-def encoded(catalogue: FactCatalogue, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Exact values; one that its declaration does not admit is unknown, never a guess."""
-    exact: dict[str, Any] = {}
-    for name, value in values.items():
-        try:
-            exact[name] = None if value is None else catalogue.encode(name, value)
-        except FactError:
-            exact[name] = None
-    return exact
 
 
 def assess(policy: PolicyInForce, facts: Facts) -> Assessment:

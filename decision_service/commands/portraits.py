@@ -18,7 +18,8 @@ from decision_service.commands.console import (
 )
 from decision_service.decide import Platform, business_date, enterprise_records
 from decision_service.errors import InputError
-from decision_service.portrait.snapshot import Snapshot, industry_code, snapshot
+from decision_service.portrait.snapshot import Snapshot
+from decision_service.portrayal import portray
 from decision_service.radar.uscc import uscc_problem
 
 WORKING_CAPITAL = "working_capital"
@@ -99,16 +100,9 @@ def take(built: Platform, uscc: str, product: str) -> Snapshot:
     """The portrait of an enterprise as of now. Raises ``NotFound``."""
     moment = now()
     policy = built.policies.current()
-    rules = policy.on(business_date(moment)).rules
-    if product not in rules.products:
-        raise InputError(f"there is no product {product}", where="--product", remedy=", ".join(rules.products))
+    in_force = policy.on(business_date(moment))
+    products = in_force.rules.products
+    if product not in products:
+        raise InputError(f"there is no product {product}", where="--product", remedy=", ".join(products))
     records = enterprise_records(built.store, uscc)
-    parameters = rules.parameters(product, industry_code(records.registration) or "")
-    return snapshot(
-        records,
-        registry=policy.registry,
-        lists=policy.lists,
-        industry={name: rules.catalogue.decode(name, value) for name, value in parameters.items()},
-        product=product,
-        now=moment,
-    )
+    return portray(records, policy=policy, in_force=in_force, product=product, now=moment)

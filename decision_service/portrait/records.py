@@ -163,8 +163,9 @@ class EnterpriseRecords:
     """Everything on record of one enterprise at one moment; what a portrait snapshot is computed from.
 
     ``feeds`` maps a feed kind to the aware time of its newest delivery: absence of a record means something only
-    while its feed is fresh. ``related`` holds list entries of related parties by uscc or person token, and their
-    own relations for the second hop.
+    while its feed is fresh. ``related_*`` hold list entries of related parties by uscc or person token, and their
+    own relations for the second hop. ``controllers`` are the records of the firms that may control the enterprise, one
+    step up; a controlling firm that is not among them is one of which nothing is known.
     """
 
     registration: Registration
@@ -181,3 +182,4 @@ class EnterpriseRecords:
     feeds: Mapping[str, datetime] = field(default_factory=dict)
     related_lists: Mapping[str, tuple[ListEntry, ...]] = field(default_factory=dict)
     related_relations: Mapping[str, tuple[Relation, ...]] = field(default_factory=dict)
+    controllers: Mapping[str, EnterpriseRecords] = field(default_factory=dict)

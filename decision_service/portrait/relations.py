@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
 from decision_service.portrait.formulas import HOP_DECAY, contagion
-from decision_service.portrait.lists import COURT_DISHONEST, RED, Lists
+from decision_service.portrait.lists import COURT_DISHONEST, Lists
 from decision_service.portrait.records import EnterpriseRecords, Relation
 
 LINK_WEIGHTS: Mapping[str, float] = {
@@ -17,41 +17,63 @@ LINK_WEIGHTS: Mapping[str, float] = {
     "same_legal_representative": 0.6,
     "guarantee": 0.7,
 }
-HOLDING = "holding"
+HOLDING, PARENT, CONTROLLER = "holding", "parent", "controller_person"
+PERSON = "P:"
 CONTROLLING_SHARE = Decimal("0.5")
 NOTABLE_SHARE = Decimal("0.2")
 HOLDING_WEIGHT = 0.5
 SEVERITY: Mapping[str, float] = {"red": 1.0, "yellow": 0.4}
 
 FactValue = bool | None
+Cards = Mapping[str, FactValue]
+"""Whether the card of a firm is red by the rules, by its code; ``None`` is unknown, as is a firm that is not there."""
 
 
 def relation_facts(
-    records: EnterpriseRecords, lists: Lists, as_of: date, *, relations_fresh: bool, lists_fresh: bool
+    records: EnterpriseRecords, lists: Lists, as_of: date, *, relations_fresh: bool, lists_fresh: bool, cards: Cards
 ) -> dict[str, FactValue]:
     """``parent_red``, ``controller_dishonest``, ``predecessor_red``; not known to be red is false only if fresh.
 
     A yellow card never passes on. A red card of the controlling person counts like the parent's, except dishonesty,
-    which has a fact of its own.
+    which has a fact of its own. Persons have no card but by lists. A list that nobody declared may be a red one.
     """
     silent = False if relations_fresh and lists_fresh else None
-    reds = {relation: _reds(records, lists, relation.other, as_of) for relation in records.relations}
-    dishonest = any(COURT_DISHONEST in reds[one] for one in reds if one.link == "controller_person")
-    parent = any(
-        found if is_parent(one) else (one.link == "controller_person" and found - {COURT_DISHONEST})
-        for one, found in reds.items()
-    )
+    above = [one for one in records.relations if controlled_by(one) is not False]
+    parents = [_red_above(one, records, lists, as_of, cards=cards) for one in above]
+    persons = [
+        _listed(records, lists, one.other, as_of, names={COURT_DISHONEST})
+        for one in above
+        if one.link == CONTROLLER
+    ]
     return {
-        "parent_red": parent or silent,
-        "controller_dishonest": dishonest or silent,
+        "parent_red": any_of([*parents, silent]),
+        "controller_dishonest": any_of([*persons, silent]),
         "predecessor_red": _predecessor_red(records, lists, as_of, fresh=lists_fresh),
     }
 
 
-def is_parent(relation: Relation) -> bool:
-    """Whether the other party controls the enterprise: named so, or holding more than half."""
-    holds_control = relation.link == HOLDING and relation.share is not None and relation.share > CONTROLLING_SHARE
-    return relation.link == "parent" or holds_control
+def any_of(values: Iterable[FactValue]) -> FactValue:
+    """True if one is true, else unknown if one is unknown, else false."""
+    found = set(values)
+    return True if True in found else None if None in found else False
+
+
+def controlled_by(relation: Relation) -> FactValue:
+    """Whether the other party controls the enterprise: named so, or holding more than half; a share may be unknown."""
+    if relation.link == HOLDING:
+        return None if relation.share is None else relation.share > CONTROLLING_SHARE
+    return relation.link in (PARENT, CONTROLLER)
+
+
+def firms_above(relations: Iterable[Relation]) -> tuple[str, ...]:
+    """The codes of firms that control the enterprise or may do so, sorted; persons are none."""
+    above = {one.other for one in relations if controlled_by(one) is not False}
+    return tuple(sorted(party for party in above if not is_person(party)))
+
+
+def is_person(party: str) -> bool:
+    """Whether a party is a person's token."""
+    return party.startswith(PERSON)
 
 
 def link_weight(relation: Relation) -> float:
@@ -96,16 +118,33 @@ def _felt(weight: float, hop: int) -> float:
     return weight * HOP_DECAY ** (hop - 1)
 
 
-def _reds(records: EnterpriseRecords, lists: Lists, other: str, as_of: date) -> frozenset[str]:
-    return lists.active_reds(records.related_lists.get(other, ()), as_of)
+def _red_above(
+    relation: Relation, records: EnterpriseRecords, lists: Lists, as_of: date, *, cards: Cards
+) -> FactValue:
+    """Whether a red card reaches the enterprise from a party that controls it or may do so."""
+    dishonesty = {COURT_DISHONEST} if relation.link == CONTROLLER else frozenset()
+    red = _listed(records, lists, relation.other, as_of, names=lists.keys() - dishonesty)
+    if not is_person(relation.other):
+        red = any_of([red, cards.get(relation.other)])
+    return red if controlled_by(relation) or red is False else None
+
+
+def _listed(
+    records: EnterpriseRecords, lists: Lists, other: str, as_of: date, *, names: Collection[str]
+) -> FactValue:
+    """Whether a red list of these names has a party; unknown if only a list that is not declared has it."""
+    entries = records.related_lists.get(other, ())
+    if not lists.active_reds(entries, as_of).isdisjoint(names):
+        return True
+    return False if all(entry.list_name in lists for entry in entries) else None
 
 
 def _predecessor_red(records: EnterpriseRecords, lists: Lists, as_of: date, *, fresh: bool) -> FactValue:
     registration = records.registration
     if registration.predecessor_uscc is None or registration.predecessor_reviewed:
         return False
-    red = lists.card(records.related_lists.get(registration.predecessor_uscc, ()), as_of) == RED
-    return True if red else (False if fresh else None)
+    red = _listed(records, lists, registration.predecessor_uscc, as_of, names=lists.keys())
+    return any_of([red, False if fresh else None])
 
 
 def control_changes(days: Iterable[date], *, since: date, until: date) -> int:

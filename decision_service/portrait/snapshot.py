@@ -22,7 +22,7 @@ from decision_service.portrait.lists import Lists
 from decision_service.portrait.overdues import overdue_facts
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.portrait.registry import IndicatorSpec, Registry
-from decision_service.portrait.relations import control_changes, relation_facts
+from decision_service.portrait.relations import Cards, control_changes, relation_facts
 from decision_service.portrait.score import Portrait, portrait
 from decision_service.portrait.series import Rows, series, slots
 from decision_service.portrait.tax_ratings import tax_rating_facts
@@ -31,6 +31,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 CONTROL_CHANGE_DAYS = 90
 MILLIONTH = Decimal("0.000001")
 INVOICE_LOAN = "invoice_loan"
+NO_CARDS: Cards = {}
 
 FactValue = Decimal | int | bool | str | None
 
@@ -73,8 +74,12 @@ def snapshot(
     industry: Mapping[str, Any],
     product: str,
     now: datetime,
+    cards: Cards = NO_CARDS,
 ) -> Snapshot:
-    """Everything the portrait knows at ``now`` (aware). ``industry`` holds the parameters in force by fact name."""
+    """Everything the portrait knows at ``now`` (aware). ``industry`` holds the parameters in force by fact name.
+
+    ``cards`` says of the firms above whether rules give them a red card; of one that is missing it is unknown.
+    """
     as_of = now.astimezone(SHANGHAI).date()
     code = industry_code(records.registration)
     sight = Sight(
@@ -91,7 +96,7 @@ def snapshot(
     rows, mask = series(sight.window)
     inputs: Mapping[str, float] = invoice_features(records, as_of) if product == INVOICE_LOAN else {}
     return Snapshot(
-        facts=_facts(sight, values, scores, registry),
+        facts=_facts(sight, values, scores, registry=registry, cards=cards),
         features=_features(values, registry, code),
         invoice_features=inputs,
         series=rows,
@@ -103,7 +108,7 @@ def snapshot(
 
 
 def _facts(
-    sight: Sight, values: Mapping[str, Indicator], scores: Portrait, registry: Registry
+    sight: Sight, values: Mapping[str, Indicator], scores: Portrait, *, registry: Registry, cards: Cards
 ) -> dict[str, FactValue]:
     records, as_of, fresh, lists = sight.records, sight.as_of, sight.freshness.fresh, sight.lists
     lists_fresh = fresh("lists")
@@ -112,7 +117,9 @@ def _facts(
         **lists.statuses(records.lists, as_of, fresh=lists_fresh),
         **tax_rating_facts(records.tax_ratings, as_of, fresh=fresh("tax_ratings")),
         **overdue_facts(records.overdues, as_of, fresh=fresh("overdues")),
-        **relation_facts(records, lists, as_of, relations_fresh=fresh("relations"), lists_fresh=lists_fresh),
+        **relation_facts(
+            records, lists, as_of, relations_fresh=fresh("relations"), lists_fresh=lists_fresh, cards=cards
+        ),
         **_indicator_facts(values, registry),
         **_portrait_facts(scores),
         **financial_facts(records.financials, as_of),

@@ -39,6 +39,14 @@ def _strongest(fact: Fact, matched: list[Exact], possible: list[Exact]) -> Exact
     return None if any(fact.rank(value) > fact.rank(reached) for value in possible) else reached
 
 
+def sets(rules: RulesInForce, result: StageResult, name: str, value: Exact) -> bool | None:
+    """Whether a rule of stage ``status`` that matched sets a fact to a value; unknown if one that is unknown would."""
+    fact = rules.catalogue[name]
+    if value in _values_set(rules, result.matched, fact):
+        return True
+    return None if value in _values_set(rules, result.unknown, fact) else False
+
+
 def limit_effects(rules: RulesInForce, result: StageResult, facts: Facts) -> LimitEffects:
     """Factor and cap by min, spread by max, conditions by union, over rules that matched or are unknown.
 

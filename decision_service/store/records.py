@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select, text
 
 from decision_service.errors import InputError
 from decision_service.portrait.records import EnterpriseRecords, ListEntry, Relation
+from decision_service.portrait.relations import CONTROLLER, PARENT, firms_above, is_person
 from decision_service.store.codecs import CODECS, Codec, decode_all, read, written
 from decision_service.store.database import Database, Session
 from decision_service.store.edges import controllers, write_edges
@@ -19,7 +20,7 @@ from decision_service.store.tables import FEEDS, RECORDS, moment_text
 
 CHUNK = 2_000
 RELATIONS = "relations"
-UPWARD = frozenset({"parent", "controller_person"})
+MOST_CONTROLLERS = 8
 PARTIES = 500  # enterprises in one query
 ADVISORY_LOCK = 7_118_312_702  # any number that no other program on the same PostgreSQL database uses
 
@@ -66,8 +67,12 @@ def set_feed(database: Database, kind: str, source_time: datetime) -> None:
         )
 
 
-def read_records(session: Session, uscc: str) -> EnterpriseRecords | None:
-    """Everything on record of an enterprise; ``None`` when it has no registration."""
+def read_records(session: Session, uscc: str, *, upward: bool = True) -> EnterpriseRecords | None:
+    """Everything on record of an enterprise; ``None`` when it has no registration.
+
+    ``upward`` adds all records of the first ``MOST_CONTROLLERS`` firms that control it or may do so; of more, nothing
+    is known.
+    """
     found = decode_all(session.rows(_of_one, {"uscc": uscc}))
     if not found["registrations"]:
         return None
@@ -90,14 +95,20 @@ def read_records(session: Session, uscc: str) -> EnterpriseRecords | None:
         feeds={kind: datetime.fromisoformat(moment) for kind, moment in session.rows(_feeds, {})},
         related_lists=lists,
         related_relations=relations,
+        controllers=_firms_above(session, found[RELATIONS]) if upward else {},
     )
+
+
+def _firms_above(session: Session, relations: Iterable[Relation]) -> dict[str, EnterpriseRecords]:
+    read = ((uscc, read_records(session, uscc, upward=False)) for uscc in firms_above(relations)[:MOST_CONTROLLERS])
+    return {uscc: records for uscc, records in read if records is not None}
 
 
 def _told_by_controllers(session: Session, uscc: str, own: Iterable[Relation]) -> list[Relation]:
     """The controllers that only their own records name, as the enterprise's record would name them."""
-    known = {relation.other for relation in own if relation.link in UPWARD}
+    known = {relation.other for relation in own if relation.link in (PARENT, CONTROLLER)}
     others = (other for other in controllers(session, uscc) if other not in known)
-    return [Relation(other, "controller_person" if other.startswith("P:") else "parent") for other in others]
+    return [Relation(other, CONTROLLER if is_person(other) else PARENT) for other in others]
 
 
 def enterprise_count(connection: Connection) -> int:

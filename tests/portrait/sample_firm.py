@@ -22,9 +22,10 @@ from decision_service.portrait.records import (
     TaxRating,
 )
 from decision_service.portrait.registry import Registry
+from decision_service.portrait.relations import Cards
 from decision_service.portrait.seasons import FLAT
 from decision_service.portrait.series import slots
-from decision_service.portrait.snapshot import Snapshot, snapshot
+from decision_service.portrait.snapshot import NO_CARDS, Snapshot, snapshot
 
 RULES = Path(__file__).parents[2] / "rules"
 REGISTRY = Registry.from_csv(
@@ -97,10 +98,16 @@ def records(**changes: Any) -> EnterpriseRecords:
     return EnterpriseRecords(**{**values, **changes})
 
 
-def seen(now: datetime = NOW, **changes: Any) -> Snapshot:
-    """The snapshot of the sound firm with changes."""
+def seen(now: datetime = NOW, *, cards: Cards = NO_CARDS, **changes: Any) -> Snapshot:
+    """The snapshot of the sound firm with changes; ``cards`` are those of the firms above it."""
     return snapshot(
-        records(**changes), registry=REGISTRY, lists=LISTS, industry=INDUSTRY, product="working_capital", now=now
+        records(**changes),
+        registry=REGISTRY,
+        lists=LISTS,
+        industry=INDUSTRY,
+        product="working_capital",
+        now=now,
+        cards=cards,
     )
 
 

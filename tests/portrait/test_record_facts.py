@@ -118,6 +118,7 @@ def test_written_off(name, episodes, fresh, expected):
 RED = (ListEntry("r", "list_court_dishonest", date(2026, 1, 5)),)
 RED_WAGES = (ListEntry("r", "list_wage_arrears", date(2026, 1, 5)),)
 YELLOW = (ListEntry("y", "list_executee", date(2026, 1, 5)),)
+UNDECLARED = (ListEntry("u", "list_new", date(2026, 1, 5)),)
 DISPUTED = (replace(RED[0], disputed_on=date(2026, 6, 1)),)
 
 
@@ -137,7 +138,47 @@ DISPUTED = (replace(RED[0], disputed_on=date(2026, 6, 1)),)
     ],
 )
 def test_red_cards_of_related_parties(name, link, entries, parent, controller):
-    facts = seen(relations=(link,), related_lists={link.other: entries}).facts
+    facts = seen(relations=(link,), related_lists={link.other: entries}, cards={OTHER: False}).facts
+    assert (facts["parent_red"], facts["controller_dishonest"]) == (parent, controller), name
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "card", "expected"),
+    [
+        ("red by its own records", Relation(OTHER, "parent"), True, True),
+        ("not red", Relation(OTHER, "parent"), False, False),
+        ("perhaps red", Relation(OTHER, "parent"), None, None),
+        ("a red controlling firm", Relation(OTHER, "controller_person"), True, True),
+        ("a red holder of 51 percent", Relation(OTHER, "holding", Decimal("0.51")), True, True),
+        ("a red holder of half", Relation(OTHER, "holding", Decimal("0.50")), True, False),
+        ("a red holder of unknown share", Relation(OTHER, "holding"), True, None),
+        ("perhaps a red holder of unknown share", Relation(OTHER, "holding"), None, None),
+        ("a holder of unknown share that is not red", Relation(OTHER, "holding"), False, False),
+        ("a red guarantor", Relation(OTHER, "guarantee"), True, False),
+        ("a red firm below", Relation(OTHER, "control"), True, False),
+    ],
+)
+def test_a_red_card_by_the_rules_passes_from_above_only(name, link, card, expected):
+    assert seen(relations=(link,), cards={OTHER: card}).facts["parent_red"] is expected, name
+
+
+def test_a_parent_of_whom_nothing_is_on_record_may_be_red():
+    assert seen(relations=(Relation(OTHER, "parent"),)).facts["parent_red"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "parent", "controller"),
+    [
+        ("a holder of unknown share, red by lists", Relation("P:1", "holding"), None, False),
+        ("a controlling person on a list not declared", Relation("P:2", "controller_person"), None, None),
+        ("a parent on a list not declared", Relation("P:2", "parent"), None, False),
+        ("one that is also on a red list", Relation("P:3", "parent"), True, False),
+        ("a guarantor on a list not declared", Relation("P:2", "guarantee"), False, False),
+    ],
+)
+def test_what_may_be_a_red_card_is_never_none(name, link, parent, controller):
+    lists = {"P:1": RED, "P:2": UNDECLARED, "P:3": RED + UNDECLARED}
+    facts = seen(relations=(link,), related_lists=lists).facts
     assert (facts["parent_red"], facts["controller_dishonest"]) == (parent, controller), name
 
 
@@ -158,6 +199,7 @@ def test_not_red_is_known_only_while_relations_and_lists_are_fresh(kind):
         ("a red one", {"predecessor_uscc": OTHER}, RED, True, True),
         ("a red one that was reviewed", {"predecessor_uscc": OTHER, "predecessor_reviewed": True}, RED, True, False),
         ("a yellow one", {"predecessor_uscc": OTHER}, YELLOW, True, False),
+        ("one on a list not declared", {"predecessor_uscc": OTHER}, UNDECLARED, True, None),
         ("a silent one on a stale feed", {"predecessor_uscc": OTHER}, (), False, None),
         ("a red one on a stale feed", {"predecessor_uscc": OTHER}, RED, False, True),
     ],

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from store_samples import NOW, USCC
 
-from decision_service.portrait.records import Registration, Relation
+from decision_service.portrait.records import ListEntry, Registration, Relation
 
 A, B, C = "91350100M000100Y51", "91350100M000100Y60", "P:1"
 
@@ -53,6 +53,28 @@ def test_a_person_with_very_many_firms_makes_the_group_unknown(store):
     relate(store, USCC, Relation(C, "controller_person"))
     relate(store, C, *(Relation(f"F{number}", "control") for number in range(1_000)))
     assert store.exposure_state(USCC, NOW).group is None
+
+
+def test_the_firms_above_come_with_their_own_records_one_step_up(store):
+    for uscc in (USCC, A, B):
+        register(store, uscc)
+    relate(store, USCC, Relation(A, "parent"), Relation(C, "controller_person"), Relation("Q", "holding"))
+    relate(store, A, Relation(B, "parent"), Relation(USCC, "control"))
+    entry = ListEntry("L", "list_executee", NOW.date())
+    store.write_records("lists", [(A, "L", entry), (C, "L", entry)], source_time=NOW, now=NOW)
+    above = store.records(USCC).controllers
+    assert set(above) == {A}, "persons have no records of their own, and Q is not registered"
+    assert above[A].registration.uscc == A and above[A].lists == (entry,)
+    assert set(above[A].relations) == {Relation(B, "parent"), Relation(USCC, "control")}
+    assert above[A].controllers == {}
+
+
+def test_of_very_many_firms_above_only_the_first_are_read(store):
+    firms = [f"F{number:02}" for number in range(12)]
+    for uscc in (USCC, *firms):
+        register(store, uscc)
+    relate(store, USCC, *(Relation(firm, "holding") for firm in firms))
+    assert list(store.records(USCC).controllers) == firms[:8]
 
 
 @pytest.mark.parametrize(
