@@ -17,7 +17,7 @@ from decision_service.app import build_platform
 from decision_service.decide import Platform, business_date
 from decision_service.errors import DecisionServiceError, NotFound, RulebookError
 from decision_service.policy import Policy
-from decision_service.rulebook.files import load
+from decision_service.rule_folder import load_policy
 from decision_service.settings import Settings
 
 FOUND, FAILED = 1, 2
@@ -75,9 +75,8 @@ def finish(code: int) -> NoReturn:
 
 def save_rules(built: Platform, folder: Any) -> Policy:
     """Load a folder of rules, check that it can decide, and keep it in the store. Raises ``RulebookError``."""
-    ruleset = load(folder)
-    policy = Policy(ruleset)
-    policy.on(business_date(now()))
+    policy = load_policy(folder, on=business_date(now()))
+    ruleset = policy.ruleset
     built.store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now())
     return policy
 

@@ -21,8 +21,8 @@ from decision_service.commands.console import (
 )
 from decision_service.decide import business_date
 from decision_service.errors import InputError, Problem, RulebookError
-from decision_service.policy import Policy
-from decision_service.rulebook.cases import CaseReport, load_cases
+from decision_service.rule_folder import check_folder
+from decision_service.rulebook.cases import CaseReport
 from decision_service.rulebook.files import load
 
 folder_argument = click.argument("folder", required=False, type=click.Path(path_type=Path))
@@ -40,13 +40,13 @@ def rules() -> None:
 @folder_argument
 @as_json_option
 def check(folder: Path | None, as_json: bool) -> None:
-    """Read every rule file and report all mistakes at once; exit 1 if there is one.
+    """Read every rule file and case, and report all mistakes and gaps at once; exit 1 if there is one.
 
     Example: decision-service rules check rules
     """
     folder = _folder(folder)
     try:
-        policy = _policy(folder)
+        policy, cases = check_folder(folder, on=business_date(now()))
     except RulebookError as error:
         _report_problems(error.problems, as_json)
     ruleset = policy.ruleset
@@ -58,11 +58,13 @@ def check(folder: Path | None, as_json: bool) -> None:
         "rules": len(ruleset.rules),
         "reasons": len(ruleset.reasons),
         "products": sorted(ruleset.products),
+        "cases": len(cases),
     }
     if as_json:
         print_json(summary)
         return
-    click.echo(f"{folder}: {summary['rules']} rules, {summary['facts']} facts, {summary['reasons']} reasons: fine")
+    counts = ", ".join(f"{summary[what]} {what}" for what in ("rules", "facts", "reasons", "cases"))
+    click.echo(f"{folder}: {counts}: fine")
     click.echo(f"version {ruleset.version}  {ruleset.digest}")
 
 
@@ -76,7 +78,8 @@ def test(folder: Path | None, as_json: bool) -> None:
     """
     folder = _folder(folder)
     try:
-        report = run_cases(folder, _policy(folder))
+        policy, cases = check_folder(folder, on=business_date(now()))
+        report = run_ruleset(policy, cases)
     except RulebookError as error:
         _report_problems(error.problems, as_json)
     if as_json:
@@ -131,8 +134,9 @@ def activate(folder: Path, as_json: bool) -> None:
     Example: decision-service rules activate rules
     """
     with platform() as built:
+        _, cases = check_folder(_folder(folder), on=business_date(now()))
         policy = save_rules(built, folder)
-        report = run_cases(folder, policy)
+        report = run_ruleset(policy, cases)
         if not report.passed:
             print_report(report)
             click.echo("not activated: every case must pass first", err=True)
@@ -143,11 +147,6 @@ def activate(folder: Path, as_json: bool) -> None:
         print_json({"version": ruleset.version, "digest": ruleset.digest, "cases": report.cases})
     else:
         click.echo(f"active: version {ruleset.version}  {ruleset.digest}  ({report.cases} cases passed)")
-
-
-def run_cases(folder: Path, policy: Policy) -> CaseReport:
-    """The cases of a folder, by both engines. Raises ``RulebookError``."""
-    return run_ruleset(policy, load_cases(folder, policy.ruleset))
 
 
 def print_report(report: CaseReport) -> None:
@@ -166,12 +165,6 @@ def _folder(given: Path | None) -> Path:
     if not folder.is_dir():
         raise InputError("there is no such folder", where=str(folder), remedy="name the folder of rule files")
     return folder
-
-
-def _policy(folder: Path) -> Policy:
-    policy = Policy(load(folder))
-    policy.on(business_date(now()))
-    return policy
 
 
 def _report_problems(problems: tuple[Problem, ...], as_json: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from decision_service.errors import Problem, RulebookError
+from decision_service.errors import FactError, Problem, RulebookError
 from decision_service.rulebook.case_file import Case, CaseFiles
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.facts import Facts
@@ -92,15 +92,17 @@ class CaseReport:
 def load_cases(folder: Path | str, ruleset: Ruleset) -> tuple[Case, ...]:
     """The cases of a rule folder (its ``cases/*.yaml``). Raises ``RulebookError`` with every ``Problem``."""
     folder = Path(folder)
-    where = folder / CASES if (folder / CASES).is_dir() else folder
+    where = folder / CASES
     problems: list[Problem] = []
     files = CaseFiles(ruleset)
-    paths = sorted(where.glob("*.yaml"))
+    paths = sorted(path for pattern in ("*.yaml", "*.yml") for path in where.rglob(pattern))
     if not paths:
         problems.append(Problem(str(where), 1, "there are no cases", "write cases/*.yaml for the rules"))
     for path in paths:
-        text = read_file(path, problems)
-        if text is not None:
+        if path.parent != where or path.suffix != ".yaml":
+            what = "this file is not read by anything"
+            problems.append(Problem(str(path), 1, what, "keep cases beside each other and end their names in .yaml"))
+        elif (text := read_file(path, problems)) is not None:
             files.add(text, Sheet(path.name, problems, folder=f"{where}/"))
     cases = files.cases()
     if problems:
@@ -115,7 +117,7 @@ def run_cases(
     evaluate: Evaluate,
     facts_from_records: FactsFromRecords | None = None,
 ) -> CaseReport:
-    """Evaluate each case with what was in force on its ``as_of``. Raises ``FactError`` for unusable records."""
+    """Evaluate each case with what was in force on its ``as_of``. Raises ``RulebookError`` for unusable records."""
     seen: dict[str, tuple[list[str], list[str], list[str]]] = {rule.id: ([], [], []) for rule in ruleset.rules}
     failures = []
     count = 0
@@ -150,8 +152,16 @@ def case_facts(case: Case, rules: RulesInForce, *, facts_from_records: FactsFrom
             what = f"case '{case.name}' has records, and nothing that reads them"
             raise RulebookError((Problem(case.file, case.line, what, "give facts_from_records"),))
         for name, value in facts_from_records(case, rules).items():
-            values[name] = None if value is None else rules.catalogue.encode(name, value)
+            values[name] = None if value is None else _encoded(case, name, value, rules)
     return Facts(rules.catalogue, {**values, **case.facts})
+
+
+def _encoded(case: Case, name: str, value: Any, rules: RulesInForce) -> Exact:
+    try:
+        return rules.catalogue.encode(name, value)
+    except FactError as error:
+        what = f"case '{case.name}': records: {error.where}: {error.what}"
+        raise RulebookError((Problem(case.file, case.line, what, error.remedy),)) from error
 
 
 def _differences(case: Case, assessed: Assessed) -> Iterator[str]:
