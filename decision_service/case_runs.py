@@ -99,8 +99,6 @@ def _records(kind: str, value: Any, now: datetime) -> Any:
         record = ListEntry if kind == "related_lists" else Relation
         if not isinstance(value, dict):
             raise ValueError(f"{kind} is not a mapping of related parties to lists")
-        if not isinstance(value, dict):
-            raise ValueError(f"{kind} is not a mapping of related parties to lists")
         return {other: tuple(_record(record, row) for row in rows) for other, rows in value.items()}
     return tuple(_record(_record_type(kind), row) for row in value)
 
