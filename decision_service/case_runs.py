@@ -83,7 +83,9 @@ def enterprise(case: Case, now: datetime) -> EnterpriseRecords:
         raise RulebookError((Problem(case.file, case.line, what, "see the record types' field names"),)) from None
 
 
-def _enterprise(records: Mapping[str, Any], now: datetime) -> EnterpriseRecords:
+def _enterprise(records: Any, now: datetime) -> EnterpriseRecords:
+    if not isinstance(records, Mapping):
+        raise ValueError(f"{records!r} is not a mapping of kinds to records")
     given = {kind: _records(kind, value, now) for kind, value in records.items()}
     return EnterpriseRecords(**{"registration": NOBODY, "feeds": dict.fromkeys(FEEDS, now), **given})
 
@@ -93,12 +95,14 @@ def _records(kind: str, value: Any, now: datetime) -> Any:
         raise ValueError(f"'{kind}' cannot stand in a case; use one of {', '.join(SOURCES)}")
     if kind == "registration":
         return _record(Registration, value)
+    if kind in ("controllers", "related_lists", "related_relations") and not isinstance(value, dict):
+        raise ValueError(f"{kind} is not a mapping from related parties to their records")
     if kind == "controllers":
+        if not isinstance(value, dict) or not all(isinstance(rows, dict) for rows in value.values()):
+            raise ValueError("controllers is not a mapping of firms to their records")
         return {other: _enterprise(rows, now) for other, rows in value.items()}
     if kind in ("related_lists", "related_relations"):
         record = ListEntry if kind == "related_lists" else Relation
-        if not isinstance(value, dict):
-            raise ValueError(f"{kind} is not a mapping of related parties to lists")
         return {other: tuple(_record(record, row) for row in rows) for other, rows in value.items()}
     return tuple(_record(_record_type(kind), row) for row in value)
 

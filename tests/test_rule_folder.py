@@ -100,6 +100,8 @@ BAD_RECORDS = {
     "a record that is no mapping": ("{overdues: [5]}", "5 is not a mapping of fields"),
     "no list of records": ("{overdues: 5}", "records:"),
     "related parties without their codes": ("{related_lists: [5]}", "related_lists is not a mapping"),
+    "controllers without their codes": ("{controllers: [5]}", "controllers is not a mapping"),
+    "a controller that is a number": ("{controllers: {x: 5}}", "5 is not a mapping of kinds"),
 }
 
 
