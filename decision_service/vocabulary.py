@@ -22,6 +22,9 @@ FEED_MAX_AGE: Mapping[str, timedelta] = {
 }
 """How old a feed's newest delivery may be: beyond that, what it does not say is unknown."""
 
+RESERVATION = timedelta(hours=24)
+"""How long an approval counts as exposure without the bank's own report of it."""
+
 
 class Outcome(IntEnum):
     """What we do with an application; the larger value is the stricter."""

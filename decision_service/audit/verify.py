@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from decision_service.audit.answer import Render, answer_problems
-from decision_service.audit.canonical import parsed
+from decision_service.audit.entries import Outside, Row, entry_problems
 from decision_service.audit.merkle import Frontier, leaf_hash
-from decision_service.audit.record import commitment
 from decision_service.audit.signing import Checkpoint, LogKey
-from decision_service.errors import AuditError, StoreError
+from decision_service.errors import StoreError
 
 MOST_PROBLEMS = 1_000
-
-Row = Mapping[str, Any]
 
 
 class Rows(Protocol):
@@ -26,13 +21,13 @@ class Rows(Protocol):
         """``size``, ``frontier``, ``root``."""
 
     def entries(self) -> Iterable[Row]:
-        """Each leaf in order, with its decision's columns."""
+        """Each leaf in order, with its decision's columns, and the reservation of the same client and application."""
 
     def without_leaf(self) -> Iterable[Any]:
         """Ids of decisions that no leaf stands for."""
 
     def without_decision(self) -> Iterable[Any]:
-        """Ids of decisions that other rows name but that do not exist."""
+        """Ids that a reservation names, but that are no decision of its client, application and customer."""
 
 
 class LogStore(Protocol):
@@ -74,18 +69,17 @@ class VerifyReport:
 def verify_log(
     store: LogStore,
     public_key: LogKey,
+    outside: Outside,
     *,
-    render: Render,
     checkpoints: Iterable[Checkpoint] = (),
     progress: Callable[[int], None] = lambda leaves: None,
 ) -> VerifyReport:
     """Recompute everything from the stored bytes. Never raises for what it finds in the store.
 
-    ``render`` is what renders answers; each stored one must be its bytes. ``checkpoints`` are earlier statements of the
-    log's size and root that somebody kept: only they show that the end of the log was cut off. ``progress`` is called
-    with the number of leaves verified since its last call.
+    ``checkpoints`` are earlier statements of the log's size and root that somebody kept: only they show that the end
+    of the log was cut off. ``progress`` is called with the number of leaves verified since its last call.
     """
-    run = _Run(public_key, render, {one.size: one for one in checkpoints}, progress)
+    run = _Run(public_key, outside, {one.size: one for one in checkpoints}, progress)
     try:
         run.over(store.log_rows())
     except StoreError as error:
@@ -97,10 +91,10 @@ class _Run:
     """One verification in progress."""
 
     def __init__(
-        self, key: LogKey, render: Render, checkpoints: dict[int, Checkpoint], progress: Callable[[int], None]
+        self, key: LogKey, outside: Outside, checkpoints: dict[int, Checkpoint], progress: Callable[[int], None]
     ) -> None:
         self._key = key
-        self._render = render
+        self._outside = outside
         self._checkpoints = checkpoints
         self._progress = progress
         self._frontier = Frontier()
@@ -121,7 +115,7 @@ class _Run:
         for decision_id in rows.without_leaf():
             self.find("this decision has no leaf", None, decision_id)
         for decision_id in rows.without_decision():
-            self.find("a reservation names this decision, but it is missing", None, decision_id)
+            self.find("a reservation names it, but there is no such decision of its client", None, decision_id)
 
     def find(self, what: str, leaf_index: Any = None, decision_id: Any = None) -> None:
         """Note a finding."""
@@ -147,7 +141,7 @@ class _Run:
         self._meet_checkpoint()
         self._decisions += row["decision_id"] is not None
         self._erased += row["decision_id"] is not None and row["private"] is None
-        for what in entry_problems(row, record, self._key, self._render):
+        for what in entry_problems(row, record, self._key, self._outside):
             self.find(what, index, row["decision_id"])
 
     def _meet_checkpoint(self) -> None:
@@ -165,68 +159,3 @@ class _Run:
             yield "the head's root is not the root of the stored leaves"
         if head["frontier"] != self._frontier.to_bytes():
             yield "the head's frontier is not that of the stored leaves"
-
-
-def entry_problems(row: Row, record: bytes, key: LogKey, render: Render) -> Iterator[str]:
-    """Everything about one leaf that its own row can show."""
-    try:
-        content = parsed(record)
-        if not isinstance(content, dict) or content.get("type") != "decision":
-            raise AuditError("it is not the record of a decision")
-        yield from _column_problems(row, content)
-        yield from _private_problems(row["private"], content)
-        yield from answer_problems(
-            row["body"], content, leaf_index=row["leaf_index"], leaf=leaf_hash(record), key=key, render=render
-        )
-    except AuditError as error:
-        yield f"the record cannot be read: {error}"
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        yield f"the record lacks or mistypes a part: {error!r}"
-
-
-def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
-    application = content["application"]
-    expected = {
-        "decision_id": content["decision_id"],
-        "client_id": content["client_id"],
-        "application_id": application["application_id"],
-        "uscc": application["uscc"],
-        "product": application["product"],
-        "outcome": content["outcome"],
-        "decided_at": content["decided_at"],
-        "ruleset_digest": content["ruleset"]["digest"],
-    }
-    for name, value in expected.items():
-        if row[name] != value or type(row[name]) is not type(value):
-            yield f"column {name} holds {row[name]!r}, the record says {value!r}"
-
-
-def _private_problems(private: Any, content: dict[str, Any]) -> Iterator[str]:
-    """Each value against its commitment; an erased part is no problem."""
-    if private is None:
-        return
-    if not isinstance(private, bytes):
-        yield "the committed values are not bytes"
-        return
-    try:
-        opened, commitments = parsed(private), content["commitments"]
-    except AuditError as error:
-        yield f"the committed values cannot be read: {error}"
-        return
-    if not isinstance(opened, dict) or opened.keys() != commitments.keys():
-        yield "the committed values are not those of the record"
-        return
-    for name, pair in opened.items():
-        if not _opens(commitments[name], name, pair):
-            yield f"the value of {name} is not the one committed to"
-
-
-def _opens(committed: str, name: str, pair: Any) -> bool:
-    if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)):
-        return False
-    try:
-        salt = b64decode(pair[0], validate=True)
-    except ValueError:
-        return False
-    # Base64 has several spellings of the same bytes; a changed spelling is a changed byte.
-    return b64encode(salt).decode() == pair[0] and commitment(salt, name, pair[1]) == committed

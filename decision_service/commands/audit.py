@@ -9,9 +9,10 @@ from typing import cast
 import click
 
 from decision_service.api.render import decision_bytes
+from decision_service.audit.entries import Outside
 from decision_service.audit.signing import Checkpoint
 from decision_service.audit.verify import LogStore, VerifyReport, verify_log
-from decision_service.commands.console import FOUND, as_json_option, bar, finish, platform, print_json
+from decision_service.commands.console import FOUND, as_json_option, bar, finish, now, platform, print_json
 from decision_service.decide import Platform
 
 
@@ -71,7 +72,7 @@ def verified(
     return verify_log(
         cast(LogStore, built.store),
         built.signer.public,
-        render=decision_bytes,
+        Outside(render=decision_bytes, clock=now),
         checkpoints=checkpoints,
         progress=progress,
     )

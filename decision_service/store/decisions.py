@@ -6,7 +6,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,9 +18,8 @@ from decision_service.store.database import Database, Session
 from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS, moment_text
-from decision_service.vocabulary import CreditApplication, Decision
+from decision_service.vocabulary import RESERVATION, CreditApplication, Decision
 
-RESERVATION = timedelta(hours=24)
 PAGE = 200
 MOST_LISTED = 1_000
 

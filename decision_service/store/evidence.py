@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, String, select, type_coerce
+from sqlalchemy import RowMapping, String, and_, select, type_coerce
 
 from decision_service.store.database import Database
 from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS
@@ -23,13 +23,24 @@ _DECISION_COLUMNS = (
     "private",
     "body",
 )
+_RESERVED = (
+    RESERVATIONS.c.client_id == DECISIONS.c.client_id,
+    RESERVATIONS.c.application_id == DECISIONS.c.application_id,
+    RESERVATIONS.c.uscc == DECISIONS.c.uscc,
+)
 _ENTRIES = select(
     LEAVES.c.leaf_index,
     LEAVES.c.leaf_hash,
     LEAVES.c.record,
     *(DECISIONS.c[name] for name in _DECISION_COLUMNS),
     type_coerce(DECISIONS.c.decided_at, String).label("decided_at"),
-).select_from(LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index))
+    RESERVATIONS.c.decision_id.label("reserved_by"),
+    RESERVATIONS.c.amount.label("reserved"),
+    type_coerce(RESERVATIONS.c.expires_at, String).label("reserved_until"),
+).select_from(
+    # One statement, so that a decision and its reservation are seen in the same moment, whatever is decided meanwhile.
+    LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index).outerjoin(RESERVATIONS, and_(*_RESERVED))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,10 @@ class LogRows:
             return connection.execute(select(LOG_HEAD).where(LOG_HEAD.c.id == 1)).mappings().one_or_none()
 
     def entries(self) -> Iterator[RowMapping]:
-        """Each leaf in order with its decision's columns (null where there is none)."""
+        """Each leaf in order, its decision's columns and the reservation of the same client, application and customer.
+
+        Columns are null where there is none.
+        """
         last: Any = None
         while True:
             statement = _ENTRIES.order_by(LEAVES.c.leaf_index).limit(PAGE)
@@ -68,10 +82,10 @@ class LogRows:
             return tuple(connection.execute(statement).scalars())
 
     def without_decision(self) -> tuple[str, ...]:
-        """Decision ids that a reservation names, but that do not exist."""
+        """Ids that a reservation names, but that are no decision of its client, application and customer."""
         statement = (
             select(RESERVATIONS.c.decision_id)
-            .outerjoin(DECISIONS, DECISIONS.c.decision_id == RESERVATIONS.c.decision_id)
+            .outerjoin(DECISIONS, and_(DECISIONS.c.decision_id == RESERVATIONS.c.decision_id, *_RESERVED))
             .where(DECISIONS.c.decision_id.is_(None))
         )
         with self.database.read() as connection:

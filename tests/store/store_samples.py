@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from decision_service.api.render import decision_bytes
+from decision_service.audit.entries import Outside
 from decision_service.audit.record import build_record
 from decision_service.audit.signing import Signer
 from decision_service.audit.verify import VerifyReport, verify_log
@@ -143,6 +144,6 @@ def commit_some(store: Store, signer: Signer, count: int) -> list[Committed]:
     ]
 
 
-def verified(store: Store, signer: Signer, **options: Any) -> VerifyReport:
-    """What verification finds in a store of such decisions."""
-    return verify_log(store, signer.public, render=decision_bytes, **options)
+def verified(store: Store, signer: Signer, *, now: datetime = NOW, **options: Any) -> VerifyReport:
+    """What verification finds in a store of such decisions at a moment."""
+    return verify_log(store, signer.public, Outside(render=decision_bytes, clock=lambda: now), **options)

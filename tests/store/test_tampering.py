@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -123,6 +124,22 @@ TAMPERINGS = {
     "head's size turned into text": "UPDATE log_head SET size = 'seven'",
     "head's root": "UPDATE log_head SET root = randomblob(32)",
     "head's frontier": "UPDATE log_head SET frontier = randomblob(96)",
+    "a reservation removed": "DELETE FROM reservations WHERE application_id = 'APP-3'",
+    "a reservation's amount": "UPDATE reservations SET amount = amount - 1 WHERE application_id = 'APP-3'",
+    "a reservation's amount turned into text": "UPDATE reservations SET amount = 'x' WHERE application_id = 'APP-3'",
+    "a reservation ended early": "UPDATE reservations SET expires_at = '2026-11-25T02:30:15.123455Z'"
+    " WHERE application_id = 'APP-3'",
+    "a reservation prolonged": "UPDATE reservations SET expires_at = '2027-11-25T02:30:15.123456Z'"
+    " WHERE application_id = 'APP-3'",
+    "a reservation for another customer": "UPDATE reservations SET uscc = '91350100M000100Y44'"
+    " WHERE application_id = 'APP-3'",
+    "a reservation for another client": "UPDATE reservations SET client_id = 'bank-2' WHERE application_id = 'APP-3'",
+    "a reservation forged for another application": "INSERT INTO reservations SELECT client_id, 'APP-99', uscc, amount,"
+    " decision_id, expires_at FROM reservations WHERE application_id = 'APP-3'",
+    "a reservation forged for a referred application": "INSERT INTO reservations SELECT client_id, 'APP-2', uscc,"
+    " amount, 'D-bank-1-APP-2', expires_at FROM reservations WHERE application_id = 'APP-3'",
+    "a reservation given to another decision": "UPDATE reservations SET decision_id = 'D-bank-1-APP-2'"
+    " WHERE application_id = 'APP-3'",
     "a reservation of no decision": "UPDATE reservations SET decision_id = 'D-9' WHERE application_id = 'APP-3'",
     "a table dropped": "DROP TABLE reservations",
 }
@@ -147,6 +164,21 @@ def test_any_single_flipped_bit_of_any_byte_is_found(sqlite_store, log, signer, 
         assert findings(sqlite_store, signer), f"byte {at}: {whole[max(0, at - 20) : at + 20]!r}"
     log.execute(f"UPDATE {table} SET {column} = ? WHERE leaf_index = 3", (whole,))
     assert not findings(sqlite_store, signer)
+
+
+def test_only_what_has_expired_may_be_gone(sqlite_store, log, signer):
+    log.execute("DELETE FROM reservations")
+    ends = NOW + timedelta(hours=24)
+    before = verified(sqlite_store, signer, now=ends - timedelta(microseconds=1)).findings
+    assert {one.what for one in before} == {"its reservation is missing"} and len(before) == 5
+    assert verified(sqlite_store, signer, now=ends).ok
+
+
+def test_an_expired_reservation_that_a_new_approval_replaced_verifies(sqlite_store, signer):
+    later = NOW + timedelta(hours=24)
+    commit(sqlite_store, signer, draft(decision(application(1))))
+    commit(sqlite_store, signer, draft(decision(application(1), decision_id="D-2", now=later)))
+    assert verified(sqlite_store, signer, now=later).ok
 
 
 @pytest.mark.slow

@@ -1,0 +1,114 @@
+"""Everything about one leaf of the log that its own row can show."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from decision_service.audit.answer import Render, answer_problems
+from decision_service.audit.canonical import moment, parsed
+from decision_service.audit.merkle import leaf_hash
+from decision_service.audit.record import commitment
+from decision_service.audit.signing import LogKey
+from decision_service.errors import AuditError
+from decision_service.vocabulary import RESERVATION
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What verification takes from outside this room. ``clock`` gives the present moment, aware."""
+
+    render: Render
+    clock: Callable[[], datetime]
+
+
+def entry_problems(row: Row, record: bytes, key: LogKey, outside: Outside) -> Iterator[str]:
+    """What of one leaf, its decision's columns and its reservation does not agree."""
+    try:
+        content = parsed(record)
+        if not isinstance(content, dict) or content.get("type") != "decision":
+            raise AuditError("it is not the record of a decision")
+        yield from _column_problems(row, content)
+        yield from _private_problems(row["private"], content)
+        yield from _reservation_problems(row, content, outside.clock)
+        yield from answer_problems(
+            row["body"], content, leaf_index=row["leaf_index"], leaf=leaf_hash(record), key=key, render=outside.render
+        )
+    except AuditError as error:
+        yield f"the record cannot be read: {error}"
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        yield f"the record lacks or mistypes a part: {error!r}"
+
+
+def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
+    application = content["application"]
+    expected = {
+        "decision_id": content["decision_id"],
+        "client_id": content["client_id"],
+        "application_id": application["application_id"],
+        "uscc": application["uscc"],
+        "product": application["product"],
+        "outcome": content["outcome"],
+        "decided_at": content["decided_at"],
+        "ruleset_digest": content["ruleset"]["digest"],
+    }
+    for name, value in expected.items():
+        if row[name] != value or type(row[name]) is not type(value):
+            yield f"column {name} holds {row[name]!r}, the record says {value!r}"
+
+
+def _reservation_problems(row: Row, content: dict[str, Any], clock: Callable[[], datetime]) -> Iterator[str]:
+    """An approval reserves its amount for 24 hours; nothing else reserves.
+
+    ``row`` has the reservation of the same client, application and customer, which names its own decision: after the
+    24 hours another approval may have taken its place.
+    """
+    decided_at = datetime.fromisoformat(content["decided_at"])
+    mine = row["reserved_by"] == content["decision_id"]
+    if content["outcome"] != "APPROVE":
+        if mine:
+            yield "a reservation stands for it, which is not an approval"
+    elif mine:
+        expected = int(Decimal(content["approved_amount"]).scaleb(2)), moment(decided_at + RESERVATION)
+        found = row["reserved"], row["reserved_until"]
+        if found != expected or type(found[0]) is not int:
+            yield f"its reservation of {found[0]!r} fen until {found[1]!r} should be {expected[0]} until {expected[1]}"
+    elif decided_at + RESERVATION > clock():
+        yield "its reservation is missing"
+
+
+def _private_problems(private: Any, content: dict[str, Any]) -> Iterator[str]:
+    """Each value against its commitment; an erased part is no problem."""
+    if private is None:
+        return
+    if not isinstance(private, bytes):
+        yield "the committed values are not bytes"
+        return
+    try:
+        opened, commitments = parsed(private), content["commitments"]
+    except AuditError as error:
+        yield f"the committed values cannot be read: {error}"
+        return
+    if not isinstance(opened, dict) or opened.keys() != commitments.keys():
+        yield "the committed values are not those of the record"
+        return
+    for name, pair in opened.items():
+        if not _opens(commitments[name], name, pair):
+            yield f"the value of {name} is not the one committed to"
+
+
+def _opens(committed: str, name: str, pair: Any) -> bool:
+    if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)):
+        return False
+    try:
+        salt = b64decode(pair[0], validate=True)
+    except ValueError:
+        return False
+    # Base64 has several spellings of the same bytes; a changed spelling is a changed byte.
+    return b64encode(salt).decode() == pair[0] and commitment(salt, name, pair[1]) == committed
