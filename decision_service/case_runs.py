@@ -98,8 +98,6 @@ def _records(kind: str, value: Any, now: datetime) -> Any:
     if kind in ("controllers", "related_lists", "related_relations") and not isinstance(value, dict):
         raise ValueError(f"{kind} is not a mapping from related parties to their records")
     if kind == "controllers":
-        if not isinstance(value, dict) or not all(isinstance(rows, dict) for rows in value.values()):
-            raise ValueError("controllers is not a mapping of firms to their records")
         return {other: _enterprise(rows, now) for other, rows in value.items()}
     if kind in ("related_lists", "related_relations"):
         record = ListEntry if kind == "related_lists" else Relation
