@@ -58,10 +58,11 @@ class ListDefinition:
         """The first day on which an entry no longer counts; ``None`` while no end is known.
 
         The earlier of its actual end and its scheduled end; the schedule is the source's own date, else the term in
-        force on ``listed_on``. A severity without a term has no scheduled end.
+        force on ``listed_on``. A severity without a term has no scheduled end. An end before ``listed_on`` is
+        wrong and ends nothing.
         """
         scheduled = entry.ends_on or self._scheduled(entry)
-        ends = [day for day in (scheduled, entry.ended_on) if day is not None]
+        ends = [day for day in (scheduled, entry.ended_on) if day is not None and day >= entry.listed_on]
         return min(ends, default=None)
 
     def counts(self, entry: ListEntry, as_of: date) -> bool:

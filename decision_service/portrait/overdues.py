@@ -17,6 +17,7 @@ FactValue = int | bool | None
 def overdue_facts(overdues: Iterable[Overdue], as_of: date, *, fresh: bool) -> dict[str, FactValue]:
     """``overdue_days_serious``, ``overdue_days_recent``, ``written_off_uncured``.
 
+    An episode that is not cured lasts: it is past due for at least the days since it began, whatever was reported.
     An episode counts as serious until 12 months, as recent until 6 months after it was cured. Arrears that are known
     stay known when the feed is not fresh; having none does not.
     """
@@ -31,8 +32,12 @@ def overdue_facts(overdues: Iterable[Overdue], as_of: date, *, fresh: bool) -> d
 
 
 def _longest(overdues: list[Overdue], as_of: date, months: int) -> int:
-    counted = (one.max_days for one in overdues if not _cured(one, as_of) or _within(one.cured_on, as_of, months))
-    return max(counted, default=0)
+    counted = (one for one in overdues if not _cured(one, as_of) or _within(one.cured_on, as_of, months))
+    return max((_days(one, as_of) for one in counted), default=0)
+
+
+def _days(overdue: Overdue, as_of: date) -> int:
+    return overdue.max_days if _cured(overdue, as_of) else max(overdue.max_days, (as_of - overdue.started_on).days)
 
 
 def _cured(overdue: Overdue, as_of: date) -> bool:

@@ -115,7 +115,9 @@ def _facts(
     return {
         **_registration_facts(records, fresh=fresh("registrations")),
         **lists.statuses(records.lists, as_of, fresh=lists_fresh),
-        **tax_rating_facts(records.tax_ratings, as_of, fresh=fresh("tax_ratings")),
+        **tax_rating_facts(
+            records.tax_ratings, as_of, fresh=fresh("tax_ratings"), delivered=_business_date(records, "tax_ratings")
+        ),
         **overdue_facts(records.overdues, as_of, fresh=fresh("overdues")),
         **relation_facts(
             records, lists, as_of, relations_fresh=fresh("relations"), lists_fresh=lists_fresh, cards=cards
@@ -130,6 +132,11 @@ def _facts(
         "circular_invoices": _circular(sight),
         "revenue_12m": _revenue(sight),
     }
+
+
+def _business_date(records: EnterpriseRecords, feed: str) -> date | None:
+    delivered = records.feeds.get(feed)
+    return None if delivered is None else delivered.astimezone(SHANGHAI).date()
 
 
 def _registration_facts(records: EnterpriseRecords, *, fresh: bool) -> dict[str, FactValue]:

@@ -8,21 +8,34 @@ from datetime import date
 from decision_service.portrait.records import TaxRating
 
 PUBLICATION_MONTH = 4
-"""Ratings of a year are published in April of the next; from May on, a year without one is a year not rated."""
+"""Ratings of a year are published in April of the next; from May on, a year without one is a year not rated.
+
+That can only be said by a feed that was delivered since: an older one does not know the newest ratings.
+"""
 UNRATED = "unrated"
 STANDS_UNTIL_REPLACED = frozenset({"C", "D"})
 
 FactValue = str | int | None
 
 
-def tax_rating_facts(ratings: Iterable[TaxRating], as_of: date, *, fresh: bool) -> dict[str, FactValue]:
-    """``tax_rating``, ``tax_rating_basis``, ``tax_rating_a_years``; all unknown when the feed is not fresh."""
-    if not fresh:
-        return {"tax_rating": None, "tax_rating_basis": None, "tax_rating_a_years": None}
+def tax_rating_facts(
+    ratings: Iterable[TaxRating], as_of: date, *, fresh: bool, delivered: date | None
+) -> dict[str, FactValue]:
+    """``tax_rating``, ``tax_rating_basis``, ``tax_rating_a_years``.
+
+    All are unknown when the feed is not fresh, or when the newest year that must be out is not among the ratings of a
+    feed ``delivered`` (business date) before all of that year were: a C or D may have been replaced as well.
+    """
+    unknown: dict[str, FactValue] = {"tax_rating": None, "tax_rating_basis": None, "tax_rating_a_years": None}
+    if not fresh or delivered is None:
+        return unknown
     published = {rating.year: rating for rating in ratings if rating.published_on <= as_of}
     newest = max(published, default=None)
     current = published[newest] if newest is not None else None
-    if current is None or (current.year < due_year(as_of) and grade(current, as_of) not in STANDS_UNTIL_REPLACED):
+    due = due_year(as_of)
+    if delivered < date(due + 1, PUBLICATION_MONTH + 1, 1) and (current is None or current.year < due):
+        return unknown
+    if current is None or (current.year < due and grade(current, as_of) not in STANDS_UNTIL_REPLACED):
         return {"tax_rating": UNRATED, "tax_rating_basis": UNRATED, "tax_rating_a_years": 0}
     return {
         "tax_rating": grade(current, as_of),

@@ -76,7 +76,9 @@ def _overdue_problem(overdue: records.Overdue) -> str | None:
 
 
 def _entry_problem(entry: records.ListEntry) -> str | None:
-    return _order(entry.listed_on, entry.ended_on, "ended_on lies before listed_on")
+    return _order(entry.listed_on, entry.ended_on, "ended_on lies before listed_on") or _order(
+        entry.listed_on, entry.ends_on, "ends_on lies before listed_on"
+    )
 
 
 def _order(first: date, second: date | None, what: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +74,33 @@ def test_ratings_are_unknown_when_their_feed_is_over_480_days_old():
     assert all(fresh.facts[name] is not None for name in names) and all(old.facts[name] is None for name in names)
 
 
+@pytest.mark.parametrize(
+    ("name", "ratings", "delivered", "letter"),
+    [
+        ("delivered on the first of May", A_CHAIN[:2], date(2026, 5, 1), "unrated"),
+        ("delivered a day before", A_CHAIN[:2], date(2026, 4, 30), None),
+        ("delivered a day before, never rated", (), date(2026, 4, 30), None),
+        ("delivered a day before, with the newest rating in it", A_CHAIN, date(2026, 4, 30), "A"),
+        ("a D that may have been replaced", (rating(2024, "D"),), date(2026, 4, 30), None),
+        ("a D that stands", (rating(2024, "D"),), date(2026, 5, 1), "D"),
+    ],
+)
+def test_a_feed_older_than_the_last_publication_knows_no_newest_rating(name, ratings, delivered, letter):
+    noon = datetime.combine(delivered, time(12), NOW.tzinfo)
+    facts = seen(tax_ratings=ratings, feeds={**FEEDS, "tax_ratings": noon}).facts
+    assert facts["tax_rating"] == letter, name
+    assert (facts["tax_rating_a_years"] is None) == (letter is None), name
+
+
+def test_until_the_end_of_april_the_ratings_of_the_year_before_last_are_the_newest():
+    feeds = dict.fromkeys(FEEDS, datetime(2025, 5, 2, tzinfo=NOW.tzinfo))
+    spring, may = (
+        seen(now=datetime(2026, *day, 4, tzinfo=NOW.tzinfo), tax_ratings=A_CHAIN[:2], feeds=feeds).facts
+        for day in ((4, 30), (5, 1))
+    )
+    assert (spring["tax_rating"], may["tax_rating"]) == ("A", None)
+
+
 def overdue(days: int, cured_on: str | None = None, **changes: Any) -> Overdue:
     cured = date.fromisoformat(cured_on) if cured_on else None
     return Overdue("o", "B01", **{"started_on": date(2025, 1, 9), "max_days": days, "cured_on": cured, **changes})
@@ -83,16 +110,19 @@ def overdue(days: int, cured_on: str | None = None, **changes: Any) -> Overdue:
     ("name", "episodes", "fresh", "serious", "recent"),
     [
         ("none", [], True, 0, 0),
-        ("uncured counts for both", [overdue(95)], True, 95, 95),
+        ("uncured counts for both", [overdue(95, started_on=AS_OF - timedelta(days=90))], True, 95, 95),
+        ("uncured lasts until today", [overdue(89, started_on=AS_OF - timedelta(days=90))], True, 90, 90),
+        ("begun today", [overdue(0, started_on=AS_OF)], True, 0, 0),
+        ("cured lasts no longer", [overdue(12, "2026-11-24")], True, 12, 12),
         ("cured six months ago less a day", [overdue(45, "2026-05-25")], True, 45, 45),
         ("cured six months ago", [overdue(45, "2026-05-24")], True, 45, 0),
         ("cured a year ago less a day", [overdue(95, "2025-11-25")], True, 95, 0),
         ("cured a year ago", [overdue(95, "2025-11-24")], True, 0, 0),
-        ("the longest counts", [overdue(12), overdue(95, "2025-12-24")], True, 95, 12),
-        ("cured tomorrow is uncured", [overdue(95, "2026-11-25")], True, 95, 95),
+        ("the longest counts", [overdue(12, "2026-11-23"), overdue(95, "2025-12-24")], True, 95, 12),
+        ("cured tomorrow is uncured", [overdue(95, "2026-11-25")], True, 684, 684),
         ("starts tomorrow", [overdue(95, started_on=AS_OF + timedelta(days=1))], True, 0, 0),
         ("a silent stale feed", [], False, None, None),
-        ("arrears stay known on a stale feed", [overdue(95)], False, 95, 95),
+        ("arrears stay known on a stale feed", [overdue(95)], False, 684, 684),
     ],
 )
 def test_arrears(name, episodes, fresh, serious, recent):

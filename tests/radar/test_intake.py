@@ -157,6 +157,13 @@ BAD_ROWS = [
         "ended_on lies before",
     ),
     (
+        "scheduled to end before it was listed",
+        "lists",
+        "uscc,record_id,list_name,listed_on,ends_on",
+        f"{GOOD},r,executee,2020-01-02,2020-01-01",
+        "ends_on lies before",
+    ),
+    (
         "a changed rating without its date",
         "tax_ratings",
         "uscc,year,rating,published_on,changed_to",
