@@ -18,6 +18,17 @@ from decision_service.errors import InputError
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 LONGEST_ROW = 1_000_000
+LONGEST_SHOWN = 1_000
+"""Characters of a line that cannot be split which go to the file of rejected rows."""
+
+
+class UnusableFile(InputError):
+    """A feed file that cannot be used as a whole; ``line`` is 0 when no line is to blame."""
+
+    def __init__(self, what: str, *, file: str, remedy: str, line: int = 0) -> None:
+        self.file = file
+        self.line = line
+        super().__init__(what, where=f"{file}:{line}" if line else file, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +43,19 @@ class Row:
 def read_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) -> Iterator[Row]:
     """The file's rows, cells in the order of ``columns``; an absent optional column gives empty cells.
 
-    Raises ``InputError`` when the file as a whole cannot be used: missing, unknown format, wrong header.
+    Raises ``UnusableFile`` when the file as a whole cannot be used: missing, unknown format, wrong header.
     """
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
     reader = readers.get(path.suffix)
     if reader is None:
-        raise InputError(
-            f"cannot read a {path.suffix or 'nameless'} file", where=path.name, remedy=f"use {', '.join(SUFFIXES)}"
+        raise UnusableFile(
+            f"cannot read a {path.suffix or 'nameless'} file", file=path.name, remedy=f"use {', '.join(SUFFIXES)}"
         )
     try:
         yield from reader(path, columns, required)
     except OSError as error:
-        raise InputError(
-            f"cannot be read ({error.strerror or error})", where=path.name, remedy="check the path and its permissions"
+        raise UnusableFile(
+            f"cannot be read ({error.strerror or error})", file=path.name, remedy="check the path and its permissions"
         ) from error
 
 
@@ -58,34 +69,42 @@ def _check_header(path: Path, header: list[str], columns: tuple[str, ...], requi
         (doubled, "column given twice", "keep one of them"),
     ):
         if names:
-            raise InputError(f"{what} {', '.join(map(repr, names))}", where=f"{path.name}:1", remedy=remedy)
+            raise UnusableFile(f"{what} {', '.join(map(repr, names))}", file=path.name, line=1, remedy=remedy)
 
 
 def _csv_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) -> Iterator[Row]:
+    """One row a line: no cell may hold a line break, so a quote left open costs its own line and no other."""
     csv.field_size_limit(LONGEST_ROW)
     # Bytes that are not UTF-8 become U+FFFD, so that one bad row does not cost the file; the cell parsers refuse them.
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        header = _next(reader)
-        if not isinstance(header, list):
-            raise InputError("no header line", where=f"{path.name}:1", remedy=f"begin with {','.join(columns)}")
+        header = _split(next(file, ""))
+        if not header or isinstance(header, str):
+            what = f"the header {header}" if header else "no header line"
+            raise UnusableFile(what, file=path.name, line=1, remedy=f"begin with {','.join(columns)}")
         _check_header(path, header, columns, required)
         place = [header.index(name) if name in header else -1 for name in columns]
-        while (cells := _next(reader)) is not None:
+        for line, text in enumerate(file, start=2):
+            cells = _split(text)
             if isinstance(cells, str):
-                yield Row(reader.line_num, (), cells)
+                yield Row(line, (text.rstrip("\r\n")[:LONGEST_SHOWN],), cells)
             elif len(cells) == len(header):
-                yield Row(reader.line_num, tuple([cells[at] if at >= 0 else "" for at in place]))
+                yield Row(line, tuple([cells[at] if at >= 0 else "" for at in place]))
             elif cells:
-                yield Row(reader.line_num, tuple(cells), f"{len(cells)} cells under {len(header)} columns")
+                yield Row(line, tuple(cells), f"{len(cells)} cells under {len(header)} columns")
 
 
-def _next(reader: Any) -> list[str] | str | None:
-    """The next row; a text when the row cannot be split into cells; ``None`` at the end."""
+def _split(line: str) -> list[str] | str:
+    """The cells of a line, none if it is blank; a text says why it cannot be split."""
+    if len(line) > LONGEST_ROW:
+        return f"has {len(line)} characters"
+    text = line.rstrip("\r\n")
+    if '"' not in text:
+        return text.split(",") if text else []
     try:
-        return next(reader, None)
+        return next(csv.reader((text,), strict=True))
     except csv.Error as error:
-        return f"cannot be split into cells ({error})"
+        open_quote = "unexpected end of data" in str(error)
+        return "has a quote that is not closed on this line" if open_quote else f"cannot be split into cells ({error})"
 
 
 def _json_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) -> Iterator[Row]:
@@ -127,8 +146,8 @@ def _parquet_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]
                 yield from _batch_rows(batch, columns, first=line + 1)
                 line += batch.num_rows
     except pyarrow.ArrowException as error:
-        raise InputError(
-            f"not a readable Parquet file ({error})", where=path.name, remedy="write the file again"
+        raise UnusableFile(
+            f"not a readable Parquet file ({error})", file=path.name, remedy="write the file again"
         ) from error
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple, Protocol
 
 from decision_service.errors import InputError, Problem
 from decision_service.portrait.invoice_totals import InvoiceTotals
-from decision_service.radar.files import read_rows
+from decision_service.radar.files import UnusableFile, read_rows
 from decision_service.radar.kinds import INVOICES, KINDS
 from decision_service.radar.manifest import SHANGHAI, Feed, find_feeds
 from decision_service.radar.validation import Keyed, Reject, Validator
@@ -90,13 +91,27 @@ def load_feeds(
 
     A file by itself belongs to the kind that is its name and to the moment ``now``. Rejected rows are written to a file
     beside their source, or in the folder ``rejects``. A file that cannot be used at all is a problem of the report; the
-    others are loaded. Raises ``InputError`` for a path that is neither, ``StoreError`` from the store.
+    others are loaded. Raises ``InputError`` for a path that is neither and for a folder ``rejects`` that cannot be
+    written to, before anything is loaded; ``StoreError`` from the store.
     """
+    if rejects is not None:
+        _prove_writable(rejects)
     tally = _Tally()
     feeds = [feed for path in paths for feed in find_feeds(Path(path), now=now, problem=tally.problem)]
     for feed in sorted(feeds, key=lambda feed: list(KINDS).index(feed.kind.name)):
         _load(feed, store, now=now, tally=tally, progress=progress or (lambda kind, rows: None), rejects=rejects)
     return tally.report()
+
+
+def _prove_writable(folder: Path) -> None:
+    """Create the folder if need be, and a file in it that vanishes at once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        what = f"rejected rows cannot be written there ({error.strerror})"
+        raise InputError(what, where=str(folder), remedy="name a folder that can be written to") from error
 
 
 def _load(
@@ -114,8 +129,8 @@ def _load(
         try:
             chunks = validator.chunks(read_rows(feed.path, names, required))
             _write(feed, _counted(chunks, kind, tally, progress), store, now=now)
-        except InputError as error:
-            tally.problem(Problem(error.where or feed.path.name, 0, error.what, error.remedy))
+        except UnusableFile as error:
+            tally.problem(Problem(error.file, error.line, error.what, error.remedy))
             return
     rejected = tally.rejected.get(kind, 0) - before
     complete = rejected == 0 or (tally.written.get(kind, 0) > 0 and not feed.kind.absence_counts)
@@ -190,9 +205,8 @@ class _RejectFile:
             try:
                 self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
             except OSError as error:
-                raise InputError(
-                    f"cannot write rejected rows ({error.strerror})", where=str(self._path), remedy="make it writable"
-                ) from error
+                what = f"cannot write rejected rows ({error.strerror})"
+                raise UnusableFile(what, file=str(self._path), remedy="make it writable, or give --rejects") from error
             self._tally.reject_files.append(self._path)
             csv.writer(self._file).writerow(["file", "line", "what", "remedy", "row"])
         return csv.writer(self._file)

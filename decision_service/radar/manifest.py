@@ -15,6 +15,7 @@ from decision_service.radar.files import SUFFIXES
 from decision_service.radar.kinds import KINDS, Kind
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+YEARS = range(1900, 2200)
 
 Report = Callable[[Problem], None]
 
@@ -72,17 +73,25 @@ def _entry(folder: Path, as_of: object, entry: object) -> Feed:
     name = entry["file"]
     if entry["kind"] not in KINDS:
         raise InputError(f"unknown kind {entry['kind']!r}", remedy=f"use one of {', '.join(KINDS)}")
-    if name != Path(name).name or name in ("", ".", ".."):
-        raise InputError(f"file {name!r} is not a plain name", remedy="keep the files beside the manifest")
+    if not name.isprintable() or name != Path(name).name or name in ("", ".", ".."):
+        raise InputError(f"file {ascii(name)} is not a plain name", remedy="keep the files beside the manifest")
     if not isinstance(as_of, str):
         raise InputError("as_of is missing", remedy='add "as_of": "2024-01-31" to the manifest')
+    return Feed(KINDS[entry["kind"]], folder / name, _moment(entry["source_time"]), day(as_of))
+
+
+def _moment(text: str) -> datetime:
+    """An aware time between 1900 and 2199. Raises ``InputError``."""
+    remedy = "write it like 2024-01-31T06:00:00+08:00"
     try:
-        moment = datetime.fromisoformat(entry["source_time"])
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"source_time: {error}", remedy="write it like 2024-01-31T06:00:00+08:00") from error
+        raise InputError(f"source_time: {ascii(str(error))}", remedy=remedy) from error
     if moment.tzinfo is None:
-        raise InputError("source_time has no time zone", remedy="write it like 2024-01-31T06:00:00+08:00")
-    return Feed(KINDS[entry["kind"]], folder / name, moment, day(as_of))
+        raise InputError("source_time has no time zone", remedy=remedy)
+    if moment.year not in YEARS:
+        raise InputError(f"source_time {text} is out of range", remedy=remedy)
+    return moment
 
 
 def _what(error: InputError | CellError) -> str:
