@@ -331,6 +331,8 @@ def _commit(
         facts=draft.assessment.facts,
         features=draft.findings.portrait,
         verdicts=draft.assessment.verdicts,
+        idempotency_key=idempotency_key,
+        body_digest=body_digest,
         code_version=platform.code_version,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from decision_service.audit.answer import Render, answer_problems
 from decision_service.audit.canonical import moment, parsed
 from decision_service.audit.merkle import leaf_hash
-from decision_service.audit.record import commitment
+from decision_service.audit.record import commitment, key_hash
 from decision_service.audit.signing import LogKey
 from decision_service.errors import AuditError
 from decision_service.vocabulary import RESERVATION
@@ -57,10 +57,14 @@ def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
         "outcome": content["outcome"],
         "decided_at": content["decided_at"],
         "ruleset_digest": content["ruleset"]["digest"],
+        "body_digest": content["request"]["body_digest"],
     }
     for name, value in expected.items():
         if row[name] != value or type(row[name]) is not type(value):
             yield f"column {name} holds {row[name]!r}, the record says {value!r}"
+    key = row["idempotency_key"]
+    if not isinstance(key, str) or key_hash(key) != content["request"]["key_hash"]:
+        yield f"column idempotency_key holds {key!r}, which is not the key of the record"
 
 
 def _reservation_problems(row: Row, content: dict[str, Any], clock: Callable[[], datetime]) -> Iterator[str]:

@@ -94,6 +94,8 @@ def build_record(
     facts: KnownFacts,
     features: ModelInputs,
     verdicts: Mapping[Any, Verdict],
+    idempotency_key: str,
+    body_digest: str,
     code_version: str,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Record:
@@ -115,10 +117,19 @@ def build_record(
         "format": FORMAT,
         "in_force_on": decision.decided_at.astimezone(SHANGHAI).date().isoformat(),
         "stages": {stage.value: _stage(verdict) for stage, verdict in verdicts.items()},
+        "request": {"key_hash": key_hash(idempotency_key), "body_digest": body_digest},
         "commitments": commitments,
         "code_version": code_version,
     }
     return Record(_written(body), _written(opened))
+
+
+def key_hash(idempotency_key: str) -> str:
+    """SHA-256 of an idempotency key in hex: the record binds the answer to the key without telling it."""
+    try:
+        return sha256(idempotency_key.encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise AuditError("the idempotency key is not Unicode text") from error
 
 
 def commitment(salt: bytes, name: str, value: Any) -> str:

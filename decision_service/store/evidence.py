@@ -15,6 +15,8 @@ PAGE = 500
 _DECISION_COLUMNS = (
     "decision_id",
     "client_id",
+    "idempotency_key",
+    "body_digest",
     "application_id",
     "uscc",
     "product",

@@ -112,9 +112,8 @@ ANSWER = Answer(
 
 
 def record(decision=DECISION, facts=FACTS, verdicts=VERDICTS, **options):
-    return build_record(
-        decision, facts=Facts(facts), features=Inputs(), verdicts=verdicts, code_version="1.0", **options
-    )
+    options = {"idempotency_key": "key-1", "body_digest": "sha256:dd", "code_version": "1.0", **options}
+    return build_record(decision, facts=Facts(facts), features=Inputs(), verdicts=verdicts, **options)
 
 
 def stored(**options) -> Stored:
@@ -167,6 +166,7 @@ def test_the_record_says_everything_that_was_decided():
             "limit": {"matched": ["L-1"], "unknown": ["L-2"], "alarm": None, "detail": ""},
             "decision": {"matched": ["AUTO-001"], "unknown": [], "alarm": None, "detail": ""},
         },
+        "request": {"key_hash": sha256(b"key-1").hexdigest(), "body_digest": "sha256:dd"},
         "code_version": "1.0",
     }
 
@@ -211,9 +211,12 @@ def test_name_and_value_do_not_run_into_each_other(one, other):
     assert (commit[0] == commit[1]) == (one == other)
 
 
-def test_text_that_is_not_unicode_is_refused():
+@pytest.mark.parametrize(
+    "options", [{"facts": {"name": "\ud800"}}, {"idempotency_key": "\ud800"}, {"body_digest": "\ud800"}]
+)
+def test_text_that_is_not_unicode_is_refused(options):
     with pytest.raises(AuditError):
-        record(facts={"name": "\ud800"})
+        record(**options)
 
 
 def test_everything_reads_back():

@@ -113,12 +113,21 @@ VERDICTS = {
 
 def draft(made: Decision, *, key: str | None = None, digest: str = "body-1") -> DecisionCommit:
     """What ``decide`` hands to the store; an approval reserves its amount."""
-    record = build_record(made, facts=FACTS, features=Inputs(), verdicts=VERDICTS, code_version="test")
+    key = key or f"key-{made.decision_id}"
+    record = build_record(
+        made,
+        facts=FACTS,
+        features=Inputs(),
+        verdicts=VERDICTS,
+        idempotency_key=key,
+        body_digest=digest,
+        code_version="test",
+    )
     return DecisionCommit(
         decision=made,
         record=record.body,
         private=record.private,
-        idempotency_key=key or f"key-{made.decision_id}",
+        idempotency_key=key,
         body_digest=digest,
         reserve=made.approved_amount,
     )

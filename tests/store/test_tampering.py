@@ -90,6 +90,10 @@ TAMPERINGS = {
     "time": "UPDATE decisions SET decided_at = '2026-11-24T02:30:15.123457Z' WHERE leaf_index = 3",
     "time turned into nonsense": "UPDATE decisions SET decided_at = 'yesterday' WHERE leaf_index = 3",
     "ruleset": "UPDATE decisions SET ruleset_digest = 'sha256:cd' WHERE leaf_index = 3",
+    "idempotency key": "UPDATE decisions SET idempotency_key = 'another' WHERE leaf_index = 3",
+    "idempotency key turned into bytes": "UPDATE decisions SET idempotency_key = CAST(idempotency_key AS BLOB)"
+    " WHERE leaf_index = 3",
+    "digest of the request": "UPDATE decisions SET body_digest = 'body-2' WHERE leaf_index = 3",
     "an answer emptied": "UPDATE decisions SET body = x'' WHERE leaf_index = 3",
     "an answer turned into a number": "UPDATE decisions SET body = 1.5 WHERE leaf_index = 3",
     "an answer that is deeply nested": f"UPDATE decisions SET body = CAST('{'[' * 100_000}' AS BLOB)"
