@@ -36,6 +36,9 @@ class RecordStore(Protocol):
     def set_feed(self, kind: str, source_time: datetime) -> None:
         """Note the newest complete delivery of a kind."""
 
+    def has_records(self, kind: str) -> bool:
+        """Whether anything of a kind is on file."""
+
 
 class Counts(NamedTuple):
     """Rows of one kind. For invoices ``written`` counts the invoices that went into the sums."""
@@ -119,7 +122,7 @@ def _load(
 ) -> None:
     kind = feed.kind.name
     before = tally.rejected.get(kind, 0)
-    tally.read.setdefault(kind, 0)
+    read_before = tally.read.setdefault(kind, 0)
     folder = rejects or feed.path.parent
     with _RejectFile(feed, folder / f"{feed.path.name}.rejected-{now:%Y%m%dT%H%M%S}.csv", tally) as reject_file:
         today = (now + CLOCK_TOLERANCE).astimezone(SHANGHAI).date()
@@ -134,7 +137,7 @@ def _load(
             return
     rejected = tally.rejected.get(kind, 0) - before
     complete = rejected == 0 or (tally.written.get(kind, 0) > 0 and not feed.kind.absence_counts)
-    _advance(feed, store, complete=complete, now=now, tally=tally)
+    _advance(feed, store, complete=complete, empty=tally.read[kind] == read_before, now=now, tally=tally)
 
 
 def _counted(
@@ -161,17 +164,26 @@ def _write(feed: Feed, chunks: Iterator[list[Keyed]], store: RecordStore, *, now
     store.write_records("counterparties", totals.counterparties(), **times)
 
 
-def _advance(feed: Feed, store: RecordStore, *, complete: bool, now: datetime, tally: _Tally) -> None:
-    """Note the delivery, unless it claims a future time or lacks rows whose absence would speak for an enterprise."""
+def _advance(
+    feed: Feed, store: RecordStore, *, complete: bool, empty: bool, now: datetime, tally: _Tally
+) -> None:
+    """Note the delivery, unless it claims a future time or lacks rows whose absence would speak for an enterprise.
+
+    A file without rows, of a kind that has records, looks like a source that failed: somebody must vouch for it.
+    """
     where = feed.path.name
+    kinds = ("invoices", "months", "counterparties") if feed.kind is INVOICES else (feed.kind.name,)
     if feed.source_time > now + CLOCK_TOLERANCE:
         what = f"source_time {feed.source_time.isoformat()} lies in the future; the feed's time is not advanced"
         tally.problem(Problem(where, 0, what, "check the source's clock and deliver again"))
     elif not complete:
         what = f"rows were rejected, so this delivery of {feed.kind.name} is not complete; its time is not advanced"
         tally.problem(Problem(where, 0, what, "correct the rejected rows and deliver the file again"))
+    elif empty and not feed.complete and any(map(store.has_records, kinds)):
+        what = f"no rows, though {feed.kind.name} has records on file; the feed's time is not advanced"
+        remedy = 'deliver the file again, or write "complete": true in its manifest entry if nothing is new'
+        tally.problem(Problem(where, 0, what, remedy))
     else:
-        kinds = ("invoices", "months", "counterparties") if feed.kind is INVOICES else (feed.kind.name,)
         for kind in kinds:
             store.set_feed(kind, feed.source_time)
 

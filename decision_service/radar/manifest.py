@@ -22,12 +22,16 @@ Report = Callable[[Problem], None]
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One file to load: its kind, the source's time, and the date up to which it covers events."""
+    """One file to load: its kind, the source's time, and the date up to which it covers events.
+
+    ``complete`` says that the source vouches for it even when it is empty.
+    """
 
     kind: Kind
     path: Path
     source_time: datetime
     as_of: date
+    complete: bool = False
 
 
 def find_feeds(path: Path, *, now: datetime, problem: Report) -> Iterator[Feed]:
@@ -77,7 +81,10 @@ def _entry(folder: Path, as_of: object, entry: object) -> Feed:
         raise InputError(f"file {ascii(name)} is not a plain name", remedy="keep the files beside the manifest")
     if not isinstance(as_of, str):
         raise InputError("as_of is missing", remedy='add "as_of": "2024-01-31" to the manifest')
-    return Feed(KINDS[entry["kind"]], folder / name, _moment(entry["source_time"]), day(as_of))
+    complete = entry.get("complete", False)
+    if not isinstance(complete, bool):
+        raise InputError(f"complete is {complete!r}", remedy="write true or false")
+    return Feed(KINDS[entry["kind"]], folder / name, _moment(entry["source_time"]), day(as_of), complete)
 
 
 def _moment(text: str) -> datetime:

@@ -67,6 +67,11 @@ def set_feed(database: Database, kind: str, source_time: datetime) -> None:
         )
 
 
+def has_records(connection: Connection, kind: str) -> bool:
+    """Whether any record of a kind is on file."""
+    return connection.execute(select(RECORDS.c.uscc).where(RECORDS.c.kind == kind).limit(1)).first() is not None
+
+
 def read_records(session: Session, uscc: str, *, upward: bool = True) -> EnterpriseRecords | None:
     """Everything on record of an enterprise; ``None`` when it has no registration.
 

@@ -80,6 +80,11 @@ class Store:
         """Note a delivery of a kind."""
         records.set_feed(self._database, kind, source_time)
 
+    def has_records(self, kind: str) -> bool:
+        """Whether any record of a feed kind is on file."""
+        with self._database.read() as connection:
+            return records.has_records(connection, kind)
+
     def records(self, uscc: str) -> EnterpriseRecords | None:
         """Everything on record of an enterprise; ``None`` when it is unknown."""
         with self._database.read_session() as session:

@@ -46,6 +46,9 @@ class MemoryStore:
     def set_feed(self, kind: str, source_time: datetime) -> None:
         self.feeds[kind] = source_time
 
+    def has_records(self, kind: str) -> bool:
+        return any(name == kind for name, *_ in self.records)
+
 
 def sale(firm: str, number: int, day: str, amount: float, status: str = "valid") -> list[Any]:
     return [firm, str(number), date.fromisoformat(day), f"C{number % 3}", amount, 0.0, amount, status]

@@ -35,6 +35,9 @@ class Notebook:
     def set_feed(self, kind: str, source_time: datetime) -> None:
         self.times[kind] = source_time
 
+    def has_records(self, kind: str) -> bool:
+        return bool(self.rows[kind])
+
 
 @pytest.fixture(scope="module")
 def city() -> list[Firm]:

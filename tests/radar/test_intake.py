@@ -43,6 +43,9 @@ class MemoryStore:
     def set_feed(self, kind: str, source_time: datetime) -> None:
         self.feeds[kind] = source_time
 
+    def has_records(self, kind: str) -> bool:
+        return bool(self.of(kind))
+
     def of(self, kind: str) -> list[Any]:
         return [record for (name, _, _), record in self.records.items() if name == kind]
 
@@ -231,6 +234,32 @@ def test_a_record_delivered_twice_is_kept_once(tmp_path: Path) -> None:
     assert "exposures.csv:3: delivered twice, first in line 2" in texts(report)
 
 
+EMPTY = [
+    ("a kind of which nothing is on file", "lists", False, None, True),
+    ("a kind that has records", "lists", True, None, False),
+    ("one for which the source vouches", "lists", True, True, True),
+    ("one for which it does not", "lists", True, False, False),
+    ("invoices, whose months are on file", "invoices", True, None, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "on_file", "complete", "advances"), [case[1:] for case in EMPTY], ids=[case[0] for case in EMPTY]
+)
+def test_an_empty_delivery(kind: str, on_file: bool, complete: bool | None, advances: bool, tmp_path: Path) -> None:
+    header = INVOICE if kind == "invoices" else "uscc,record_id,list_name,listed_on"
+    (tmp_path / f"{kind}.csv").write_text(header + "\n")
+    store = MemoryStore()
+    if on_file:
+        store.write_records("months" if kind == "invoices" else kind, [(GOOD, "k", "x")], source_time=NOW, now=NOW)
+    entry: dict[str, Any] = feed(kind, f"{kind}.csv")
+    report = load_feeds(
+        [manifest(tmp_path, entry if complete is None else {**entry, "complete": complete})], store, now=NOW
+    )
+    assert (kind in store.feeds) is advances
+    assert ("no rows" in texts(report)) is not advances
+
+
 def test_an_empty_delivery_advances_its_feed(tmp_path: Path) -> None:
     store, report = load(tmp_path, "lists.csv", "uscc,record_id,list_name,listed_on\n")
     assert store.feeds == {"lists": NOW} and report.problem_count == 0
@@ -261,7 +290,7 @@ def test_a_date_in_the_future_is_flagged_and_the_row_kept(tmp_path: Path) -> Non
     assert ListEntry("b", "executee", date(2020, 3, 2)) in store.of("lists")
 
 
-def manifest(folder: Path, *feeds: dict[str, str], as_of: str | None = "2020-03-01") -> Path:
+def manifest(folder: Path, *feeds: dict[str, Any], as_of: str | None = "2020-03-01") -> Path:
     (folder / "manifest.json").write_text(json.dumps({"as_of": as_of, "feeds": feeds}))
     return folder
 
@@ -292,6 +321,7 @@ def test_a_source_time_in_the_future(hours: float, advances: bool, tmp_path: Pat
         (feed("months", "months.csv"), None, "as_of is missing"),
         (feed("months", "months.csv"), "2020-3-1", "as_of: '2020-3-1' is not a date"),
         ({"kind": "months"}, "2020-03-01", "are needed"),
+        ({**feed("months", "months.csv"), "complete": "yes"}, "2020-03-01", "complete is 'yes'"),
     ],
 )
 def test_a_bad_manifest_entry_is_a_problem(

@@ -78,6 +78,12 @@ def test_everything_of_an_enterprise_is_read_back_equal(store):
     assert store.records(USCC) == WHOLE
 
 
+def test_whether_a_kind_has_records_at_all(store):
+    assert not store.has_records("lists")
+    write(store, "lists", KEYED["lists"])
+    assert store.has_records("lists") and not store.has_records("months")
+
+
 def test_an_enterprise_without_registration_is_unknown(store):
     write(store, "months", KEYED["months"])
     assert store.records(USCC) is None
