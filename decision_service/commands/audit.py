@@ -10,10 +10,11 @@ import click
 
 from decision_service.api.render import decision_bytes
 from decision_service.audit.entries import Outside
-from decision_service.audit.signing import Checkpoint
+from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.audit.verify import LogStore, VerifyReport, verify_log
 from decision_service.commands.console import FOUND, as_json_option, bar, finish, now, platform, print_json
 from decision_service.decide import Platform
+from decision_service.errors import AuditError
 
 
 @click.group()
@@ -39,8 +40,7 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
     Example: decision-service audit verify --checkpoint march.note
     """
     with platform() as built, bar("verifying") as moved:
-        key = built.signer.public
-        kept = [key.checkpoint(note.read_text(encoding="utf-8")) for note in notes]
+        kept = [_checkpoint(built.signer.public, note) for note in notes]
         report = verified(built, checkpoints=kept, progress=moved.update)
     if as_json:
         print_json(
@@ -60,6 +60,18 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"{report.leaves} leaves, {report.decisions} decisions, {report.erased} erased: {state}")
         click.echo(f"root {report.root.hex()}")
     finish(0 if report.ok else FOUND)
+
+
+def _checkpoint(key: LogKey, note: Path) -> Checkpoint:
+    """A kept checkpoint. Raises ``AuditError``, which names the file."""
+    try:
+        return key.checkpoint(note.read_bytes().decode())
+    except UnicodeDecodeError as error:
+        raise AuditError(
+            "this is not a checkpoint but binary", where=str(note), remedy="save /v1/log/checkpoint as it comes"
+        ) from error
+    except AuditError as error:
+        raise AuditError(error.what, where=str(note), remedy=error.remedy) from error
 
 
 def verified(
