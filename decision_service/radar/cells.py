@@ -19,6 +19,7 @@ _MONEY = re.compile(r"-?\d{1,15}(\.\d{1,2})?")
 _DECIMAL = re.compile(r"-?\d{1,15}(\.\d{1,12})?")
 _WHOLE = re.compile(r"-?\d{1,15}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TOKEN = re.compile(r"P:[\x21-\x7e]{1,80}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -42,6 +43,16 @@ def code(text: str) -> str:
     if problem:
         raise CellError(problem, "deliver the code as the register shows it: 18 capital letters and digits")
     return text
+
+
+def party(text: str) -> str:
+    """A unified social credit code with the right check character, or a person's token beginning with ``P:``."""
+    if _TOKEN.fullmatch(text):
+        return text
+    try:
+        return code(text)
+    except CellError as error:
+        raise CellError(f"{error}; nor a person's token", f"{error.remedy}, or P: and a person's token") from error
 
 
 def words(longest: int = 200) -> Parser:

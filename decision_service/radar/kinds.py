@@ -21,6 +21,7 @@ from decision_service.radar.cells import (
     decimal,
     first_of_month,
     money,
+    party,
     pattern,
     whole,
     words,
@@ -41,9 +42,15 @@ class Column:
     past: bool = False
 
 
+USCC = Column("uscc", code, required=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One feed kind. ``absence_counts``: no row means none exist, so a delivery with rejects is not complete."""
+    """One feed kind. ``absence_counts``: no row means none exist, so a delivery with rejects is not complete.
+
+    ``owner`` is the first column: whose record a row is.
+    """
 
     name: str
     record: Callable[..., Any]
@@ -51,16 +58,16 @@ class Kind:
     key: Callable[[Any], str]
     absence_counts: bool = False
     check: Callable[[Any], str | None] = lambda record: None
+    owner: Column = USCC
 
 
-USCC = Column("uscc", code, required=True)
+_PARTY = Column("uscc", party, required=True)
 _OPTIONAL_MONEY = money()
 _POSITIVE = money(negative=False)
 _NAME = words(200)
 _ID = words(100)
 _DIRECTION = choice("sales", "purchases")
 _LIST = pattern(r"[a-z][a-z0-9_]{2,60}", "the name of a list such as court_dishonest")
-_PARTY = pattern(r"P:[\x21-\x7e]{1,80}|[0-9A-HJ-NP-RTUWXY]{18}", "a USCC or a person's token beginning with P:")
 _INDICATOR = pattern(r"IND(0[1-9]|[12]\d|3[0-2])", "an indicator from IND01 to IND32")
 _DAYS = decimal("-100000", "100000")
 
@@ -197,6 +204,7 @@ _LISTS = Kind(
     key=lambda record: record.record_id,
     absence_counts=True,
     check=_entry_problem,
+    owner=_PARTY,
 )
 _TAX_RATINGS = Kind(
     "tax_ratings",
@@ -240,12 +248,13 @@ _EXPOSURES = Kind(
     ),
     key=lambda record: f"{record.bank}|{record.line_id}",
     absence_counts=True,
+    owner=_PARTY,
 )
 _RELATIONS = Kind(
     "relations",
     records.Relation,
     (
-        Column("other", _PARTY, required=True),
+        Column("other", party, required=True),
         Column(
             "link",
             choice("parent", "controller_person", "control", "same_legal_representative", "guarantee", "holding"),
@@ -255,6 +264,7 @@ _RELATIONS = Kind(
     ),
     key=lambda record: f"{record.other}|{record.link}",
     absence_counts=True,
+    owner=_PARTY,
 )
 _CONTROL_CHANGES = Kind(
     "control_changes",

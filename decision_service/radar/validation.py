@@ -10,7 +10,7 @@ from typing import Any
 
 from decision_service.radar.cells import CellError
 from decision_service.radar.files import Row
-from decision_service.radar.kinds import USCC, Column, Kind
+from decision_service.radar.kinds import Column, Kind
 
 CHUNK = 20_000
 MEMO = 50_000
@@ -45,7 +45,7 @@ class Validator:
     @property
     def columns(self) -> tuple[Column, ...]:
         """All columns of the kind, ``uscc`` first."""
-        return (USCC, *self.kind.columns)
+        return (self.kind.owner, *self.kind.columns)
 
     def chunks(self, rows: Iterator[Row]) -> Iterator[tuple[int, list[Keyed]]]:
         """Pairs of (rows read, records taken as (uscc, key, record)) per chunk."""

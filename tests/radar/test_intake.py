@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decision_service.errors import InputError
-from decision_service.portrait.records import Counterparty, CreditLine, ListEntry, Month
+from decision_service.portrait.records import Counterparty, CreditLine, ListEntry, Month, Relation
 from decision_service.radar.intake import Counts, IntakeReport, load_feeds
 from decision_service.radar.kinds import KINDS
 
@@ -146,6 +146,15 @@ BAD_ROWS = [
         "person's token",
     ),
     (
+        "a related party whose check character is wrong",
+        "relations",
+        "uscc,other,link",
+        f"{GOOD},{GOOD[:-1]}4,parent",
+        "check character is '3'",
+    ),
+    ("a token without a name", "relations", "uscc,other,link", f"{GOOD},P:,parent", "person's token"),
+    ("a month of a person", "months", "uscc,month", "P:1,2020-01-01", "has 3 characters"),
+    (
         "cured before it began",
         "overdues",
         "uscc,record_id,bank,started_on,max_days,cured_on",
@@ -232,6 +241,23 @@ def test_a_record_delivered_twice_is_kept_once(tmp_path: Path) -> None:
     store, report = load(tmp_path, "exposures.csv", "uscc,bank,line_id,drawn,undrawn_committed\n" + row + row)
     assert store.of("exposures") == [CreditLine("b", "l", 100, 50, 0)]
     assert "exposures.csv:3: delivered twice, first in line 2" in texts(report)
+
+
+PERSONS = [
+    ("relations", "uscc,other,link", f"P:1,{GOOD},control", Relation(GOOD, "control")),
+    ("lists", "uscc,record_id,list_name,listed_on", "P:1,r,executee,2020-01-02", None),
+    ("exposures", "uscc,bank,line_id,drawn,undrawn_committed", "P:1,b,l,1.00,0", CreditLine("b", "l", 100, 0)),
+]
+
+
+@pytest.mark.parametrize(("kind", "header", "row", "record"), PERSONS, ids=[case[0] for case in PERSONS])
+def test_a_person_may_have_records_under_its_token(
+    kind: str, header: str, row: str, record: Any, tmp_path: Path
+) -> None:
+    store, report = load(tmp_path, f"{kind}.csv", f"{header}\n{row}\n")
+    assert report.problems == ()
+    ((name, owner, _), found), *others = store.records.items()
+    assert (name, owner, others) == (kind, "P:1", []) and (record is None or found == record)
 
 
 EMPTY = [
