@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from decision_service.interrupts import leave_quietly
+
+if __name__ == "__main__":  # before the imports below, which take seconds
+    leave_quietly()
+
 import click
 
 from decision_service import __version__
@@ -23,7 +28,7 @@ def main() -> None:
     """Auditable decisions on loan applications. 统筹融资信用服务平台：可审计的贷款决策。
 
     State lives under $DECISION_HOME (var), the database at $DECISION_DATABASE_URL, models at $MLFLOW_TRACKING_URI.
-    Exit codes: 0 fine, 1 something was found, 2 could not run.
+    Exit codes: 0 fine, 1 something was found, 2 could not run, 130 stopped by Ctrl-C.
 
     Example: decision-service decide applications.jsonl
     """

@@ -170,6 +170,31 @@ def test_a_moment_needs_its_zone(city: Shell, shows, tmp_path: Path, moment: str
     assert result.exit_code == 2 and "--now" in result.stderr
 
 
+ENDS_OF_TIME = [
+    "0001-01-01T00:00:00+08:00",
+    "1999-12-31T23:59:59Z",
+    "2101-01-01T00:00:00Z",
+    "9999-12-31T23:59:59-12:00",
+]
+
+
+@pytest.mark.parametrize("moment", ENDS_OF_TIME)
+def test_a_moment_at_the_ends_of_time_is_refused(city: Shell, shows, tmp_path: Path, moment: str) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(applications(shows, "approve")[0]))
+    result = city.run("decide", str(file), "--now", moment)
+    assert result.exit_code == 2
+    assert "--now: " in result.stderr and "out of range; give a moment of the years 2000 to 2100" in result.stderr
+
+
+@pytest.mark.parametrize("moment", ["2000-01-01T00:00:00+14:00", "2100-12-31T23:59:59.999999-12:00"])
+def test_the_first_and_the_last_moment_are_decided(city: Shell, shows, tmp_path: Path, moment: str) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(applications(shows, "control")[0]))
+    decision = json.loads(city.fine("decide", str(file), "--now", moment, "--json"))
+    assert decision["outcome"] != "APPROVE"
+
+
 def test_a_decision_of_the_past_says_so(city: Shell, shows, tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_text(json.dumps(applications(shows, "approve")[0]))
@@ -216,6 +241,17 @@ def test_rules_whose_cases_fail_are_not_activated(tmp_path: Path, fresh: Shell) 
     assert [row["active"] for row in fresh.json("rules", "list")] == [False]
 
 
+def test_a_folder_without_cases_is_checked_tested_and_activated_in_vain(tmp_path: Path, fresh: Shell) -> None:
+    folder = tmp_path / "rules"
+    shutil.copytree(RULES, folder, ignore=shutil.ignore_patterns("cases"))
+    told = f"{folder}/cases:1: there are no cases; write cases/*.yaml for the rules\n"
+    for command, code in (("check", 1), ("test", 1), ("activate", 2)):
+        result = fresh.run("rules", command, str(folder))
+        assert (result.exit_code, told in result.output) == (code, True), result.output
+        assert len(result.output.splitlines()) == (1 if command == "activate" else 2)
+    assert fresh.json("rules", "list") == []
+
+
 def test_rejected_rows_are_found_something(city: Shell, tmp_path: Path) -> None:
     file = tmp_path / "overdues.csv"
     file.write_text("uscc,record_id,bank,started_on,max_days,cured_on,written_off\nX,1,B,2026-01-01,5,,false\n")
@@ -244,8 +280,14 @@ CANNOT_RUN = {
     "a decision nobody took": ["replay", "d-404"],
     "a file that is not there": ["decide", "nowhere.json"],
     "a folder of rules that is not there": ["rules", "test", "nowhere", "--json"],
+    "a folder of rules to activate that is not there": ["rules", "activate", "nowhere"],
+    "rejected rows in a file": ["feeds", "load", "nowhere", "--rejects", f"{__file__}/rejects"],
     "a feed that is not there": ["feeds", "load", "nowhere"],
     "a kind of client nobody knows": ["clients", "add", "--name", "x", "--kind", "king"],
+    "a client whose name rings a bell": ["clients", "add", "--name", "Bank\a", "--kind", "bank"],
+    "a client whose name ends a line": ["clients", "add", "--name", "Bank\nroot", "--kind", "bank"],
+    "a client whose name turns the line around": ["clients", "add", "--name", "Bank\u202e", "--kind", "bank"],
+    "a client whose name is a book": ["clients", "add", "--name", "x" * 201, "--kind", "bank"],
     "a client without a name": ["clients", "add", "--name", " ", "--kind", "bank"],
     "a client nobody knows": ["clients", "revoke", "nobody"],
     "a code that is none": ["portrait", "show", "123"],
@@ -307,7 +349,7 @@ def test_the_demo_serves_decides_verifies_replays_and_ends_by_itself(city: Shell
     showcase = tmp_path / "showcase.json"
     showcase.write_text(json.dumps(without_scores, default=str))
     run = subprocess.run(
-        [sys.executable, "-m", "decision_service.cli", "demo", str(showcase), "--json"],
+        [sys.executable, "-m", "decision_service", "demo", str(showcase), "--json"],
         env={**os.environ, **city.environ},
         capture_output=True,
         text=True,

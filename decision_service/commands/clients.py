@@ -6,6 +6,9 @@ import click
 
 from decision_service.api.requests import ALL_KINDS
 from decision_service.commands.console import as_json_option, now, platform, print_json, print_table
+from decision_service.errors import InputError
+
+LONGEST_NAME = 200
 
 
 @click.group()
@@ -25,6 +28,9 @@ def add(name: str, kind: str, as_json: bool) -> None:
 
     Example: decision-service clients add --name "Bank of the River" --kind bank --json
     """
+    if not name.isprintable() or len(name) > LONGEST_NAME:
+        what = f"{ascii(name[:LONGEST_NAME])} holds control characters or is longer than {LONGEST_NAME} characters"
+        raise InputError(what, where="--name", remedy="give a name that people can read in a list")
     with platform() as built:
         client, key = built.store.add_client(name, kind, now())
     if as_json:

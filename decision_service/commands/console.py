@@ -16,6 +16,7 @@ from tqdm import tqdm
 from decision_service.app import build_platform
 from decision_service.decide import Platform, business_date
 from decision_service.errors import DecisionServiceError, NotFound, RulebookError
+from decision_service.interrupts import INTERRUPTED, interruptible
 from decision_service.policy import Policy
 from decision_service.rule_folder import load_policy
 from decision_service.settings import Settings
@@ -27,12 +28,13 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 
 
 class Commands(click.Group):
-    """A group whose commands end with a sentence and exit code 2 when they cannot run."""
+    """A group whose commands end with a sentence: exit code 2 when they cannot run, 130 when they are stopped."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run; errors of this project and of the operating system become one line on stderr."""
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except RulebookError as error:
             for problem in error.problems or (error,):
                 click.echo(str(problem), err=True)
@@ -44,6 +46,7 @@ class Commands(click.Group):
             click.echo(f"error: {error.filename or 'system'}: {error.strerror or error}", err=True)
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
+            ctx.exit(INTERRUPTED)
         ctx.exit(FAILED)
 
 

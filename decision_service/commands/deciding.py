@@ -37,6 +37,8 @@ from decision_service.store import Store
 from decision_service.vocabulary import Client, CreditApplication
 
 LOCAL_KIND = "bank"
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""The years that simulations know, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,4 +210,7 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         remedy = "give a time with its zone, such as 2020-03-01T09:00:00+08:00"
         raise InputError(f"{text!r} is not a moment", where="--now", remedy=remedy)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        remedy = f"give a moment of the years {FIRST_YEAR} to {LAST_YEAR}"
+        raise InputError(f"{text} is out of range", where="--now", remedy=remedy)
     return moment

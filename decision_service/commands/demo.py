@@ -136,7 +136,7 @@ def free_port() -> int:
 @contextmanager
 def server(found: Settings, log: Path) -> Iterator[None]:
     """The service in processes of its own until the block ends; stopped by its own process group."""
-    command = [sys.executable, "-m", "decision_service.cli", "serve"]
+    command = [sys.executable, "-m", "decision_service", "serve"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -193,7 +193,7 @@ def _request(
 def _succeeds(command: str, found: Settings, quiet: bool) -> bool:
     """Run a command of ours in a fresh process, so that nothing this process holds can help it."""
     run = subprocess.run(
-        [sys.executable, "-m", "decision_service.cli", *command.split()],
+        [sys.executable, "-m", "decision_service", *command.split()],
         env={**os.environ, **found.environ()},
         capture_output=True,
         text=True,
