@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from decision_service.audit.answer import Render, answer_problems
@@ -22,18 +23,20 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What verification takes from outside this room. ``clock`` gives the present moment, aware."""
+    """What verification takes from outside this room.
+
+    ``clock`` gives the present moment, aware; ``ruleset_digest`` the digest of a ruleset's texts by path.
+    """
 
     render: Render
     clock: Callable[[], datetime]
+    ruleset_digest: Callable[[Mapping[str, str]], str]
 
 
 def entry_problems(row: Row, record: bytes, key: LogKey, outside: Outside) -> Iterator[str]:
     """What of one leaf, its decision's columns and its reservation does not agree."""
     try:
-        content = parsed(record)
-        if not isinstance(content, dict) or content.get("type") != "decision":
-            raise AuditError("it is not the record of a decision")
+        content = content_of(record)
         yield from _column_problems(row, content)
         yield from _private_problems(row["private"], content)
         yield from _reservation_problems(row, content, outside.clock)
@@ -44,6 +47,24 @@ def entry_problems(row: Row, record: bytes, key: LogKey, outside: Outside) -> It
         yield f"the record cannot be read: {error}"
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         yield f"the record lacks or mistypes a part: {error!r}"
+
+
+@lru_cache(maxsize=1)
+def content_of(record: bytes) -> dict[str, Any]:
+    """What a leaf's record says; the last one is kept. Raises ``AuditError``: not the record of a decision."""
+    content = parsed(record)
+    if not isinstance(content, dict) or content.get("type") != "decision":
+        raise AuditError("it is not the record of a decision")
+    return content
+
+
+def ruleset_of(record: bytes) -> tuple[str, str] | None:
+    """Digest and version of the ruleset that a record names; ``None`` when it cannot be read."""
+    try:
+        named = content_of(record)["ruleset"]
+        return str(named["digest"]), str(named["version"])
+    except (AuditError, KeyError, TypeError):
+        return None
 
 
 def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:

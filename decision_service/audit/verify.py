@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from decision_service.audit.entries import Outside, Row, entry_problems
+from decision_service.audit.entries import Outside, Row, entry_problems, ruleset_of
 from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.errors import StoreError
@@ -17,8 +18,8 @@ MOST_PROBLEMS = 1_000
 class Rows(Protocol):
     """The log as it lies in the tables. Values may be of any type: whoever tampers is not bound by a schema."""
 
-    def head(self) -> Row | None:
-        """``size``, ``frontier``, ``root``."""
+    def heads(self) -> Sequence[Row]:
+        """``id``, ``size``, ``frontier``, ``root``; there should be one, with the id 1."""
 
     def entries(self) -> Iterable[Row]:
         """Each leaf in order, with its decision's columns, and the reservation of the same client and application."""
@@ -28,6 +29,9 @@ class Rows(Protocol):
 
     def without_decision(self) -> Iterable[Any]:
         """Ids that a reservation names, but that are no decision of its client, application and customer."""
+
+    def rulesets(self) -> Iterable[Row]:
+        """``digest``, ``version`` and ``sources`` of every ruleset."""
 
 
 class LogStore(Protocol):
@@ -101,6 +105,7 @@ class _Run:
         self._decisions = 0
         self._erased = 0
         self._findings: list[Finding] = []
+        self._rulesets: dict[tuple[str, str], tuple[Any, Any]] = {}
 
     def over(self, rows: Rows) -> None:
         """All checks, each leaf once."""
@@ -108,8 +113,9 @@ class _Run:
         for row in rows.entries():
             self._entry(row)
             self._progress(1)
-        for finding in self._head(rows.head()):
+        for finding in self._head(rows.heads()):
             self.find(finding)
+        self._check_rulesets(rows.rulesets())  # after the leaves: what they name was stored before them
         for checkpoint in self._checkpoints.values():
             self.find(f"the log is shorter than a checkpoint of {checkpoint.size} leaves: its end was cut off")
         for decision_id in rows.without_leaf():
@@ -143,19 +149,41 @@ class _Run:
         self._erased += row["decision_id"] is not None and row["private"] is None
         for what in entry_problems(row, record, self._key, self._outside):
             self.find(what, index, row["decision_id"])
+        if (ruleset := ruleset_of(record)) is not None:
+            self._rulesets.setdefault(ruleset, (index, row["decision_id"]))
 
     def _meet_checkpoint(self) -> None:
         checkpoint = self._checkpoints.pop(self._frontier.size, None)
         if checkpoint is not None and checkpoint.root != self._frontier.root():
             self.find(f"the first {checkpoint.size} leaves are not those of the checkpoint")
 
-    def _head(self, head: Row | None) -> Iterator[str]:
-        if head is None:
-            yield "the head of the log is missing"
+    def _head(self, heads: Sequence[Row]) -> Iterator[str]:
+        if [head["id"] for head in heads] != [1]:
+            yield f"the log has {len(heads)} heads instead of one" if heads else "the head of the log is missing"
             return
+        head = heads[0]
         if head["size"] != self._frontier.size:
             yield f"the head says {head['size']!r} leaves, {self._frontier.size} are stored"
         if head["root"] != self._frontier.root():
             yield "the head's root is not the root of the stored leaves"
         if head["frontier"] != self._frontier.to_bytes():
             yield "the head's frontier is not that of the stored leaves"
+
+    def _check_rulesets(self, rows: Iterable[Row]) -> None:
+        sound = set()
+        for row in rows:
+            if _digest(row["sources"], self._outside) == row["digest"]:
+                sound.add((row["digest"], row["version"]))
+            else:
+                self.find(f"the texts of the ruleset {row['digest']!r} are not those of its digest")
+        for ruleset, (index, decision_id) in self._rulesets.items():
+            if ruleset not in sound:
+                self.find(f"its ruleset, {ruleset[0]!r} version {ruleset[1]!r}, is not stored", index, decision_id)
+
+
+def _digest(sources: Any, outside: Outside) -> str | None:
+    """The digest of stored texts; ``None`` when they are not texts by path."""
+    try:
+        return outside.ruleset_digest(json.loads(sources))
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        return None

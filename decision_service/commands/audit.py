@@ -15,6 +15,7 @@ from decision_service.audit.verify import LogStore, VerifyReport, verify_log
 from decision_service.commands.console import FOUND, as_json_option, bar, finish, now, platform, print_json
 from decision_service.decide import Platform
 from decision_service.errors import AuditError
+from decision_service.rulebook.ruleset import digest_of
 
 
 @click.group()
@@ -84,7 +85,7 @@ def verified(
     return verify_log(
         cast(LogStore, built.store),
         built.signer.public,
-        Outside(render=decision_bytes, clock=now),
+        Outside(render=decision_bytes, clock=now, ruleset_digest=digest_of),
         checkpoints=checkpoints,
         progress=progress,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, String, and_, select, type_coerce
 
 from decision_service.store.database import Database
-from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS
+from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS, RULESETS
 
 PAGE = 500
 _DECISION_COLUMNS = (
@@ -51,10 +51,16 @@ class LogRows:
 
     database: Database
 
-    def head(self) -> RowMapping | None:
-        """``size``, ``frontier`` and ``root`` as stored."""
+    def heads(self) -> Sequence[RowMapping]:
+        """``id``, ``size``, ``frontier`` and ``root`` as stored; there should be one row, with the id 1."""
         with self.database.read() as connection:
-            return connection.execute(select(LOG_HEAD).where(LOG_HEAD.c.id == 1)).mappings().one_or_none()
+            return connection.execute(select(LOG_HEAD).order_by(LOG_HEAD.c.id)).mappings().all()
+
+    def rulesets(self) -> Iterator[RowMapping]:
+        """``digest``, ``version`` and ``sources`` of every ruleset."""
+        statement = select(RULESETS.c.digest, RULESETS.c.version, RULESETS.c.sources).order_by(RULESETS.c.digest)
+        with self.database.read() as connection:
+            yield from connection.execute(statement).mappings()
 
     def entries(self) -> Iterator[RowMapping]:
         """Each leaf in order, its decision's columns and the reservation of the same client, application and customer.

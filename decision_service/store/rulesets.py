@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select
 
 from decision_service.errors import NotFound, StoreError
+from decision_service.store.statements import insert_into
 from decision_service.store.tables import ACTIVATIONS, RULESETS
 
 _ACTIVE = select(ACTIVATIONS.c.digest).order_by(ACTIVATIONS.c.id.desc()).limit(1)
@@ -35,7 +36,9 @@ def save_ruleset(
     if known is None:
         text = json.dumps(dict(sources), sort_keys=True, ensure_ascii=False)
         row = {"digest": digest, "version": version, "sources": text, "saved_at": now}
-        connection.execute(insert(RULESETS).values(**row))
+        # Two processes may keep the same ruleset at once: its texts are the same whoever comes first.
+        new = insert_into(RULESETS, connection.dialect.name).values(**row)
+        connection.execute(new.on_conflict_do_nothing(index_elements=[RULESETS.c.digest]))
     elif known != dict(sources):
         raise StoreError(f"other texts are stored under the digest {digest}", remedy="restore them from a backup")
 

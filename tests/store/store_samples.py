@@ -14,11 +14,14 @@ from decision_service.audit.record import build_record
 from decision_service.audit.signing import Signer
 from decision_service.audit.verify import VerifyReport, verify_log
 from decision_service.rulebook.rules import Stage, StageResult
+from decision_service.rulebook.ruleset import digest_of
 from decision_service.store import Committed, DecisionCommit, ExposureState, Store
 from decision_service.vocabulary import CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
 
 NOW = datetime(2026, 11, 24, 2, 30, 15, 123456, tzinfo=timezone.utc)
 USCC = "91350100M000100Y43"
+SOURCES = {"cards.yaml": "stage: status\n# 红牌\n", "VERSION": "v1\n"}
+RULESET = digest_of(SOURCES)
 LINE = 500_000_000  # the 5,000,000 CNY line in fen
 
 
@@ -99,7 +102,7 @@ def decision(
         conditions=("monthly_statement",),
         rate_spread_bp=0,
         ruleset_version="v1",
-        ruleset_digest="sha256:cc",
+        ruleset_digest=RULESET,
     )
 
 
@@ -136,8 +139,10 @@ def draft(made: Decision, *, key: str | None = None, digest: str = "body-1") -> 
 def commit(
     store: Store, signer: Signer, commit_draft: DecisionCommit, *, expected: ExposureState | None = None
 ) -> Committed:
-    """Store a draft as ``decide`` does."""
+    """Store a draft as ``decide`` does, under the one ruleset of these tests."""
     made = commit_draft.decision
+    if store.ruleset_sources(RULESET) is None:
+        store.save_ruleset(RULESET, "v1", SOURCES, NOW)
 
     def finish(leaf_index: int, leaf_hash: bytes) -> bytes:
         return decision_bytes(made, signer.receipt(made.decision_id, leaf_index, leaf_hash))
@@ -155,4 +160,5 @@ def commit_some(store: Store, signer: Signer, count: int) -> list[Committed]:
 
 def verified(store: Store, signer: Signer, *, now: datetime = NOW, **options: Any) -> VerifyReport:
     """What verification finds in a store of such decisions at a moment."""
-    return verify_log(store, signer.public, Outside(render=decision_bytes, clock=lambda: now), **options)
+    outside = Outside(render=decision_bytes, clock=lambda: now, ruleset_digest=digest_of)
+    return verify_log(store, signer.public, outside, **options)

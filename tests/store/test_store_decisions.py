@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from store_samples import LINE, NOW, USCC, application, commit, commit_some, decision, draft, verified
+from store_samples import LINE, NOW, RULESET, USCC, application, commit, commit_some, decision, draft, verified
 
 from decision_service.audit import merkle
 from decision_service.errors import InputError, NotFound, StillRunning, StoreError
@@ -35,7 +35,7 @@ def test_a_committed_decision_is_found_with_the_bytes_that_were_given(store, sig
     assert (found.leaf_index, found.leaf_hash) == (0, merkle.leaf_hash(asked.record))
     assert (found.client_id, found.application_id, found.uscc) == ("bank-1", "APP-1", USCC)
     assert (found.product, found.outcome, found.decided_at) == ("working_capital", "APPROVE", NOW)
-    assert found.ruleset_digest == "sha256:cc"
+    assert found.ruleset_digest == RULESET
 
 
 def test_the_head_of_the_log_is_the_root_over_all_leaves(store, signer):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from store_samples import NOW, application, commit, commit_some, decision, draft, verified
+from store_samples import NOW, RULESET, application, commit, commit_some, decision, draft, verified
 
 from decision_service.audit import merkle
 from decision_service.audit.signing import Signer
@@ -53,6 +53,13 @@ def test_an_untouched_log_verifies_on_postgresql(postgresql_url, signer):
 
 def test_an_empty_log_verifies(sqlite_store, signer):
     assert verified(sqlite_store, signer).ok
+
+
+def test_a_finding_on_a_ruleset_names_it_and_the_first_decision_by_it(sqlite_store, log, signer):
+    log.execute("DELETE FROM rulesets")
+    assert findings(sqlite_store, signer) == [
+        f"leaf 0 (decision D-bank-1-APP-0): its ruleset, '{RULESET}' version 'v1', is not stored"
+    ]
 
 
 def test_progress_counts_every_leaf(sqlite_store, log, signer):
@@ -145,6 +152,17 @@ TAMPERINGS = {
     "a reservation given to another decision": "UPDATE reservations SET decision_id = 'D-bank-1-APP-2'"
     " WHERE application_id = 'APP-3'",
     "a reservation of no decision": "UPDATE reservations SET decision_id = 'D-9' WHERE application_id = 'APP-3'",
+    "a second head": "INSERT INTO log_head SELECT 2, size, frontier, root FROM log_head",
+    "a head under another id": "UPDATE log_head SET id = 2",
+    "a ruleset deleted": "DELETE FROM rulesets",
+    "a ruleset's texts": "UPDATE rulesets SET sources = replace(sources, 'status', 'limit')",
+    "a ruleset's texts emptied": "UPDATE rulesets SET sources = ''",
+    "a ruleset's texts turned into numbers": "UPDATE rulesets SET sources = '{\"cards.yaml\": 7}'",
+    "a ruleset's texts turned into bytes": "UPDATE rulesets SET sources = x'ff00'",
+    "a ruleset's texts deeply nested": f"UPDATE rulesets SET sources = '{'[' * 100_000}'",
+    "a ruleset's version": "UPDATE rulesets SET version = 'v2'",
+    "a ruleset's digest": "UPDATE rulesets SET digest = 'sha256:cd'",
+    "a forged ruleset": "INSERT INTO rulesets SELECT 'sha256:cd', version, '{}', saved_at FROM rulesets",
     "a table dropped": "DROP TABLE reservations",
 }
 
