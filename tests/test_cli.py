@@ -212,7 +212,7 @@ def test_a_changed_byte_is_found_by_verify_and_replay(tmp_path: Path, shows) -> 
         changed = "replace(cast(record as text), '\"outcome\":\"REFER\"', '\"outcome\":\"APPROVE\"')"
         database.execute(f"UPDATE leaves SET record = cast({changed} as blob)")
     verified = shell.run("audit", "verify")
-    assert verified.exit_code == 1 and "leaf 0" in verified.stdout
+    assert verified.exit_code == 1 and "leaf 1" in verified.stdout
     replayed = shell.run("replay", "--all")
     assert replayed.exit_code == 1 and "outcome: was APPROVE, is REFER" in replayed.stdout
 

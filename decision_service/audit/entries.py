@@ -19,6 +19,8 @@ from decision_service.errors import AuditError
 from decision_service.vocabulary import RESERVATION
 
 Row = Mapping[str, Any]
+OWN_COLUMN = {"decision": "decision_id", "activation": "activates", "erasure": "erases"}
+"""Kinds of leaves, and the column that is there exactly when the leaf has a row of this kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,17 @@ class Outside:
 
 
 def entry_problems(row: Row, record: bytes, key: LogKey, outside: Outside) -> Iterator[str]:
-    """What of one leaf, its decision's columns and its reservation does not agree."""
+    """What of one leaf and the rows that belong to it does not agree."""
     try:
         content = content_of(record)
-        yield from _column_problems(row, content)
-        yield from _private_problems(row["private"], content)
-        yield from _reservation_problems(row, content, outside.clock)
-        yield from answer_problems(
-            row["body"], content, leaf_index=row["leaf_index"], leaf=leaf_hash(record), key=key, render=outside.render
-        )
+        kind = content["type"]
+        for other, column in OWN_COLUMN.items():
+            if other != kind and row[column] is not None:
+                yield f"{other} {row[column]!r} stands at the leaf of another kind, {kind!r}"
+        if kind == "decision":
+            yield from _decision_problems(row, content, key=key, leaf=leaf_hash(record), outside=outside)
+        else:
+            yield from _note_problems(row, content, key=key, leaf=leaf_hash(record))
     except AuditError as error:
         yield f"the record cannot be read: {error}"
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
@@ -51,10 +55,10 @@ def entry_problems(row: Row, record: bytes, key: LogKey, outside: Outside) -> It
 
 @lru_cache(maxsize=1)
 def content_of(record: bytes) -> dict[str, Any]:
-    """What a leaf's record says; the last one is kept. Raises ``AuditError``: not the record of a decision."""
+    """What a leaf's record says; the last one is kept. Raises ``AuditError``: of no kind that is known."""
     content = parsed(record)
-    if not isinstance(content, dict) or content.get("type") != "decision":
-        raise AuditError("it is not the record of a decision")
+    if not isinstance(content, dict) or content.get("type") not in OWN_COLUMN:
+        raise AuditError("it is not the record of a decision, an activation or an erasure")
     return content
 
 
@@ -65,6 +69,30 @@ def ruleset_of(record: bytes) -> tuple[str, str] | None:
         return str(named["digest"]), str(named["version"])
     except (AuditError, KeyError, TypeError):
         return None
+
+
+def _decision_problems(
+    row: Row, content: dict[str, Any], *, key: LogKey, leaf: bytes, outside: Outside
+) -> Iterator[str]:
+    yield from _column_problems(row, content)
+    yield from _private_problems(row, content)
+    yield from _reservation_problems(row, content, outside.clock)
+    yield from answer_problems(
+        row["body"], content, leaf_index=row["leaf_index"], leaf=leaf, key=key, render=outside.render
+    )
+
+
+def _note_problems(row: Row, content: dict[str, Any], *, key: LogKey, leaf: bytes) -> Iterator[str]:
+    """The row of an activation or an erasure: what it is about, when, and the signature over its leaf."""
+    kind = content["type"]
+    subject = content["decision_id"] if kind == "erasure" else content["ruleset"]["digest"]
+    when = "erased_at" if kind == "erasure" else "activated_at"
+    for column, value in ((OWN_COLUMN[kind], subject), (when, content[when])):
+        if row[column] != value:
+            yield f"the {kind}'s row holds {row[column]!r}, the record says {value!r}"
+    receipt = {"leaf_index": row["leaf_index"], "leaf_hash": leaf.hex(), "signature": row[f"{kind}_signature"]}
+    if not key.receipt_is_valid(subject, receipt):
+        yield f"the {kind}'s signature does not verify"
 
 
 def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
@@ -108,8 +136,11 @@ def _reservation_problems(row: Row, content: dict[str, Any], clock: Callable[[],
         yield "its reservation is missing"
 
 
-def _private_problems(private: Any, content: dict[str, Any]) -> Iterator[str]:
-    """Each value against its commitment; an erased part is no problem."""
+def _private_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
+    """Each value against its commitment; only an erasure that the log tells of may have removed them."""
+    private = row["private"]
+    if (private is None) != (row["erased_by"] is not None):
+        yield "its values are gone, but no erasure is on record" if private is None else "it was erased, yet has values"
     if private is None:
         return
     if not isinstance(private, bytes):

@@ -6,7 +6,7 @@ import secrets
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -122,6 +122,17 @@ def build_record(
         "code_version": code_version,
     }
     return Record(_written(body), _written(opened))
+
+
+def activation_record(digest: str, *, version: str, now: datetime) -> bytes:
+    """The record of the moment from which a ruleset decides; canonical JSON."""
+    ruleset = {"version": version, "digest": digest}
+    return _written({"type": "activation", "format": FORMAT, "ruleset": ruleset, "activated_at": moment(now)})
+
+
+def erasure_record(decision_id: str, now: datetime) -> bytes:
+    """The record of the moment in which a decision's values were erased; canonical JSON."""
+    return _written({"type": "erasure", "format": FORMAT, "decision_id": decision_id, "erased_at": moment(now)})
 
 
 def key_hash(idempotency_key: str) -> str:

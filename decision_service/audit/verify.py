@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from decision_service.audit.entries import Outside, Row, entry_problems, ruleset_of
+from decision_service.audit.entries import OWN_COLUMN, Outside, Row, entry_problems, ruleset_of
 from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.errors import StoreError
@@ -22,10 +23,13 @@ class Rows(Protocol):
         """``id``, ``size``, ``frontier``, ``root``; there should be one, with the id 1."""
 
     def entries(self) -> Iterable[Row]:
-        """Each leaf in order, with its decision's columns, and the reservation of the same client and application."""
+        """Each leaf in order, with the columns of its decision, activation or erasure.
 
-    def without_leaf(self) -> Iterable[Any]:
-        """Ids of decisions that no leaf stands for."""
+        A decision's come with the reservation of the same client and application, and with its erasure.
+        """
+
+    def without_leaf(self) -> Iterable[tuple[Any, Any]]:
+        """Kind and id of the rows that no leaf stands for."""
 
     def without_decision(self) -> Iterable[Any]:
         """Ids that a reservation names, but that are no decision of its client, application and customer."""
@@ -55,13 +59,30 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """A leaf that tells of an erasure."""
+
+    leaf_index: Any
+    decision_id: str
+    erased_at: str
+
+    def __str__(self) -> str:
+        return (
+            f"leaf {self.leaf_index}: the values of decision {self.decision_id} were erased at {self.erased_at};"
+            " it can be proven, not replayed"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was verified. ``findings`` holds the first thousand; ``erased`` counts records whose values are erased."""
+    """What was verified. ``findings`` holds the first thousand; ``erased`` counts records whose values are gone."""
 
     leaves: int
     decisions: int
+    activations: int
     erased: int
     root: bytes
+    erasures: tuple[Erasure, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -102,8 +123,9 @@ class _Run:
         self._checkpoints = checkpoints
         self._progress = progress
         self._frontier = Frontier()
-        self._decisions = 0
+        self._kinds = Counter[str]()
         self._erased = 0
+        self._erasures: list[Erasure] = []
         self._findings: list[Finding] = []
         self._rulesets: dict[tuple[str, str], tuple[Any, Any]] = {}
 
@@ -118,8 +140,8 @@ class _Run:
         self._check_rulesets(rows.rulesets())  # after the leaves: what they name was stored before them
         for checkpoint in self._checkpoints.values():
             self.find(f"the log is shorter than a checkpoint of {checkpoint.size} leaves: its end was cut off")
-        for decision_id in rows.without_leaf():
-            self.find("this decision has no leaf", None, decision_id)
+        for kind, subject in rows.without_leaf():
+            self.find(f"a row of {kind}, {subject!r}, has no leaf")
         for decision_id in rows.without_decision():
             self.find("a reservation names it, but there is no such decision of its client", None, decision_id)
 
@@ -130,8 +152,15 @@ class _Run:
 
     def report(self) -> VerifyReport:
         """The result so far."""
-        frontier = self._frontier
-        return VerifyReport(frontier.size, self._decisions, self._erased, frontier.root(), tuple(self._findings))
+        return VerifyReport(
+            leaves=self._frontier.size,
+            decisions=self._kinds["decision"],
+            activations=self._kinds["activation"],
+            erased=self._erased,
+            root=self._frontier.root(),
+            erasures=tuple(self._erasures),
+            findings=tuple(self._findings),
+        )
 
     def _entry(self, row: Row) -> None:
         index, record = row["leaf_index"], row["record"]
@@ -145,7 +174,9 @@ class _Run:
             self.find("the record's hash is not the stored leaf hash", index, row["decision_id"])
         self._frontier = self._frontier.append(hashed)
         self._meet_checkpoint()
-        self._decisions += row["decision_id"] is not None
+        self._kinds.update(kind for kind, column in OWN_COLUMN.items() if row[column] is not None)
+        if row["erases"] is not None:
+            self._erasures.append(Erasure(index, str(row["erases"]), str(row["erased_at"])))
         self._erased += row["decision_id"] is not None and row["private"] is None
         for what in entry_problems(row, record, self._key, self._outside):
             self.find(what, index, row["decision_id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -49,16 +50,19 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
                 "ok": report.ok,
                 "leaves": report.leaves,
                 "decisions": report.decisions,
+                "activations": report.activations,
                 "erased": report.erased,
                 "root": report.root.hex(),
+                "erasures": [asdict(erasure) for erasure in report.erasures],
                 "findings": [str(finding) for finding in report.findings],
             }
         )
     else:
-        for finding in report.findings:
-            click.echo(str(finding))
+        for line in (*report.erasures, *report.findings):
+            click.echo(str(line))
         state = "verified" if report.ok else f"{len(report.findings)} findings"
-        click.echo(f"{report.leaves} leaves, {report.decisions} decisions, {report.erased} erased: {state}")
+        kinds = f"{report.decisions} decisions, {report.activations} activations, {len(report.erasures)} erasures"
+        click.echo(f"{report.leaves} leaves, {kinds}: {state}")
         click.echo(f"root {report.root.hex()}")
     finish(0 if report.ok else FOUND)
 

@@ -90,7 +90,7 @@ def ensure_rules(built: Platform, found: Settings) -> None:
         built.policies.current()
     except NotFound:
         policy = save_rules(built, found.rules)
-        built.store.activate(policy.ruleset.digest, now())
+        built.store.activate(policy.ruleset.digest, now(), built.signer.receipt)
         click.echo(f"activated the rules in {found.rules}, version {policy.ruleset.version}", err=True)
 
 

@@ -141,7 +141,7 @@ def activate(folder: Path, as_json: bool) -> None:
             print_report(report)
             click.echo("not activated: every case must pass first", err=True)
             finish(FOUND)
-        built.store.activate(policy.ruleset.digest, now())
+        built.store.activate(policy.ruleset.digest, now(), built.signer.receipt)
     ruleset = policy.ruleset
     if as_json:
         print_json({"version": ruleset.version, "digest": ruleset.digest, "cases": report.cases})

@@ -10,14 +10,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, select
 
-from decision_service.audit.merkle import Frontier, leaf_hash
-from decision_service.errors import AuditError, InputError, NotFound, StillRunning, StoreError
+from decision_service.audit.merkle import leaf_hash
+from decision_service.errors import InputError, StillRunning
 from decision_service.store.database import Database, Session
 from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
+from decision_service.store.log import append, locked_frontier
 from decision_service.store.statements import insert_into
-from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS, moment_text
+from decision_service.store.tables import DECISIONS, LEAVES, RESERVATIONS, moment_text
 from decision_service.vocabulary import RESERVATION, CreditApplication, Decision
 
 PAGE = 200
@@ -67,7 +68,6 @@ class StoredDecision:
 Finish = Callable[[int, bytes], bytes]
 """Renders the answer from leaf index and leaf hash, inside the transaction."""
 
-_HEAD = select(LOG_HEAD.c.size, LOG_HEAD.c.frontier, LOG_HEAD.c.root).where(LOG_HEAD.c.id == 1)
 _STORED = select(
     DECISIONS.c.decision_id,
     DECISIONS.c.client_id,
@@ -100,14 +100,14 @@ def commit_decision(
     has answered the same key meanwhile, ``StoreError`` when the store cannot write.
     """
     with database.write_session() as session:
-        frontier = _locked_frontier(session)
+        frontier = locked_frontier(session)
         uscc = draft.decision.application.uscc
         if expected is not None and exposure_state(session, uscc, now) != expected:
             raise ExposureChanged("the customer's exposure has changed", where=uscc)
         hashed = leaf_hash(draft.record)
         index = frontier.size
         committed = Committed(index, hashed, finish(index, hashed))
-        _append(session, frontier.append(hashed), committed, draft.record)
+        append(session, frontier, hashed=hashed, record=draft.record)
         _add_decision(session, draft, committed)
         _reserve(session, draft, now)
     return committed
@@ -150,50 +150,9 @@ def each_decision(database: Database) -> Iterator[StoredDecision]:
         last = page[-1].leaf_index
 
 
-def erase_private(connection: Connection, decision_id: str) -> None:
-    """Erase the values and salts behind a record's commitments; the log still verifies. Raises ``NotFound``."""
-    erased = connection.execute(
-        update(DECISIONS).where(DECISIONS.c.decision_id == decision_id).values(private=None)
-    )
-    if erased.rowcount == 0:
-        raise NotFound(f"there is no decision {decision_id}")
-
-
-def log_head(connection: Connection) -> tuple[int, bytes]:
-    """Size and root of the log. Raises ``StoreError`` when its row is gone."""
-    row = connection.execute(_HEAD).one_or_none()
-    if row is None:
-        raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
-    return row.size, row.root
-
-
-def leaf_hashes(database: Database) -> Iterator[bytes]:
-    """The stored leaf hashes in order."""
-    statement = select(LEAVES.c.leaf_hash).order_by(LEAVES.c.leaf_index)
-    with database.read() as connection:
-        yield from connection.execution_options(yield_per=10_000).execute(statement).scalars()
-
-
 def _stored(row: Any) -> StoredDecision:
     """A row of ``_STORED``, whose columns stand in the order of the fields."""
     return StoredDecision(*row)
-
-
-def _locked_frontier(session: Session) -> Frontier:
-    row = session.row(_locked_head, {})
-    if row is None:
-        raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
-    size, frontier = row
-    try:
-        return Frontier.from_bytes(size, frontier)
-    except AuditError as error:
-        raise StoreError(error.what, remedy=error.remedy) from error
-
-
-def _append(session: Session, frontier: Frontier, committed: Committed, record: bytes) -> None:
-    leaf = {"leaf_index": committed.leaf_index, "leaf_hash": committed.leaf_hash, "record": record}
-    session.change(_add_leaf, leaf)
-    session.change(_move_head, {"size": frontier.size, "frontier": frontier.to_bytes(), "root": frontier.root()})
 
 
 def _add_decision(session: Session, draft: DecisionCommit, committed: Committed) -> None:
@@ -237,19 +196,6 @@ def _reserve(session: Session, draft: DecisionCommit, now: datetime) -> None:
     }
     if session.change(_reservation, row) == 0:
         raise ExposureChanged("the application has been approved already", where=application.application_id)
-
-
-def _locked_head(_: str) -> Any:
-    return select(LOG_HEAD.c.size, LOG_HEAD.c.frontier).where(LOG_HEAD.c.id == literal_column("1")).with_for_update()
-
-
-def _move_head(_: str) -> Any:
-    moved = update(LOG_HEAD).where(LOG_HEAD.c.id == literal_column("1"))
-    return moved.values(size=bindparam("size"), frontier=bindparam("frontier"), root=bindparam("root"))
-
-
-def _add_leaf(_: str) -> Any:
-    return insert(LEAVES)
 
 
 def _new_decision(dialect: str) -> Any:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, String, and_, select, type_coerce
+from sqlalchemy import RowMapping, String, and_, literal, select, type_coerce, union_all
 
 from decision_service.store.database import Database
-from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RESERVATIONS, RULESETS
+from decision_service.store.tables import ACTIVATIONS, DECISIONS, ERASURES, LEAVES, LOG_HEAD, RESERVATIONS, RULESETS
 
 PAGE = 500
 _DECISION_COLUMNS = (
@@ -30,6 +30,9 @@ _RESERVED = (
     RESERVATIONS.c.application_id == DECISIONS.c.application_id,
     RESERVATIONS.c.uscc == DECISIONS.c.uscc,
 )
+_ERASED = ERASURES.alias("erased")
+"""The erasure of a leaf's decision; ``ERASURES`` itself is joined by its own leaf."""
+
 _ENTRIES = select(
     LEAVES.c.leaf_index,
     LEAVES.c.leaf_hash,
@@ -39,9 +42,32 @@ _ENTRIES = select(
     RESERVATIONS.c.decision_id.label("reserved_by"),
     RESERVATIONS.c.amount.label("reserved"),
     type_coerce(RESERVATIONS.c.expires_at, String).label("reserved_until"),
+    _ERASED.c.leaf_index.label("erased_by"),
+    ACTIVATIONS.c.digest.label("activates"),
+    type_coerce(ACTIVATIONS.c.activated_at, String).label("activated_at"),
+    ACTIVATIONS.c.signature.label("activation_signature"),
+    ERASURES.c.decision_id.label("erases"),
+    type_coerce(ERASURES.c.erased_at, String).label("erased_at"),
+    ERASURES.c.signature.label("erasure_signature"),
 ).select_from(
-    # One statement, so that a decision and its reservation are seen in the same moment, whatever is decided meanwhile.
-    LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index).outerjoin(RESERVATIONS, and_(*_RESERVED))
+    # One statement: a decision, its reservation and its erasure are seen in one moment, whatever happens meanwhile.
+    LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index)
+    .outerjoin(RESERVATIONS, and_(*_RESERVED))
+    .outerjoin(_ERASED, _ERASED.c.decision_id == DECISIONS.c.decision_id)
+    .outerjoin(ACTIVATIONS, ACTIVATIONS.c.leaf_index == LEAVES.c.leaf_index)
+    .outerjoin(ERASURES, ERASURES.c.leaf_index == LEAVES.c.leaf_index)
+)
+_WITHOUT_LEAF = union_all(
+    *(
+        select(literal(table.name).label("kind"), subject.label("subject"))
+        .select_from(table.outerjoin(LEAVES, LEAVES.c.leaf_index == table.c.leaf_index))
+        .where(LEAVES.c.leaf_index.is_(None))
+        for table, subject in (
+            (DECISIONS, DECISIONS.c.decision_id),
+            (ACTIVATIONS, ACTIVATIONS.c.digest),
+            (ERASURES, ERASURES.c.decision_id),
+        )
+    )
 )
 
 
@@ -63,9 +89,10 @@ class LogRows:
             yield from connection.execute(statement).mappings()
 
     def entries(self) -> Iterator[RowMapping]:
-        """Each leaf in order, its decision's columns and the reservation of the same client, application and customer.
+        """Each leaf in order with the rows that belong to it; columns are null where there is none.
 
-        Columns are null where there is none.
+        These are its decision with the reservation of the same client, application and customer and with its erasure,
+        its activation, and the erasure that the leaf itself stands for.
         """
         last: Any = None
         while True:
@@ -79,15 +106,10 @@ class LogRows:
                 return
             last = page[-1]["leaf_index"]
 
-    def without_leaf(self) -> tuple[str, ...]:
-        """Ids of decisions that no leaf stands for."""
-        statement = (
-            select(DECISIONS.c.decision_id)
-            .outerjoin(LEAVES, LEAVES.c.leaf_index == DECISIONS.c.leaf_index)
-            .where(LEAVES.c.leaf_index.is_(None))
-        )
+    def without_leaf(self) -> tuple[tuple[str, str], ...]:
+        """Table and id (or digest) of each decision, activation and erasure that no leaf stands for."""
         with self.database.read() as connection:
-            return tuple(connection.execute(statement).scalars())
+            return tuple((row.kind, row.subject) for row in connection.execute(_WITHOUT_LEAF))
 
     def without_decision(self) -> tuple[str, ...]:
         """Ids that a reservation names, but that are no decision of its client, application and customer."""

@@ -6,14 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
+from decision_service.audit.record import activation_record
 from decision_service.errors import NotFound, StoreError
+from decision_service.store.database import Session
+from decision_service.store.log import Sign, append_signed
 from decision_service.store.statements import insert_into
-from decision_service.store.tables import ACTIVATIONS, RULESETS
+from decision_service.store.tables import ACTIVATIONS, RULESETS, moment_text
 
-_ACTIVE = select(ACTIVATIONS.c.digest).order_by(ACTIVATIONS.c.id.desc()).limit(1)
+_ACTIVE = select(ACTIVATIONS.c.digest).order_by(ACTIVATIONS.c.leaf_index.desc()).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,24 @@ def list_rulesets(connection: Connection) -> tuple[RulesetEntry, ...]:
     return tuple(RulesetEntry(*row) for row in rows)
 
 
-def activate(connection: Connection, digest: str, now: datetime) -> None:
-    """Decide by this ruleset from now on. Raises ``NotFound`` when it is not stored."""
-    if connection.execute(select(RULESETS.c.digest).where(RULESETS.c.digest == digest)).first() is None:
+def activate(session: Session, digest: str, *, now: datetime, sign: Sign) -> None:
+    """Decide by this ruleset from now on; a signed leaf of the log says so. Raises ``NotFound`` if it is not stored."""
+    row = session.row(_version, {"given_digest": digest})
+    if row is None:
         raise NotFound(f"ruleset {digest} is not in the store", remedy="run: decision-service rules list")
-    connection.execute(insert(ACTIVATIONS).values(digest=digest, activated_at=now))
+    record = activation_record(digest, version=row[0], now=now)
+    entry = append_signed(session, record, subject=digest, sign=sign)
+    session.change(_activation, {**entry, "digest": digest, "activated_at": moment_text(now)})
 
 
 def active_ruleset(connection: Connection) -> str | None:
     """The digest of the active ruleset, if any."""
     return connection.execute(_ACTIVE).scalar_one_or_none()
+
+
+def _version(_: str) -> Any:
+    return select(RULESETS.c.version).where(RULESETS.c.digest == bindparam("given_digest"))
+
+
+def _activation(_: str) -> Any:
+    return insert(ACTIVATIONS)

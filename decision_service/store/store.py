@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from decision_service.errors import StoreError
 from decision_service.portrait.records import EnterpriseRecords
-from decision_service.store import clients, decisions, exposure, idempotency, records, rulesets
+from decision_service.store import clients, decisions, erasures, exposure, idempotency, log, records, rulesets
 from decision_service.store.clients import ClientEntry
 from decision_service.store.database import Database
 from decision_service.store.decisions import Committed, DecisionCommit, Finish, StoredDecision
@@ -18,6 +18,7 @@ from decision_service.store.evidence import LogRows
 from decision_service.store.exposure import ExposureState
 from decision_service.store.idempotency import Stored
 from decision_service.store.leases import leases_of
+from decision_service.store.log import Sign
 from decision_service.store.migrate import migrate
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.tables import LOG_HEAD
@@ -157,10 +158,10 @@ class Store:
         """All decisions, oldest first."""
         return decisions.each_decision(self._database)
 
-    def erase_private(self, decision_id: str) -> None:
-        """Erase the values and salts behind a record's commitments. Raises ``NotFound``."""
-        with self._database.write() as connection:
-            decisions.erase_private(connection, decision_id)
+    def erase_private(self, decision_id: str, now: datetime, sign: Sign) -> None:
+        """Erase the values behind a record's commitments; a leaf signed by ``sign`` says so. Raises ``NotFound``."""
+        with self._database.write_session() as session:
+            erasures.erase_private(session, decision_id, now=now, sign=sign)
         self._database.forget_old_pages()
 
     def save_ruleset(self, digest: str, version: str, sources: Mapping[str, str], now: datetime) -> None:
@@ -178,10 +179,10 @@ class Store:
         with self._database.read() as connection:
             return rulesets.list_rulesets(connection)
 
-    def activate(self, digest: str, now: datetime) -> None:
-        """Decide by this ruleset from now on. Raises ``NotFound``."""
-        with self._database.write() as connection:
-            rulesets.activate(connection, digest, now)
+    def activate(self, digest: str, now: datetime, sign: Sign) -> None:
+        """Decide by this ruleset from now on; a leaf signed by ``sign`` says so. Raises ``NotFound``."""
+        with self._database.write_session() as session:
+            rulesets.activate(session, digest, now=now, sign=sign)
 
     def active_ruleset(self) -> str | None:
         """The digest of the active ruleset, if any."""
@@ -191,11 +192,11 @@ class Store:
     def log_head(self) -> tuple[int, bytes]:
         """Size and root of the log."""
         with self._database.read() as connection:
-            return decisions.log_head(connection)
+            return log.log_head(connection)
 
     def leaf_hashes(self) -> Iterator[bytes]:
         """Stored leaf hashes in order."""
-        return decisions.leaf_hashes(self._database)
+        return log.leaf_hashes(self._database)
 
     def log_rows(self) -> LogRows:
         """The log as it lies in the tables, for verification."""

@@ -163,7 +163,17 @@ RULESETS = Table(
 ACTIVATIONS = Table(
     "activations",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("leaf_index", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),
     Column("digest", String(80), ForeignKey("rulesets.digest"), nullable=False),
     Column("activated_at", Moment, nullable=False),
+    Column("signature", String(88), nullable=False),
+)
+
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    Column("leaf_index", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),
+    Column("decision_id", String(64), ForeignKey("decisions.decision_id"), nullable=False, unique=True),
+    Column("erased_at", Moment, nullable=False),
+    Column("signature", String(88), nullable=False),
 )

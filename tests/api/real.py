@@ -64,7 +64,8 @@ def open_platform(home: Path, scorer: Any, feeds: Path | None = None) -> Platfor
     now = datetime.now(UTC)
     ruleset = load(RULES)
     store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now)
-    store.activate(ruleset.digest, now)
+    signer = Signer.open(home / "log-key.pem")
+    store.activate(ruleset.digest, now, signer.receipt)
     if feeds is not None:
         assert load_feeds([feeds], store, now=now).problem_count == 0
-    return Platform(store, Policies(store), scorer, Signer.open(home / "log-key.pem"), "test")
+    return Platform(store, Policies(store), scorer, signer, "test")

@@ -117,7 +117,7 @@ def test_an_answer_once_given_outlives_the_rules_that_admitted_it(city: City) ->
 
 def activate(city: City, digest: str) -> None:
     """Make a ruleset active and let the platform see it at once."""
-    city.platform.store.activate(digest, _now())
+    city.platform.store.activate(digest, _now(), city.platform.signer.receipt)
     city.platform.policies.forget()
 
 
@@ -216,7 +216,7 @@ def test_a_fintech_never_sees_a_fact_of_level_three(city: City) -> None:
 
 def test_an_erased_decision_is_no_longer_explained_but_still_proven(city: City) -> None:
     answer = city.post("approve", amount="20000.00")
-    city.platform.store.erase_private(answer.get_json()["decision_id"])
+    city.platform.store.erase_private(answer.get_json()["decision_id"], _now(), city.platform.signer.receipt)
     assert city.get(answer.headers["Location"] + "/explanation").status_code == 404
     assert city.get(answer.headers["Location"] + "/proof").status_code == 200
 

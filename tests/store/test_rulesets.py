@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
-from store_samples import NOW
+from store_samples import NOW, RULESET
+from store_samples import SOURCES as SOURCES_OF_DECISIONS
+from store_samples import application, commit, decision, draft, verified
 
 from decision_service.errors import NotFound, StoreError
 
@@ -36,17 +38,28 @@ def test_nothing_is_active_at_first(store):
     assert store.active_ruleset() is None
 
 
-def test_the_last_one_activated_is_active_also_within_one_moment(store):
+def test_the_last_one_activated_is_active_also_within_one_moment(store, signer):
     for digest in ("sha256:1", "sha256:2"):
         store.save_ruleset(digest, "v", SOURCES, NOW)
     for digest in ("sha256:2", "sha256:1", "sha256:2"):
-        store.activate(digest, NOW)
+        store.activate(digest, NOW, signer.receipt)
         assert store.active_ruleset() == digest
 
 
-def test_only_a_stored_ruleset_becomes_active(store):
+def test_an_activation_is_a_signed_leaf_of_the_log(store, signer):
+    store.save_ruleset(RULESET, "v1", SOURCES_OF_DECISIONS, NOW)
+    store.activate(RULESET, NOW, signer.receipt)
+    commit(store, signer, draft(decision(application(1))))
+    store.activate(RULESET, NOW + timedelta(days=1), signer.receipt)
+    report = verified(store, signer)
+    assert report.ok, report.findings
+    assert (report.leaves, report.decisions, report.activations) == (3, 1, 2)
+    assert [one.leaf_index for one in store.each_decision()] == [1]
+
+
+def test_only_a_stored_ruleset_becomes_active(store, signer):
     with pytest.raises(NotFound):
-        store.activate("sha256:9", NOW)
+        store.activate("sha256:9", NOW, signer.receipt)
     assert store.active_ruleset() is None
 
 

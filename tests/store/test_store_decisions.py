@@ -221,12 +221,24 @@ def test_applicants_count_for_30_days_whatever_was_decided(store, signer, age, c
 
 def test_erasing_values_keeps_the_record_and_the_proofs(store, signer):
     committed = commit_some(store, signer, 3)
-    store.erase_private("D-bank-1-APP-1")
+    store.erase_private("D-bank-1-APP-1", NOW, signer.receipt)
     found = store.decision("D-bank-1-APP-1")
     assert (found.private, found.leaf_hash) == (None, committed[1].leaf_hash)
     report = verified(store, signer)
     assert report.ok, report.findings
-    assert (report.leaves, report.erased) == (3, 1)
+    assert (report.leaves, report.decisions, report.erased) == (4, 3, 1)
+    assert [str(one) for one in report.erasures] == [
+        "leaf 3: the values of decision D-bank-1-APP-1 were erased at 2026-11-24T02:30:15.123456Z;"
+        " it can be proven, not replayed"
+    ]
+
+
+def test_what_is_erased_already_is_not_erased_again(store, signer):
+    commit_some(store, signer, 1)
+    for day in range(3):
+        store.erase_private("D-bank-1-APP-0", NOW + timedelta(days=day), signer.receipt)
+    assert store.log_head()[0] == 2
+    assert len(verified(store, signer).erasures) == 1
 
 
 def test_erased_values_are_in_no_file_any_more(sqlite_store, sqlite_url, signer):
@@ -240,7 +252,7 @@ def test_erased_values_are_in_no_file_any_more(sqlite_store, sqlite_url, signer)
         return [mark for mark in marks if any(mark in content for content in files)]
 
     assert found() == marks
-    sqlite_store.erase_private(asked.decision.decision_id)
+    sqlite_store.erase_private(asked.decision.decision_id, NOW, signer.receipt)
     assert found() == []
 
 
@@ -249,14 +261,14 @@ def test_a_long_reader_does_not_hold_up_an_erasure(sqlite_store, signer):
     hashes = sqlite_store.leaf_hashes()
     next(hashes)
     began = time.monotonic()
-    sqlite_store.erase_private("D-bank-1-APP-1")
+    sqlite_store.erase_private("D-bank-1-APP-1", NOW, signer.receipt)
     assert time.monotonic() - began < 2
     hashes.close()
 
 
-def test_erasing_what_does_not_exist_is_said(store):
+def test_erasing_what_does_not_exist_is_said(store, signer):
     with pytest.raises(NotFound):
-        store.erase_private("D-9")
+        store.erase_private("D-9", NOW, signer.receipt)
 
 
 def test_amounts_are_kept_to_the_fen(store, signer):

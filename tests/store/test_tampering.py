@@ -188,6 +188,71 @@ def test_any_single_flipped_bit_of_any_byte_is_found(sqlite_store, log, signer, 
     assert not findings(sqlite_store, signer)
 
 
+@pytest.fixture
+def noted(sqlite_store, log, signer):
+    """The log with an activation, a decision after it, an erasure, and the same ruleset activated again at the end."""
+    sqlite_store.activate(RULESET, NOW, signer.receipt)
+    commit(sqlite_store, signer, draft(decision(application(8))))
+    sqlite_store.erase_private("D-bank-1-APP-1", NOW, signer.receipt)
+    sqlite_store.activate(RULESET, NOW, signer.receipt)
+    return log
+
+
+LATER = "'2027-01-01T00:00:00.000000Z'"
+NOTED = {
+    "an activation's row deleted": "DELETE FROM activations WHERE leaf_index = 7",
+    "all activations deleted": "DELETE FROM activations",
+    "an activation's moment": f"UPDATE activations SET activated_at = {LATER} WHERE leaf_index = 7",
+    "an activation's ruleset": "UPDATE activations SET digest = 'sha256:cd' WHERE leaf_index = 7",
+    "an activation's signature": "UPDATE activations SET signature = 'x' WHERE leaf_index = 7",
+    "another activation's signature": "UPDATE activations SET signature ="
+    " (SELECT signature FROM activations WHERE leaf_index = 10) WHERE leaf_index = 7",
+    "an activation without a leaf": f"INSERT INTO activations SELECT 11, digest, {LATER}, signature FROM activations"
+    " WHERE leaf_index = 7",
+    "an activation at a decision's leaf": f"INSERT INTO activations SELECT 3, digest, {LATER}, signature"
+    " FROM activations WHERE leaf_index = 7",
+    "an activation with its leaf deleted": "DELETE FROM activations WHERE leaf_index = 10;"
+    " DELETE FROM leaves WHERE leaf_index = 10",
+    "values gone without an erasure": "UPDATE decisions SET private = NULL WHERE leaf_index = 3",
+    "an erasure's row deleted": "DELETE FROM erasures",
+    "an erasure of another decision": "UPDATE erasures SET decision_id = 'D-bank-1-APP-3'",
+    "an erasure moved to where values were removed": "UPDATE erasures SET decision_id = 'D-bank-1-APP-3';"
+    " UPDATE decisions SET private = NULL WHERE leaf_index = 3",
+    "an erasure's moment": f"UPDATE erasures SET erased_at = {LATER}",
+    "an erasure's signature": "UPDATE erasures SET signature = 7",
+    "an erasure without a leaf": f"INSERT INTO erasures SELECT 11, 'D-bank-1-APP-3', {LATER}, signature FROM erasures;"
+    " UPDATE decisions SET private = NULL WHERE leaf_index = 3",
+    "values back after an erasure": "UPDATE decisions SET"
+    " private = (SELECT private FROM decisions WHERE leaf_index = 2) WHERE leaf_index = 1",
+    "an activation's record turned into an erasure's": "UPDATE leaves SET"
+    " record = (SELECT record FROM leaves WHERE leaf_index = 9) WHERE leaf_index = 7",
+    "erasures dropped": "DROP TABLE erasures",
+}
+
+
+@pytest.mark.parametrize("statements", NOTED.values(), ids=NOTED)
+def test_tampering_with_activations_and_erasures_is_found(sqlite_store, noted, signer, statements):
+    assert not findings(sqlite_store, signer)
+    noted.executescript(statements)
+    assert findings(sqlite_store, signer)
+
+
+@pytest.mark.parametrize("index", [7, 9], ids=["activation", "erasure"])
+def test_a_note_rewritten_with_its_whole_tree_is_found_by_its_signature(sqlite_store, noted, signer, index):
+    """Whoever rewrites row, leaf and tree together still has no key."""
+    record = noted.execute("SELECT record FROM leaves WHERE leaf_index = ?", (index,)).fetchone()[0]
+    forged = record.replace(b"2026-11-24", b"2025-11-24")
+    assert forged != record
+    hashed = merkle.leaf_hash(forged)
+    noted.execute("UPDATE leaves SET record = ?, leaf_hash = ? WHERE leaf_index = ?", (forged, hashed, index))
+    for table, column in (("activations", "activated_at"), ("erasures", "erased_at")):
+        noted.execute(f"UPDATE {table} SET {column} = replace({column}, '2026', '2025') WHERE leaf_index = ?", (index,))
+    frontier = merkle.frontier_of(sqlite_store.leaf_hashes())
+    noted.execute("UPDATE log_head SET frontier = ?, root = ?", (frontier.to_bytes(), frontier.root()))
+    found = findings(sqlite_store, signer)
+    assert len(found) == 1 and "signature does not verify" in found[0]
+
+
 def test_only_what_has_expired_may_be_gone(sqlite_store, log, signer):
     log.execute("DELETE FROM reservations")
     ends = NOW + timedelta(hours=24)

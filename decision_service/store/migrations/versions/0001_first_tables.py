@@ -1,4 +1,4 @@
-"""The first tables: clients, records, the log, decisions, leases, reservations, rulesets."""
+"""The first tables: clients, records, the log, decisions, leases, reservations, rulesets, erasures."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,7 @@ def upgrade() -> None:
     _log()
     _decisions()
     _rulesets()
+    _erasures()
 
 
 def downgrade() -> None:
@@ -81,9 +82,7 @@ def _log() -> None:
 def _decisions() -> None:
     op.create_table(
         "decisions",
-        sa.Column(
-            "leaf_index", PLACE, sa.ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False
-        ),
+        _leaf(),
         sa.Column("decision_id", sa.String(64), nullable=False, unique=True),
         sa.Column("client_id", sa.String(64), nullable=False),
         sa.Column("idempotency_key", sa.Text, nullable=False),
@@ -129,7 +128,25 @@ def _rulesets() -> None:
     )
     op.create_table(
         "activations",
-        sa.Column("id", sa.Integer, primary_key=True),
+        _leaf(),
         sa.Column("digest", sa.String(80), sa.ForeignKey("rulesets.digest"), nullable=False),
         sa.Column("activated_at", MOMENT, nullable=False),
+        sa.Column("signature", sa.String(88), nullable=False),
     )
+
+
+def _erasures() -> None:
+    op.create_table(
+        "erasures",
+        _leaf(),
+        sa.Column(
+            "decision_id", sa.String(64), sa.ForeignKey("decisions.decision_id"), nullable=False, unique=True
+        ),
+        sa.Column("erased_at", MOMENT, nullable=False),
+        sa.Column("signature", sa.String(88), nullable=False),
+    )
+
+
+def _leaf() -> sa.Column[int]:
+    """The place in the log of the leaf that a row belongs to."""
+    return sa.Column("leaf_index", PLACE, sa.ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False)
