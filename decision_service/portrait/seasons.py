@@ -85,7 +85,7 @@ class Seasons:
 
 def _season(row: Mapping[str, str]) -> Season:
     return Season(
-        code=row["code"],
+        code=row.get("code", ""),
         peak_months=frozenset(_month(cell) for cell in row["peak_months"].split(";")),
         effective_from=date.fromisoformat(row["effective_from"]) if row.get("effective_from") else date.min,
         effective_to=date.fromisoformat(row["effective_to"]) if row.get("effective_to") else None,

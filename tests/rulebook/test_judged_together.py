@@ -83,6 +83,11 @@ def test_the_shipped_industries_may_come_from_a_spreadsheet() -> None:
     assert mistakes(industries=("code,", "\ufeffcode,")) == []
 
 
+def test_a_table_of_industries_without_codes_is_told_once() -> None:
+    (found,) = [problem for problem in mistakes(industries=("code,", "cod,")) if "'code'" in problem]
+    assert found.startswith("industries.csv:1: the column 'code' is missing")
+
+
 def test_a_circle_is_reported_once_and_nothing_that_reads_it() -> None:
     found = problems(changed("facts.yaml", "existing + amount", "existing + exposure"))
     assert found == [
