@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from decision_service.audit.canonical import parsed
+from decision_service.audit.record import values_of
 from decision_service.audit.replay import Recorded, read_record
 from decision_service.decide import Assessment, Platform
 from decision_service.errors import NotFound
@@ -139,7 +139,7 @@ def _effect(rule: Rule) -> dict[str, Any]:
 
 def _shares(platform: Platform, recorded: Recorded, stored: StoredDecision) -> Mapping[str, float]:
     """Recorded contributions; else computed, if the model that scored is still the one in use."""
-    _, shares = parsed(stored.private or b"{}").get("contributions", [None, {}])
+    shares = values_of(stored.private)["contributions"] if stored.private else {}
     if shares:
         return {name: float(value) for name, value in shares.items() if value is not None}
     for model in recorded.scores.models:

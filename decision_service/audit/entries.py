@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any
 from decision_service.audit.answer import Render, answer_problems
 from decision_service.audit.canonical import moment, parsed
 from decision_service.audit.merkle import leaf_hash
-from decision_service.audit.record import commitment, key_hash
+from decision_service.audit.record import commitment, key_hash, salts, secret_of
 from decision_service.audit.signing import LogKey
 from decision_service.errors import AuditError
 from decision_service.vocabulary import RESERVATION
@@ -147,24 +146,14 @@ def _private_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
         yield "the committed values are not bytes"
         return
     try:
-        opened, commitments = parsed(private), content["commitments"]
-    except AuditError as error:
-        yield f"the committed values cannot be read: {error}"
+        opened = parsed(private)
+        values, secret, commitments = opened["values"], secret_of(opened), content["commitments"]
+    except (AuditError, ValueError, TypeError, KeyError, AttributeError) as error:
+        yield f"the committed values cannot be read: {error!r}"
         return
-    if not isinstance(opened, dict) or opened.keys() != commitments.keys():
+    if opened.keys() != {"secret", "values"} or not isinstance(values, dict) or values.keys() != commitments.keys():
         yield "the committed values are not those of the record"
         return
-    for name, pair in opened.items():
-        if not _opens(commitments[name], name, pair):
+    for name, salt in salts(secret, values).items():
+        if commitment(salt, name, values[name]) != commitments[name]:
             yield f"the value of {name} is not the one committed to"
-
-
-def _opens(committed: str, name: str, pair: Any) -> bool:
-    if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)):
-        return False
-    try:
-        salt = b64decode(pair[0], validate=True)
-    except ValueError:
-        return False
-    # Base64 has several spellings of the same bytes; a changed spelling is a changed byte.
-    return b64encode(salt).decode() == pair[0] and commitment(salt, name, pair[1]) == committed

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from hashlib import sha256
+from hashlib import sha256, shake_256
 from typing import Any, Protocol
 
 import orjson
 
-from decision_service.audit.canonical import LARGEST_INTEGER, moment, money
+from decision_service.audit.canonical import LARGEST_INTEGER, moment, money, parsed
 from decision_service.errors import AuditError
 from decision_service.vocabulary import CreditApplication, Decision, Reason, Scores
 
 FORMAT = 1
 SALT_SIZE = 16
+SECRET_SIZE = 32
 SHANGHAI = timezone(timedelta(hours=8))  # no daylight saving since 1991; the record needs the date only
 FACT_PREFIX = "facts."
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """``body`` is the leaf's content; ``private`` holds salts and values and may be erased; both canonical JSON."""
+    """``body`` is the leaf's content; ``private`` holds values and their secret and may be erased; canonical JSON."""
 
     body: bytes
     private: bytes
@@ -99,18 +100,12 @@ def build_record(
     code_version: str,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Record:
-    """The record of a decision. ``verdicts`` is keyed by stage; ``entropy(n)`` gives n random bytes for the salts.
+    """The record of a decision. ``verdicts`` is keyed by stage; ``entropy(n)`` gives n random bytes.
 
     Raises ``AuditError`` for text that is not Unicode.
     """
-    values = committed_values(decision, facts, features)
-    random = entropy(SALT_SIZE * len(values))
-    opened: dict[str, list[Any]] = {}
-    commitments: dict[str, str] = {}
-    for place, (name, value) in enumerate(values.items()):
-        salt = random[place * SALT_SIZE : (place + 1) * SALT_SIZE]
-        opened[name] = [b2a_base64(salt, newline=False).decode(), value]
-        commitments[name] = commitment(salt, name, value)
+    values, secret = committed_values(decision, facts, features), entropy(SECRET_SIZE)
+    commitments = {name: commitment(salt, name, values[name]) for name, salt in salts(secret, values).items()}
     body = {
         **_decided(decision),
         "type": "decision",
@@ -121,7 +116,7 @@ def build_record(
         "commitments": commitments,
         "code_version": code_version,
     }
-    return Record(_written(body), _written(opened))
+    return Record(_written(body), _written({"secret": _base64(secret), "values": values}))
 
 
 def activation_record(digest: str, *, version: str, now: datetime) -> bytes:
@@ -143,12 +138,42 @@ def key_hash(idempotency_key: str) -> str:
         raise AuditError("the idempotency key is not Unicode text") from error
 
 
+def salts(secret: bytes, names: Iterable[str]) -> dict[str, bytes]:
+    """Each name's salt, 16 bytes: by the names' order, from SHAKE-256 of the secret.
+
+    A salt tells nothing of the secret or of the others, so a single value can be shown, or be erased while the other
+    salts are kept in place of the secret.
+    """
+    ordered = sorted(names)
+    stream = shake_256(secret).digest(SALT_SIZE * len(ordered))
+    return {name: stream[place * SALT_SIZE : (place + 1) * SALT_SIZE] for place, name in enumerate(ordered)}
+
+
+def values_of(private: bytes) -> dict[str, Any]:
+    """The committed values by name. Raises ``AuditError``, ``KeyError`` or ``TypeError`` for bytes that hold none."""
+    values: dict[str, Any] = parsed(private)["values"]
+    return values
+
+
+def secret_of(opened: Mapping[str, Any]) -> bytes:
+    """The secret in a record's private part. Raises ``ValueError``, ``KeyError`` … when it is no 32 bytes in base64."""
+    secret = a2b_base64(opened["secret"].encode(), strict_mode=True)
+    # Base64 has several spellings of the same bytes; a changed spelling is a changed byte.
+    if len(secret) != SECRET_SIZE or _base64(secret) != opened["secret"]:
+        raise ValueError("the secret is not one")
+    return secret
+
+
 def commitment(salt: bytes, name: str, value: Any) -> str:
     """Base64 of SHA-256 over salt and the canonical JSON of ``[name, value]``; hides and binds the value.
 
     Raises ``AuditError`` for text that is not Unicode.
     """
-    return b2a_base64(sha256(salt + _written([name, value])).digest(), newline=False).decode()
+    return _base64(sha256(salt + _written([name, value])).digest())
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
 
 
 def _written(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from decision_service.audit.canonical import parsed
 from decision_service.audit.decided import scores_of
-from decision_service.audit.record import FACT_PREFIX
+from decision_service.audit.record import FACT_PREFIX, values_of
 from decision_service.errors import AuditError
 from decision_service.vocabulary import Scores
 
@@ -106,7 +106,7 @@ def read_record(stored: Stored) -> Recorded:
     if stored.private is None:
         raise AuditError(f"the values of decision {stored.decision_id} are erased; it can be proven, not replayed")
     try:
-        return _recorded(parsed(stored.record), {name: pair[1] for name, pair in parsed(stored.private).items()})
+        return _recorded(parsed(stored.record), values_of(stored.private))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise AuditError(
             f"the record of decision {stored.decision_id} is damaged: {error!r}", remedy="run: audit verify"

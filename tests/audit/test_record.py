@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decision_service.audit.canonical import canonical
-from decision_service.audit.record import build_record, commitment
+from decision_service.audit.record import build_record, commitment, salts
 from decision_service.audit.replay import Answer, read_record, replay, rescore_difference
 from decision_service.errors import AuditError
 from decision_service.vocabulary import CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
@@ -185,15 +185,29 @@ def test_no_value_stands_in_the_record_itself():
 def test_every_commitment_opens_with_its_salt_and_value():
     made = record()
     commitments, opened = json.loads(made.body)["commitments"], json.loads(made.private)
-    assert commitments.keys() == opened.keys()
-    for name, (salt, value) in opened.items():
-        assert commitment(b64decode(salt), name, value) == commitments[name]
+    assert opened.keys() == {"secret", "values"} and commitments.keys() == opened["values"].keys()
+    for name, salt in salts(b64decode(opened["secret"]), commitments).items():
+        assert commitment(salt, name, opened["values"][name]) == commitments[name]
+
+
+def test_a_single_value_opens_with_its_salt_alone_while_the_secret_stays_hidden():
+    made = record()
+    commitments, opened = json.loads(made.body)["commitments"], json.loads(made.private)
+    kept = salts(b64decode(opened["secret"]), commitments)
+    del opened, made
+    assert commitment(kept["facts.card"], "facts.card", "none") == commitments["facts.card"]
+    assert commitment(kept["facts.amount"], "facts.card", "none") != commitments["facts.card"]
 
 
 def test_salts_are_random_and_differ():
-    salts = [salt for _ in range(3) for salt, _ in json.loads(record().private).values()]
-    assert len(set(salts)) == len(salts) == 27
-    assert all(len(b64decode(salt)) == 16 for salt in salts)
+    secrets = [b64decode(json.loads(record().private)["secret"]) for _ in range(3)]
+    found = [salt for secret in secrets for salt in salts(secret, FACTS).values()]
+    assert len(set(found)) == len(found) == 3 * len(FACTS)
+    assert all(len(salt) == 16 for salt in found) and all(len(secret) == 32 for secret in secrets)
+
+
+def test_salts_do_not_depend_on_the_order_in_which_names_come():
+    assert salts(bytes(32), ["b", "a", "é"]) == salts(bytes(32), ["é", "b", "a"])
 
 
 def test_the_same_facts_give_other_commitments_each_time():

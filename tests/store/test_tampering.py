@@ -129,7 +129,15 @@ TAMPERINGS = {
     "values emptied": "UPDATE decisions SET private = x'' WHERE leaf_index = 3",
     "values turned into text": "UPDATE decisions SET private = 'x' WHERE leaf_index = 3",
     "one value removed": "UPDATE decisions SET"
-    " private = CAST(json_remove(CAST(private AS TEXT), '$.mask') AS BLOB) WHERE leaf_index = 3",
+    " private = CAST(json_remove(CAST(private AS TEXT), '$.values.mask') AS BLOB) WHERE leaf_index = 3",
+    "a value added": "UPDATE decisions SET"
+    " private = CAST(json_set(CAST(private AS TEXT), '$.values.x', 1) AS BLOB) WHERE leaf_index = 3",
+    "the secret removed": "UPDATE decisions SET"
+    " private = CAST(json_remove(CAST(private AS TEXT), '$.secret') AS BLOB) WHERE leaf_index = 3",
+    "the secret turned into a number": "UPDATE decisions SET"
+    " private = CAST(json_set(CAST(private AS TEXT), '$.secret', 7) AS BLOB) WHERE leaf_index = 3",
+    "values turned into a list": "UPDATE decisions SET"
+    " private = CAST(json_set(CAST(private AS TEXT), '$.values', json('[]')) AS BLOB) WHERE leaf_index = 3",
     "head missing": "DELETE FROM log_head",
     "head too short": "UPDATE log_head SET size = 6",
     "head's size turned into text": "UPDATE log_head SET size = 'seven'",
