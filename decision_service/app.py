@@ -17,6 +17,7 @@ from flask import Flask
 from decision_service import __version__
 from decision_service.api.application import http_application
 from decision_service.api.platform import PlatformService
+from decision_service.api.rsgi import Handle, rsgi
 from decision_service.api.service import Runtime
 from decision_service.audit.signing import Signer
 from decision_service.decide import Platform, business_date
@@ -54,16 +55,16 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     return http_application(runtime, version=__version__, shared_metrics=settings.metrics_folder)
 
 
-def served() -> Flask:
-    """What a server process runs: settings from the environment, everything loaded before the first request."""
+def served() -> Handle:
+    """What granian runs: settings from the environment, everything loaded before the first request."""
     follow_parent()
     settings = Settings.from_environ(os.environ)
     platform = build_platform(settings)
     warm_up(platform)
-    app = create_app(settings, platform)
+    handle = rsgi(create_app(settings, platform))
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage
-    return app
+    return handle
 
 
 def follow_parent() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from decision_service.errors import InputError
 
 DEFAULT_TRACKING_URI = "sqlite:///mlruns/mlflow.db"
-MAX_WORKERS, MAX_THREADS = 64, 64
+MAX_WORKERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,6 @@ class Settings:
     host: str
     port: int
     workers: int
-    threads: int
     metrics_folder: str | None
 
     @property
@@ -50,7 +49,6 @@ class Settings:
             host=_matching(environ, "DECISION_HOST", "127.0.0.1", r"[A-Za-z0-9.:-]{1,255}|\[[0-9A-Fa-f:.]+\]"),
             port=_number(environ, "DECISION_PORT", 8080, most=65_535),
             workers=_number(environ, "DECISION_WORKERS", min(4, os.cpu_count() or 1), most=MAX_WORKERS),
-            threads=_number(environ, "DECISION_THREADS", 4, most=MAX_THREADS),
             metrics_folder=environ.get("PROMETHEUS_MULTIPROC_DIR") or None,
         )
 
@@ -66,7 +64,6 @@ class Settings:
             "DECISION_HOST": self.host,
             "DECISION_PORT": str(self.port),
             "DECISION_WORKERS": str(self.workers),
-            "DECISION_THREADS": str(self.threads),
         }
 
 

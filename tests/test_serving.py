@@ -151,11 +151,12 @@ def test_bytes_that_are_no_http_are_a_4xx_or_a_closed_connection(server: Server,
     assert server.get("/livez")[0] == 200
 
 
-def test_a_body_that_never_ends_holds_up_nobody_else(server: Server) -> None:
+def test_bodies_that_never_end_hold_up_nobody_else(server: Server) -> None:
     head = f"POST /v1/decisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\nContent-Length: 90\r\n"
     started = head + "Content-Type: application/json\r\nIdempotency-Key: slow\r\n\r\n{"
-    with socket.create_connection(("127.0.0.1", server.port)) as slow:
-        slow.sendall(started.encode())
+    with ExitStack() as held:
+        for _ in range(40):
+            held.enter_context(socket.create_connection(("127.0.0.1", server.port))).sendall(started.encode())
         assert [server.decide(str(uuid.uuid4()))[0] for _ in range(8)] == [201] * 8
 
 

@@ -28,14 +28,12 @@ HEADER_BYTES = 64 * 1024
 @click.option("--host", help="Address to listen on; only this machine by default.")
 @click.option("--port", type=int, help="Port to listen on.")
 @click.option("--workers", type=int, help="Worker processes.")
-@click.option("--threads", type=int, help="Requests that a worker takes at once.")
 @click.option("--sandbox", is_flag=True, help="Print a fresh sandbox key and a curl line that works.")
 @click.option("--check-empty", is_flag=True, help="Only tell whether the store is empty: exit 0 if so, else 1.")
 def serve(
     host: str | None,
     port: int | None,
     workers: int | None,
-    threads: int | None,
     sandbox: bool,
     check_empty: bool,
 ) -> None:
@@ -43,7 +41,7 @@ def serve(
 
     Example: decision-service serve --port 8080 --workers 2
     """
-    found = settings(DECISION_HOST=host, DECISION_PORT=port, DECISION_WORKERS=workers, DECISION_THREADS=threads)
+    found = settings(DECISION_HOST=host, DECISION_PORT=port, DECISION_WORKERS=workers)
     if check_empty:
         _tell_whether_empty(found)
     address = free_address(found)
@@ -110,13 +108,12 @@ def server_arguments(found: Settings, address: str) -> list[str]:
     """granian, each worker building its own platform; a worker that dies is replaced."""
     return [
         "-m", "granian", "decision_service.app:served", "--factory",
-        "--interface", "wsgi",
+        "--interface", "rsgi",
         "--http", "1",
         "--http1-buffer-size", str(HEADER_BYTES),
         "--host", address,
         "--port", str(found.port),
         "--workers", str(found.workers),
-        "--blocking-threads", str(found.threads),
         "--respawn-failed-workers",
         "--workers-kill-timeout", str(STOP_SECONDS),
         "--log-level", "warning",
