@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
@@ -109,8 +108,8 @@ def _records(kind: str, value: Any, now: datetime) -> Any:
 def _record_type(kind: str) -> type:
     """The record type inside ``EnterpriseRecords.<kind>``, a ``tuple[Type, ...]``."""
     found = typing.get_args(_hints(EnterpriseRecords)[kind])[0]
-    assert is_dataclass(found)
-    return typing.cast(type, found)
+    assert isinstance(found, type)
+    return found
 
 
 @cache
@@ -121,11 +120,11 @@ def _hints(record: type) -> dict[str, Any]:
 def _record(record: type, values: Any) -> Any:
     if not isinstance(values, dict):
         raise ValueError(f"{values!r} is not a mapping of fields")
-    names = {one.name for one in fields(record)}
+    hints = _hints(record)
     for name in values:
-        if name not in names:
+        if name not in hints:
             raise ValueError(f"{record.__name__} has no field '{name}'")
-    return record(**{name: _value(_hints(record)[name], value, name) for name, value in values.items()})
+    return record(**{name: _value(hints[name], value, name) for name, value in values.items()})
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:

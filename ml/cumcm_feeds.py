@@ -10,9 +10,9 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
+from typing import get_type_hints
 
 import pyarrow
 import pyarrow.parquet as parquet
@@ -155,7 +155,7 @@ def write_assumptions(path: Path) -> None:
 
 
 def _names(record: type) -> list[str]:
-    return [field.name for field in fields(record)]
+    return list(get_type_hints(record))
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from decision_service.portrait import records as kinds
 from decision_service.portrait.records import EnterpriseRecords
@@ -62,7 +61,7 @@ def write_city(folder: Path, firms: Sequence[Firm], place: Place) -> dict[str, i
 def write_kind(path: Path, kind: str, firms: Iterable[EnterpriseRecords]) -> int:
     """One feed file; returns its rows."""
     record, attribute = RECORDS[kind]
-    names = [field.name for field in fields(record) if field.name != "uscc"]
+    names = [name for name in get_type_hints(record) if name != "uscc"]
     return _write(path, ["uscc", *names], _rows(firms, attribute, names))
 
 

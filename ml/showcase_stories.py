@@ -67,7 +67,7 @@ def indicator(identity: str, value: str | None) -> Change:
 
     def change(records: EnterpriseRecords, as_of: date) -> EnterpriseRecords:
         rows = [
-            row if row.indicator != identity else replace(row, value=None if value is None else Decimal(value))
+            row if row.indicator != identity else row._replace(value=None if value is None else Decimal(value))
             for row in records.indicators
         ]
         return replace(records, indicators=tuple(row for row in rows if row.value is not None or row.status != "ok"))

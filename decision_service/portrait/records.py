@@ -1,6 +1,7 @@
 """What the platform's records say of one enterprise: frozen record types, as feeds deliver and the store keeps them.
 
 Money is integer fen. Dates are business dates (Asia/Shanghai). ``observed_on`` is the date to which a value belongs.
+What an enterprise has by the dozen is a named tuple: made in a third of the time that a frozen dataclass takes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,7 @@ class Registration:
     predecessor_reviewed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(NamedTuple):
     """One month of series (feed kind ``months``, key: uscc + month). ``None`` is not reported.
 
     ``month`` is its first day. Sales and purchases are net of void and negative (red-letter) invoices, fen, no tax.
@@ -50,8 +51,7 @@ class Month:
     insured_headcount: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counterparty:
+class Counterparty(NamedTuple):
     """Twelve months of trade with one counterparty (feed kind ``counterparties``, key: direction + counterparty)."""
 
     direction: str  # sales | purchases
@@ -61,8 +61,7 @@ class Counterparty:
     related: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class IndicatorValue:
+class IndicatorValue(NamedTuple):
     """An indicator that arrives as a value (feed kind ``indicators``, key: indicator id), in the registry's unit."""
 
     indicator: str  # IND01 … IND32

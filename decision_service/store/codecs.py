@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from datetime import date
 from decimal import Decimal
 from operator import attrgetter
@@ -26,10 +25,10 @@ class Codec:
     """
 
     def __init__(self, record: type) -> None:
-        names = [one.name for one in fields(record)]
-        kinds = [_plain(get_type_hints(record)[name]) for name in names]
+        hints = get_type_hints(record)
+        kinds = [_plain(hint) for hint in hints.values()]
         self.record = record
-        self._values = attrgetter(*names)
+        self._values = attrgetter(*hints)
         self._writes = tuple((place, _WRITE[kind]) for place, kind in enumerate(kinds) if kind in _WRITE)
         self._reads = tuple((place, _READ[kind]) for place, kind in enumerate(kinds) if kind in _READ)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -180,7 +179,7 @@ def test_off_season_months_are_excused(name, idle, code, expected):
 
 def test_a_young_firm_renormalises_the_weights_of_its_months():
     young = registration(established_on=date(2026, 5, 20))
-    filed = tuple(replace(one, tax_filing="zero_return") for one in months([5] * 6))
+    filed = tuple(one._replace(tax_filing="zero_return") for one in months([5] * 6))
     found = value_of("IND07", registration=young, months=filed, indicators=delivered_without("IND07"))
     assert found.value == Decimal("0.7") and "short_history" in found.flags
 
@@ -198,7 +197,7 @@ def test_a_young_firm_renormalises_the_weights_of_its_months():
     ],
 )
 def test_validity_bounds(name, value, status, flag):
-    row = replace(indicator("IND01", 0), value=value)
+    row = indicator("IND01", 0)._replace(value=value)
     found = value_of("IND01", indicators=(row,))
     assert found.status == status and (found.value is not None) == (status == "ok"), name
     assert found.flags == ((flag,) if flag else ()), name

@@ -110,7 +110,7 @@ def test_an_imputed_indicator_never_enters_the_models():
 
 
 def test_series_are_24_months_oldest_first_in_cny():
-    filed = replace(month(0, sales=12_345, tax_filing="zero_return", customers=3), purchases=None)
+    filed = month(0, sales=12_345, tax_filing="zero_return", customers=3)._replace(purchases=None)
     found = seen(months=(month(30, sales=1), month(23, sales=100), filed))
     assert (len(found.series), len(found.mask)) == (24, 24)
     assert found.mask == (True, *[False] * 22, True)
