@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decision_service.audit.canonical import canonical
-from decision_service.audit.record import build_record, commitment, salts
+from decision_service.audit.record import build_record, commitment, commitments, salts
 from decision_service.audit.replay import Answer, read_record, replay, rescore_difference
 from decision_service.errors import AuditError
 from decision_service.vocabulary import CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
@@ -219,6 +219,14 @@ def test_a_record_is_a_function_of_its_arguments_and_the_random_bytes():
     assert record(entropy=bytes) == record(entropy=bytes)
 
 
+def test_the_bytes_of_a_record_stay_what_they_were():
+    made = record(entropy=bytes)
+    assert [sha256(part).hexdigest() for part in (made.body, made.private)] == [
+        "01997473b5dc677ae5b02faff8c410b756feea678c488458ff078fb873592cf2",
+        "d432449f96529615fbbdcbbe75bdbbc06aa5bc8d0eed466d30f96b3637da2b61",
+    ]
+
+
 @given(st.tuples(st.text(max_size=3), st.text(max_size=3)), st.tuples(st.text(max_size=3), st.text(max_size=3)))
 def test_name_and_value_do_not_run_into_each_other(one, other):
     commit = [commitment(bytes(16), f"f{name}", value) for name, value in (one, other)]
@@ -342,3 +350,9 @@ VALUES = st.recursive(
 def test_a_commitment_is_over_canonical_json_whatever_the_value(name, value):
     salt = b"s" * 16
     assert commitment(salt, name, value) == b64encode(sha256(salt + canonical([name, value])).digest()).decode()
+
+
+@given(st.dictionaries(st.text(), VALUES), st.binary(min_size=32, max_size=32))
+def test_commitments_made_at_once_are_those_made_one_by_one(values, secret):
+    one_by_one = {name: commitment(salt, name, values[name]) for name, salt in salts(secret, values).items()}
+    assert commitments(secret, values) == one_by_one
