@@ -25,7 +25,7 @@ from decision_service.rulebook.facts import FactCatalogue, Facts
 from decision_service.rulebook.rules import LimitEffects, Stage
 from decision_service.rulebook.stages import combine, limit_effects, reason, set_status
 from decision_service.scoring.scorer import Scorer
-from decision_service.store import Committed, DecisionCommit, ExposureChanged, ExposureState, Store
+from decision_service.store import Committed, DecisionCommit, ExposureChanged, ExposureState, Situation, Store
 from decision_service.vocabulary import Client, CreditApplication, Decision, Outcome, Reason, Scores
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -151,15 +151,13 @@ class Draft:
 def _draft(
     application: CreditApplication, *, client: Client, policy: Policy, platform: Platform, now: datetime
 ) -> Draft:
-    records = enterprise_records(platform.store, application.uscc)
-    exposure = platform.store.exposure_state(application.uscc, now)
+    seen = situation(platform.store, client.client_id, application, now=now)
     in_force = policy.on(business_date(now))
-    repeated = platform.store.is_reserved(client.client_id, application, now)
     findings = find(
         application,
-        records,
-        exposure,
-        repeated=repeated,
+        seen.records,
+        seen.exposure,
+        repeated=seen.repeated,
         client_id=client.client_id,
         policy=policy,
         scorer=platform.scorer,
@@ -168,17 +166,29 @@ def _draft(
     assessment = assess(in_force, findings.facts)
     findings = replace(findings, scores=_explained(findings, assessment, in_force, platform.scorer))
     decision = _decision(application, client, findings, assessment, policy=policy, now=now)
-    return Draft(decision, findings, assessment, exposure)
+    return Draft(decision, findings, assessment, seen.exposure)
+
+
+def situation(store: Store, client_id: str, application: CreditApplication, *, now: datetime) -> Situation:
+    """What is on file when an application comes; raises ``NotFound``."""
+    found = store.situation(client_id, application, now)
+    if found is None:
+        raise _not_on_record(application.uscc)
+    return found
 
 
 def enterprise_records(store: Store, uscc: str) -> EnterpriseRecords:
     """All records of an enterprise; raises ``NotFound``."""
     records = store.records(uscc)
     if records is None:
-        raise NotFound(
-            f"enterprise {uscc} is not on record", where="enterprise.uscc", remedy="check the code or load its feeds"
-        )
+        raise _not_on_record(uscc)
     return records
+
+
+def _not_on_record(uscc: str) -> NotFound:
+    return NotFound(
+        f"enterprise {uscc} is not on record", where="enterprise.uscc", remedy="check the code or load its feeds"
+    )
 
 
 def find(

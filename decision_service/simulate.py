@@ -14,8 +14,8 @@ from decision_service.decide import (
     assess,
     business_date,
     encoded,
-    enterprise_records,
     find,
+    situation,
 )
 from decision_service.errors import InputError
 from decision_service.policy import Policy, PolicyInForce
@@ -48,12 +48,11 @@ def simulate_application(
     """
     moment = now if as_of is None else datetime.combine(as_of, time(12), SHANGHAI)
     policy = platform.policies.current()
-    records = enterprise_records(platform.store, application.uscc)
-    exposure = platform.store.exposure_state(application.uscc, now)
+    seen = situation(platform.store, client.client_id, application, now=now)
     findings = find(
         application,
-        records,
-        exposure,
+        seen.records,
+        seen.exposure,
         repeated=False,
         client_id=client.client_id,
         policy=policy,

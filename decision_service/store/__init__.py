@@ -6,7 +6,7 @@ from decision_service.store.exposure import ExposureChanged, ExposureState
 from decision_service.store.idempotency import Stored
 from decision_service.store.migrate import upgrade
 from decision_service.store.rulesets import RulesetEntry
-from decision_service.store.store import Store
+from decision_service.store.store import Situation, Store
 
 __all__ = [
     "ClientEntry",
@@ -15,6 +15,7 @@ __all__ = [
     "ExposureChanged",
     "ExposureState",
     "RulesetEntry",
+    "Situation",
     "Store",
     "Stored",
     "StoredDecision",

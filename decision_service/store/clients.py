@@ -7,10 +7,12 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from decision_service.errors import InputError, NotFound
+from decision_service.store.database import Session
 from decision_service.store.tables import CLIENTS
 from decision_service.vocabulary import Client
 
@@ -18,7 +20,6 @@ KINDS = ("bank", "fintech", "risk", "auditor", "steward", "admin")
 KEY_PREFIX = "dsk_"
 KEY_BYTES = 32
 _COLUMNS = (CLIENTS.c.client_id, CLIENTS.c.name, CLIENTS.c.kind)
-_BY_KEY = select(*_COLUMNS).where(CLIENTS.c.key_hash == bindparam("key_hash"), CLIENTS.c.revoked_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,9 @@ def add_client(connection: Connection, *, name: str, kind: str, now: datetime) -
     return client, key
 
 
-def client_by_key(connection: Connection, key: str) -> Client | None:
+def client_by_key(session: Session, key: str) -> Client | None:
     """The client that holds a key, unless revoked."""
-    row = connection.execute(_BY_KEY, {"key_hash": key_hash(key)}).one_or_none()
+    row = session.row(_by_key, {"key_hash": key_hash(key)})
     return None if row is None else Client(*row)
 
 
@@ -67,6 +68,10 @@ def revoke_client(connection: Connection, client_id: str, now: datetime) -> None
     connection.execute(
         update(CLIENTS).where(CLIENTS.c.client_id == client_id, CLIENTS.c.revoked_at.is_(None)).values(revoked_at=now)
     )
+
+
+def _by_key(_: str) -> Any:
+    return select(*_COLUMNS).where(CLIENTS.c.key_hash == bindparam("key_hash"), CLIENTS.c.revoked_at.is_(None))
 
 
 def key_hash(key: str) -> str:

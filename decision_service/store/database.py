@@ -20,6 +20,8 @@ from decision_service.store.statements import POSTGRESQL, SQLITE, Build, prepare
 BUSY_TIMEOUT_MS = 10_000
 ERASURE_TIMEOUT_MS = 200
 MAPPED_BYTES = 1 << 30
+_OF_PARENTS: list[Any] = []
+"""What a forked process keeps of its parents' connections, because dropping one would close it."""
 
 
 class Session:
@@ -70,7 +72,9 @@ class Database:
         self._errors = (SQLAlchemyError, self._driver_error)
         self._writing = self.engine.execution_options(write=True)
         self._queue = f"{self.url.database}.lock" if self.dialect == SQLITE else None
-        _forget_connections_after_fork(self.engine)
+        self._idle: list[Any] = []
+        self._borrowed = self._kept if self.dialect == SQLITE else self._pooled
+        _forget_connections_after_fork(self)
 
     @property
     def place(self) -> str:
@@ -123,8 +127,16 @@ class Database:
                 connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
 
     def close(self) -> None:
-        """Close all pooled connections."""
+        """Close all connections that nobody uses now."""
         self.engine.dispose()
+        while self._idle:
+            self._idle.pop().close()
+
+    def forget_connections(self) -> None:
+        """In a forked process: those of the parent are neither used nor closed."""
+        self.engine.dispose(close=False)
+        _OF_PARENTS.extend(self._idle)
+        self._idle = []
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -144,7 +156,32 @@ class Database:
             ) from error
 
     @contextmanager
-    def _borrowed(self) -> Iterator[Any]:
+    def _kept(self) -> Iterator[Any]:
+        """One of our own SQLite connections, without SQLAlchemy's pool, which costs more than a statement.
+
+        Taking from a list and giving back are atomic, so threads and nested sessions never share one. A connection
+        that cannot roll back is not given back.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._opened()
+        try:
+            yield connection
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+            self._idle.append(connection)
+
+    def _opened(self) -> Any:
+        """A new connection, prepared as all others, that the pool does not know any more."""
+        lent = self.engine.raw_connection()
+        connection = lent.driver_connection
+        lent.detach()
+        return connection
+
+    @contextmanager
+    def _pooled(self) -> Iterator[Any]:
         """A driver's connection out of the pool, which rolls back what is not committed when it returns."""
         lent: PoolProxiedConnection = self.engine.raw_connection()
         try:
@@ -219,13 +256,13 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def _forget_connections_after_fork(engine: Engine) -> None:
+def _forget_connections_after_fork(database: Database) -> None:
     """A forked worker must never use its parent's connections, nor close them."""
-    reference: Callable[[], Engine | None] = weakref.ref(engine)
+    reference: Callable[[], Database | None] = weakref.ref(database)
 
     def forget() -> None:
         found = reference()
         if found is not None:
-            found.dispose(close=False)
+            found.forget_connections()
 
     os.register_at_fork(after_in_child=forget)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -23,6 +24,15 @@ from decision_service.store.migrate import migrate
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.tables import LOG_HEAD
 from decision_service.vocabulary import Client, CreditApplication
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is on file when an application comes: its enterprise's records, its exposure, whether it stands approved."""
+
+    records: EnterpriseRecords
+    exposure: ExposureState
+    repeated: bool
 
 
 class Store:
@@ -60,8 +70,8 @@ class Store:
 
     def client_by_key(self, key: str) -> Client | None:
         """The client that holds a key, unless revoked."""
-        with self._database.read() as connection:
-            return clients.client_by_key(connection, key)
+        with self._database.read_session() as session:
+            return clients.client_by_key(session, key)
 
     def list_clients(self) -> tuple[ClientEntry, ...]:
         """All clients, revoked ones too."""
@@ -100,6 +110,15 @@ class Store:
         """Enterprises on record, ascending."""
         with self._database.read() as connection:
             return records.uscc_list(connection, limit=limit, offset=offset)
+
+    def situation(self, client_id: str, application: CreditApplication, now: datetime) -> Situation | None:
+        """All that a decision rests on, seen at once; ``None`` when the enterprise is unknown."""
+        with self._database.read_session() as session:
+            found = records.read_records(session, application.uscc)
+            if found is None:
+                return None
+            state = exposure.exposure_state(session, application.uscc, now)
+            return Situation(found, state, decisions.is_reserved(session, client_id, application, now))
 
     def exposure_state(self, uscc: str, now: datetime) -> ExposureState:
         """Reservations, recent applicants and credit lines of a customer and its group."""

@@ -85,6 +85,39 @@ def _commit_some(store, signer, client_id):
         commit(store, signer, draft(decision(application(number), client_id=client_id)))
 
 
+def test_a_forked_worker_neither_uses_nor_closes_its_parents_idle_connections(sqlite_store):
+    kept = _its_connection(sqlite_store)
+    assert _its_connection(sqlite_store) is kept, "an idle connection is used again"
+
+    def child():
+        assert _its_connection(sqlite_store) is not kept
+        sqlite_store.close()
+        kept.execute("SELECT 1")  # fails on a connection that is closed
+
+    worker = FORK.Process(target=child)
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0
+    assert _its_connection(sqlite_store) is kept
+
+
+def test_sessions_at_the_same_time_never_share_a_connection(sqlite_store):
+    with sqlite_store._database.read_session() as outer, sqlite_store._database.write_session() as inner:
+        assert outer._connection is not inner._connection
+
+
+def test_a_session_that_fails_leaves_nothing_open_behind(sqlite_store):
+    for session in (sqlite_store._database.read_session, sqlite_store._database.write_session):
+        with pytest.raises(RuntimeError), session() as failing:
+            raise RuntimeError
+        assert not failing._connection.in_transaction
+
+
+def _its_connection(store):
+    with store._database.read_session() as session:
+        return session._connection
+
+
 @pytest.mark.parametrize(
     "bad",
     ["", "store.db", "sqlite://", "sqlite:///:memory:", "mysql://host/db", "sqlite+aiosqlite:///x.db", "://", "sqlite"],

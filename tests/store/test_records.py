@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from store_samples import NOW, USCC
+from store_samples import NOW, USCC, application, commit, decision, draft
 
 from decision_service.errors import InputError, StoreError
 from decision_service.portrait.records import (
@@ -27,6 +27,7 @@ from decision_service.portrait.records import (
     Relation,
     TaxRating,
 )
+from decision_service.store import Situation
 from decision_service.store.codecs import CODECS, decode_all, written
 
 DAY = date(2025, 3, 31)
@@ -76,6 +77,17 @@ def fill(store):
 def test_everything_of_an_enterprise_is_read_back_equal(store):
     fill(store)
     assert store.records(USCC) == WHOLE
+
+
+def test_a_situation_is_records_exposure_and_approval_at_once(store, signer):
+    assert store.situation("bank-1", application(1), NOW) is None
+    fill(store)
+    before = store.situation("bank-1", application(1), NOW)
+    assert before == Situation(WHOLE, store.exposure_state(USCC, NOW), repeated=False)
+    commit(store, signer, draft(decision(application(1))), expected=before.exposure)
+    after = store.situation("bank-1", application(1), NOW)
+    assert after == Situation(WHOLE, store.exposure_state(USCC, NOW), repeated=True)
+    assert after.exposure.reserved == before.exposure.reserved + 100_000
 
 
 def test_whether_a_kind_has_records_at_all(store):
