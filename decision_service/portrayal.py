@@ -47,10 +47,11 @@ def red_card(
 def encoded(catalogue: FactCatalogue, values: Mapping[str, Any]) -> dict[str, Any]:
     """Exact values; one that its declaration does not admit is unknown, never a guess."""
     exact: dict[str, Any] = {}
+    encoders = catalogue.encoders
     for name, value in values.items():
         try:
-            exact[name] = None if value is None else catalogue.encode(name, value)
-        except FactError:
+            exact[name] = None if value is None else encoders[name](value)
+        except (FactError, KeyError):  # a name without an encoder is undeclared, which ``Facts`` tells
             exact[name] = None
     return exact
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from decision_service.errors import FactError
 from decision_service.rulebook.conditions import Exact
-from decision_service.rulebook.facts import Fact, FactType, encode_number
+from decision_service.rulebook.encoding import Fact, FactType, encode_number
 from decision_service.rulebook.literals import parse_literal, parse_number
 from decision_service.rulebook.reading import Sheet
 from decision_service.rulebook.ruleset import Ruleset

@@ -23,7 +23,8 @@ import durable_rules_engine as library
 from decision_service.errors import EngineError
 from decision_service.rulebook.conditions import Exact, facts_named
 from decision_service.rulebook.durable_terms import Every, Formula, Test, Vocabulary, joined, pattern, terms, width
-from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Facts
+from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN
+from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.rules import Rule, Stage, StageResult
 from decision_service.rulebook.ruleset import RulesInForce
 

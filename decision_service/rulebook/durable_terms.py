@@ -9,7 +9,8 @@ from typing import Any
 
 from decision_service.errors import EngineError
 from decision_service.rulebook.conditions import AllOf, Comparison, Condition, Exact, FactName, Not
-from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, FactCatalogue, FactType
+from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN, FactType
+from decision_service.rulebook.facts import FactCatalogue
 
 MAX_JOINTS = 12  # durable-rules keeps 31 marks per pattern; every all and any takes two
 MAX_WIDTH = 12  # tests of one pattern that may lie on its stack of 64 at the same time

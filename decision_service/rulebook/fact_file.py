@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 
 from decision_service.errors import FactError
-from decision_service.rulebook.facts import CIRCLE, INT64_MAX, INT64_MIN, Fact, FactCatalogue, FactType
+from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN, Fact, FactType
+from decision_service.rulebook.facts import CIRCLE, FactCatalogue
 from decision_service.rulebook.formulas import Formula, parse_formula
 from decision_service.rulebook.literals import is_reserved, parse_number
 from decision_service.rulebook.reading import Sheet

@@ -133,12 +133,12 @@ def _integers(term: Term, scales: Mapping[str, int]) -> tuple[Numerator, int]:
         return (lambda values: inner(values) * factor), below * term.factor.denominator
     parts, denominator = _aligned(term.terms, scales)
     if isinstance(term, Sum):
-        return (lambda values: sum(part(values) * by for part, by in parts)), denominator
+        return (lambda values: sum([part(values) * by for part, by in parts])), denominator
     if term.function == "abs":
         ((part, by),) = parts
         return (lambda values: abs(part(values) * by)), denominator
     choose = min if term.function == "min" else max
-    return (lambda values: choose(part(values) * by for part, by in parts)), denominator
+    return (lambda values: choose([part(values) * by for part, by in parts])), denominator
 
 
 def _aligned(terms: tuple[Term, ...], scales: Mapping[str, int]) -> tuple[tuple[tuple[Numerator, int], ...], int]:

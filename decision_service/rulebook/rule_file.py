@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from decision_service.rulebook.conditions import Condition, Exact, facts_named
-from decision_service.rulebook.facts import FactCatalogue, FactType, encode_number
+from decision_service.rulebook.encoding import FactType, encode_number
+from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.literals import parse_literal
 from decision_service.rulebook.reading import Sheet
 from decision_service.rulebook.rules import Effects, ReasonCode, Rule, Stage

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from random import Random
 
 from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Exact, FactName, Not, comparisons
-from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Fact, FactCatalogue, FactType
+from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN, Fact, FactType
+from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome

@@ -16,8 +16,9 @@ from decision_service.errors import EngineError
 from decision_service.rulebook import durable_engine
 from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Exact, FactName, Not
 from decision_service.rulebook.durable_engine import DurableEngine
+from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN, Fact, FactType
 from decision_service.rulebook.evaluate import ReferenceEngine
-from decision_service.rulebook.facts import INT64_MAX, INT64_MIN, Fact, FactCatalogue, FactType
+from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.files import load
 from decision_service.rulebook.rules import Stage, StageResult
 from tests.rulebook.generate import AWKWARD, PLAIN, TableMaker, catalogue, rules_in_force, ruleset

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decision_service.errors import RulebookError
+from decision_service.errors import FactError, RulebookError
 from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Exact, FactName, Not
+from decision_service.rulebook.encoding import ENCODERS, Fact, FactType
 from decision_service.rulebook.evaluate import ReferenceEngine, truth_of
-from decision_service.rulebook.facts import Fact, FactCatalogue, Facts, FactType
+from decision_service.rulebook.facts import FactCatalogue, Facts
 from decision_service.rulebook.formulas import parse_formula
 from decision_service.rulebook.rules import Effects, LimitEffects, Product, Rule, Stage
 from decision_service.rulebook.ruleset import RulesInForce
@@ -181,3 +183,38 @@ def test_any_text_is_a_condition_or_a_problem_never_a_traceback(text: str) -> No
         parse_condition(text, CATALOGUE)
     except RulebookError as error:
         assert error.problems
+
+
+NEAR = st.builds(lambda whole, by: Decimal(whole).scaleb(by), st.integers(-(10**22), 10**22), st.integers(-30, 6))
+NUMBERS = NEAR | st.decimals() | st.integers(-(2**65), 2**65)
+ANY_VALUE = NUMBERS | st.booleans() | st.sampled_from((*COLOURS, "1", "true"))
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(FactType), ANY_VALUE)
+def test_the_short_way_to_an_exact_value_is_the_full_check(kind: FactType, value: Any) -> None:
+    fact = Fact("one", kind, choices=COLOURS if kind is FactType.CHOICE else (), minimum=-400, maximum=10**15)
+    catalogue = FactCatalogue([fact])
+    assert _said(lambda: catalogue.encode("one", value)) == _said(lambda: ENCODERS[kind](fact, value), fact)
+
+
+def _said(encode: Callable[[], Exact], within: Fact | None = None) -> tuple[type, Exact] | str:
+    try:
+        exact = encode()
+    except FactError:
+        return "refused"
+    if within is not None and isinstance(exact, int) and not within.minimum <= exact <= within.maximum:
+        return "refused"
+    return type(exact), exact
+
+
+@given(st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("abcd"), min_size=1))
+def test_changed_facts_are_those_that_would_have_been_made_anew(unknown: set[str], changed: set[str]) -> None:
+    given_facts = [Fact(name, FactType.COUNT) for name in "abcd"]
+    formulas = {"last": "second + d", "first": "a + b", "second": "2 * first - c"}
+    catalogue = FactCatalogue(
+        [*(Fact(name, FactType.COUNT, derived=parse_formula(text)) for name, text in formulas.items()), *given_facts]
+    )
+    before: dict[str, Exact | None] = {name: None if name in unknown else 1 for name in "abcd"}
+    after: dict[str, Exact | None] = {name: 7 if name in unknown else None for name in changed}
+    assert Facts(catalogue, before).with_values(after) == Facts(catalogue, {**before, **after})
