@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 
 from decision_service.errors import InputError
 from decision_service.portrait import records
-from decision_service.portrait.invoices import invoice_facts
+from decision_service.portrait.invoices import InvoiceView, invoice_facts
 from ml.cumcm import AS_OF, Dataset, Firm
 
 SOURCE_TIME = f"{AS_OF.isoformat()}T00:00:00+08:00"
@@ -119,7 +119,7 @@ def _application(firm: Firm) -> dict[str, object]:
 
 def requested(firm: Firm) -> Decimal:
     """The assumed request in CNY: a tenth of the year's net sales, in whole 10,000, within the stated bounds."""
-    sales = invoice_facts(firm.records, AS_OF)["inv_sales_12m"] or Decimal(0)
+    sales = invoice_facts(InvoiceView.of(firm.records, AS_OF))["inv_sales_12m"] or Decimal(0)
     return min(max(sales * SHARE_OF_SALES // STEP * STEP, SMALLEST_AMOUNT), LARGEST_AMOUNT)
 
 

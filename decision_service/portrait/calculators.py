@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from decision_service.portrait.calendar import YEAR, add_months, first_day, month_number
-from decision_service.portrait.counterparties import newest_year, top_share
+from decision_service.portrait.counterparties import TradeYear, is_recent, top_share, trade_year
 from decision_service.portrait.feeds import Freshness
 from decision_service.portrait.formulas import tax_continuity, variation
 from decision_service.portrait.lists import Lists
@@ -25,8 +26,7 @@ HUNDRED = Decimal(100)
 OK, NOT_APPLICABLE, STALE, MISSING, IMPUTED = "ok", "not_applicable", "stale", "missing", "imputed"
 
 
-@dataclass(frozen=True, slots=True)
-class Indicator:
+class Indicator(NamedTuple):
     """One indicator of one enterprise, in the registry's unit. ``value`` is known only with status ``ok``.
 
     Flags: calculated, seasonal, excused, short_history, invalid (outside its bounds), future (observed after the
@@ -38,9 +38,13 @@ class Indicator:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sight:
-    """What calculators see of one enterprise on one date. ``factors`` are the season's, January first."""
+    """What calculators see of one enterprise on one date. ``factors`` are the season's, January first.
+
+    What several of them read is worked out once: ``sales`` of the window's months (``None`` where not reported), the
+    days since the end of the newest month with reported sales (``None`` if none is in the window), a year's trade.
+    """
 
     records: EnterpriseRecords
     window: Slots
@@ -49,6 +53,14 @@ class Sight:
     peak_months: frozenset[int] | None
     freshness: Freshness
     lists: Lists
+    sales: Sequence[int | None] = field(init=False)
+    sales_age_days: int | None = field(init=False)
+    trade: TradeYear = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sales = [None if month is None else month.sales for month in self.window]
+        self.sales_age_days = _sales_age_days(self.sales, self.as_of)
+        self.trade = trade_year(self.records.counterparties, self.as_of)
 
 
 STALE_INDICATOR = Indicator(None, STALE)
@@ -60,16 +72,15 @@ def _known(value: Decimal, *flags: str) -> Indicator:
     return Indicator(value, OK, ("calculated", *flags))
 
 
-def sales_age_days(sight: Sight) -> int | None:
-    """Days since the end of the newest month with reported sales; ``None`` if none is in the window."""
-    for back, month in enumerate(reversed(sight.window)):
-        if month is not None and month.sales is not None:
-            return (sight.as_of - first_day(month_number(sight.as_of) - back)).days
+def _sales_age_days(sales: Sequence[int | None], as_of: date) -> int | None:
+    for back, amount in enumerate(reversed(sales)):
+        if amount is not None:
+            return (as_of - first_day(month_number(as_of) - back)).days
     return None
 
 
 def _sales_problem(sight: Sight, spec: IndicatorSpec) -> Indicator | None:
-    age = sales_age_days(sight)
+    age = sight.sales_age_days
     if age is None:
         return MISSING_INDICATOR
     return STALE_INDICATOR if age > spec.max_age_days else None
@@ -111,7 +122,7 @@ def revenue_growth(sight: Sight, spec: IndicatorSpec) -> Indicator:
     problem = _sales_problem(sight, spec)
     if problem is not None:
         return problem
-    sales = [None if month is None else month.sales for month in sight.window]
+    sales = sight.sales
     known = [amount for amount in sales if amount is not None]
     if len(known) < WINDOW:
         young = all(amount is None for amount in sales[: WINDOW - len(known)])
@@ -125,12 +136,12 @@ def active_months(sight: Sight, spec: IndicatorSpec) -> Indicator:
     problem = _sales_problem(sight, spec)
     if problem is not None:
         return problem
-    reported = [month for month in sight.window[-YEAR:] if month is not None and month.sales is not None]
-    active = sum(month.sales > 0 for month in reported if month.sales is not None)
+    active = sum([amount > 0 for amount in sight.sales[-YEAR:] if amount is not None])
     excused = 0
     if sight.peak_months is not None and active:
-        idle = (month for month in reported if month.sales is not None and month.sales <= 0)
-        excused = min(EXCUSED_AT_MOST, sum(month.month.month not in sight.peak_months for month in idle))
+        year = [month for month in sight.window[-YEAR:] if month is not None]
+        idle = [month.month.month for month in year if month.sales is not None and month.sales <= 0]
+        excused = min(EXCUSED_AT_MOST, sum(month not in sight.peak_months for month in idle))
     return _known(Decimal(active + excused), *(("excused",) if excused else ()))
 
 
@@ -153,11 +164,10 @@ def related_contagion(sight: Sight, spec: IndicatorSpec) -> Indicator:
 
 def customer_concentration(sight: Sight, spec: IndicatorSpec) -> Indicator:
     """IND31, percent, of the newest twelve months of counterparties."""
-    rows = newest_year(sight.records.counterparties, sight.as_of, max_age_days=spec.max_age_days)
-    share = top_share(rows, "sales")
-    if share is not None:
-        return _known(HUNDRED * share.numerator / share.denominator)
-    return STALE_INDICATOR if sight.records.counterparties and not rows else MISSING_INDICATOR
+    if not is_recent(sight.trade, sight.as_of, max_age_days=spec.max_age_days):
+        return STALE_INDICATOR if sight.records.counterparties else MISSING_INDICATOR
+    share = top_share(sight.trade.amounts("sales"))
+    return MISSING_INDICATOR if share is None else _known(HUNDRED * share.numerator / share.denominator)
 
 
 def control_change_count(sight: Sight, spec: IndicatorSpec) -> Indicator:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
+from typing import NamedTuple
 
 from decision_service.portrait.records import Counterparty
 
@@ -15,38 +16,62 @@ ROUND_TRIP_MATCH = Fraction(9, 10)
 """… when the smaller of both amounts is at least nine tenths of the larger."""
 
 
-def newest_year(rows: Iterable[Counterparty], as_of: date, *, max_age_days: int) -> list[Counterparty]:
-    """The rows of the newest twelve months that had ended on ``as_of``, if that was at most ``max_age_days`` ago."""
-    ended = [row for row in rows if row.period_end <= as_of]
-    newest = max((row.period_end for row in ended), default=None)
-    if newest is None or (as_of - newest).days > max_age_days:
-        return []
-    return [row for row in ended if row.period_end == newest]
+Amount = tuple[str, int]
 
 
-def top_share(rows: Iterable[Counterparty], direction: str) -> Fraction | None:
+class TradeYear(NamedTuple):
+    """The newest twelve months of trade: (counterparty, fen) of amounts above zero, as customers and as suppliers.
+
+    ``end`` is the exclusive end of the twelve months; ``None`` when nothing was delivered, or nothing that had ended.
+    """
+
+    end: date | None
+    sales: list[Amount]
+    purchases: list[Amount]
+
+    def amounts(self, direction: str) -> list[int]:
+        """The amounts of one direction, fen."""
+        return [amount for _, amount in (self.sales if direction == "sales" else self.purchases)]
+
+
+def trade_year(rows: Sequence[Counterparty], as_of: date) -> TradeYear:
+    """The newest twelve months that had ended on ``as_of``."""
+    sales: list[Amount] = []
+    purchases: list[Amount] = []
+    end = max((one for one in {row.period_end for row in rows} if one <= as_of), default=None)
+    for direction, name, period_end, amount, _ in rows:
+        if amount > 0 and period_end == end:
+            if direction == "sales":
+                sales.append((name, amount))
+            elif direction == "purchases":
+                purchases.append((name, amount))
+    return TradeYear(end, sales, purchases)
+
+
+def is_recent(trade: TradeYear, as_of: date, *, max_age_days: int) -> bool:
+    """Whether there is a year of trade that ended at most ``max_age_days`` ago."""
+    return trade.end is not None and (as_of - trade.end).days <= max_age_days
+
+
+def top_share(amounts: list[int]) -> Fraction | None:
     """Share of the five largest counterparties in the positive net amounts; ``None`` without any."""
-    amounts = sorted((row.amount for row in rows if row.direction == direction and row.amount > 0), reverse=True)
-    return Fraction(sum(amounts[:TOP]), sum(amounts)) if amounts else None
+    return Fraction(sum(sorted(amounts, reverse=True)[:TOP]), sum(amounts)) if amounts else None
 
 
-def goes_round(rows: Iterable[Counterparty]) -> bool:
+def goes_round(trade: TradeYear) -> bool:
     """Whether invoices seem to circle between the enterprise and one counterparty.
 
     True when one counterparty is both customer and supplier with like amounts that are a notable share of each side.
     Circles over several firms cannot be seen from one firm's records.
     """
-    rows = list(rows)
-    sales = _amounts(rows, "sales")
-    purchases = _amounts(rows, "purchases")
+    sales, purchases = dict(trade.sales), dict(trade.purchases)
+    both = sales.keys() & purchases.keys()
+    if not both:
+        return False
     sold, bought = sum(sales.values()), sum(purchases.values())
     return any(
         sales[one] >= ROUND_TRIP_SHARE * sold
         and purchases[one] >= ROUND_TRIP_SHARE * bought
         and min(sales[one], purchases[one]) >= ROUND_TRIP_MATCH * max(sales[one], purchases[one])
-        for one in sales.keys() & purchases.keys()
+        for one in both
     )
-
-
-def _amounts(rows: list[Counterparty], direction: str) -> dict[str, int]:
-    return {row.counterparty: row.amount for row in rows if row.direction == direction and row.amount > 0}

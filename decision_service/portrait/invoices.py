@@ -14,27 +14,27 @@ from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cached_property
 from itertools import groupby
-from statistics import fmean, stdev
+from statistics import fmean
 
-from decision_service.portrait.records import Counterparty, EnterpriseRecords, Month
+from decision_service.portrait.calendar import YEAR, month_number
+from decision_service.portrait.counterparties import TOP, TradeYear, trade_year
+from decision_service.portrait.formulas import whole_stdev
+from decision_service.portrait.records import EnterpriseRecords
+from decision_service.portrait.series import Slots, slots
 
-YEAR = 12
-WINDOW = 24
 MONTHS_FOR_VOLATILITY = 9
-TOP = 5
 MILLIONTH = Decimal("0.000001")
 
 FactValue = Decimal | int | None
 Monthly = Sequence[int | None]
 
 
-def invoice_facts(records: EnterpriseRecords, as_of: date) -> dict[str, FactValue]:
+def invoice_facts(view: InvoiceView) -> dict[str, FactValue]:
     """The ``inv_*`` facts of ``rules/facts.yaml``; ``None`` is unknown.
 
     Money is CNY with two decimals, ratios have six decimals (half-even), counts are int. Every fact is defined in
     ``docs/real-input.md``.
     """
-    view = InvoiceView(records, as_of)
     return {
         "inv_months": view.history_months,
         "inv_active_months": view.active_months,
@@ -57,41 +57,36 @@ class InvoiceFeature:
     unit: str
     risk: int
     formula: str
-    of: Callable[["InvoiceView"], float | None]
+    of: Callable[[InvoiceView], float | None]
 
 
-def invoice_features(records: EnterpriseRecords, as_of: date) -> dict[str, float]:
+def invoice_features(view: InvoiceView) -> dict[str, float]:
     """The declared features, in the order of ``FEATURES``; nan is unknown."""
-    view = InvoiceView(records, as_of)
-    values = {feature.name: feature.of(view) for feature in FEATURES}
-    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+    values = [(feature.name, feature.of(view)) for feature in FEATURES]
+    return {name: math.nan if value is None else float(value) for name, value in values}
 
 
 class InvoiceView:
     """One enterprise's invoices as seen on ``as_of``: 24 monthly slots, oldest first, and a year's counterparties."""
 
-    def __init__(self, records: EnterpriseRecords, as_of: date) -> None:
-        self._end = as_of.year * YEAR + as_of.month - 1
-        self._known = [month for month in records.months if _index(month.month) < self._end]
-        self._slots: list[Month | None] = [None] * WINDOW
-        for month in self._known:
-            slot = _index(month.month) - (self._end - WINDOW)
-            if slot >= 0:
-                self._slots[slot] = month
-        self._counterparties = _newest(records.counterparties, as_of)
+    def __init__(self, records: EnterpriseRecords, as_of: date, *, window: Slots, trade: TradeYear) -> None:
+        self._as_of = as_of
+        self._months = records.months
+        self._delivered = [month for month in window if month is not None]
+        self._trade = trade
+        self._traded = trade.end is not None and month_number(as_of) - month_number(trade.end) <= YEAR
+        self.sales = [None if month is None else month.sales for month in window]
+        """Net sales of the 24 months, fen; ``None`` where not reported."""
 
-    def monthly(self, field: str) -> list[int | None]:
-        """24 values of one ``Month`` field, oldest first; ``None`` where not reported."""
-        return [None if month is None else getattr(month, field) for month in self._slots]
+    @classmethod
+    def of(cls, records: EnterpriseRecords, as_of: date) -> InvoiceView:
+        """The view of an enterprise of which nothing else is looked at."""
+        trade = trade_year(records.counterparties, as_of)
+        return cls(records, as_of, window=slots(records.months, as_of), trade=trade)
 
-    def total(self, field: str, months: int = YEAR) -> int | None:
-        """Sum over the reported of the last ``months`` months; ``None`` if none was reported."""
-        return _total(self.monthly(field)[-months:])
-
-    @cached_property
-    def sales(self) -> list[int | None]:
-        """Net sales of the 24 months, fen."""
-        return self.monthly("sales")
+    def total(self, field: str) -> int | None:
+        """Sum of one ``Month`` field over the reported of the 24 months; ``None`` if none was reported."""
+        return _total([getattr(month, field) for month in self._delivered])
 
     @cached_property
     def sales_12m(self) -> int | None:
@@ -101,8 +96,11 @@ class InvoiceView:
     @property
     def history_months(self) -> int | None:
         """Months from the first with sales or purchases up to ``as_of``; 0 if all reported ones are empty."""
-        firsts = [_index(month.month) for month in self._known if month.sales or month.purchases]
-        return self._end - min(firsts) if firsts else (0 if self._known else None)
+        end = self._as_of.replace(day=1)
+        first = min([month.month for month in self._months if month.sales or month.purchases], default=end)
+        if first < end:
+            return month_number(end) - month_number(first)
+        return 0 if any(month.month < end for month in self._months) else None
 
     @property
     def active_months(self) -> int | None:
@@ -114,7 +112,7 @@ class InvoiceView:
         """Coefficient of variation of monthly net sales over 12 months: stdev (ddof 1) / mean."""
         return _variation(self.sales[-YEAR:])
 
-    @property
+    @cached_property
     def growth(self) -> float | None:
         """Net sales of the last 12 months / those of the 12 before - 1, not below -1; both years fully reported."""
         before, last = self.sales[:YEAR], self.sales[YEAR:]
@@ -135,32 +133,37 @@ class InvoiceView:
         runs = groupby(value is not None and value <= 0 for value in self.sales)
         return max((len(list(run)) for idle, run in runs if idle), default=0)
 
-    @property
+    @cached_property
+    def valid_invoices(self) -> int | None:
+        """Valid sales invoices over 24 months."""
+        return self.total("sales_invoices")
+
+    @cached_property
     def void_ratio(self) -> float | None:
         """Void / (valid + void) sales invoices over 24 months."""
-        valid, void = self.total("sales_invoices", WINDOW), self.total("void_invoices", WINDOW)
+        valid, void = self.valid_invoices, self.total("void_invoices")
         return None if valid is None or void is None else _share(void, valid + void)
 
-    @property
+    @cached_property
     def negative_ratio(self) -> float | None:
         """Negative (red-letter) / valid sales invoices over 24 months."""
-        return _share(self.total("negative_invoices", WINDOW), self.total("sales_invoices", WINDOW))
+        return _share(self.total("negative_invoices"), self.valid_invoices)
 
     def count(self, direction: str) -> int | None:
         """Distinct counterparties with a net amount above zero in 12 months; ``None`` if none were delivered."""
-        return len(self._amounts(direction)) if self._counterparties else None
+        return len(self._amounts(direction)) if self._traded else None
 
     def top_share(self, direction: str) -> float | None:
         """Share of the five largest counterparties in the sum of positive net amounts."""
-        amounts = sorted(self._amounts(direction), reverse=True)
-        return _share(sum(amounts[:TOP]), sum(amounts))
+        amounts = self._amounts(direction)
+        return _share(sum(sorted(amounts, reverse=True)[:TOP]), sum(amounts))
 
     def _amounts(self, direction: str) -> list[int]:
-        return [row.amount for row in self._counterparties if row.direction == direction and row.amount > 0]
+        return self._trade.amounts(direction) if self._traded else []
 
 
 FEATURES: tuple[InvoiceFeature, ...] = (
-    InvoiceFeature("inv_sales_24m", "CNY", -1, "net sales, 24 months", lambda v: _yuan(v.total("sales", WINDOW))),
+    InvoiceFeature("inv_sales_24m", "CNY", -1, "net sales, 24 months", lambda v: _yuan(_total(v.sales))),
     InvoiceFeature(
         "inv_volatility_24m", "1", 1, "stdev / mean of monthly net sales, 24 months", lambda v: _variation(v.sales)
     ),
@@ -176,10 +179,6 @@ FEATURES: tuple[InvoiceFeature, ...] = (
         "inv_top5_share", "1", 1, "five largest customers / all customers, 12 months", lambda v: v.top_share("sales")
     ),
 )
-
-
-def _index(day: date) -> int:
-    return day.year * YEAR + day.month - 1
 
 
 def _reported(values: Monthly) -> list[int]:
@@ -200,20 +199,11 @@ def _variation(values: Monthly) -> float | None:
     reported = _reported(values)
     if len(reported) < MONTHS_FOR_VOLATILITY or (mean := fmean(reported)) <= 0:
         return None
-    return stdev(reported) / mean
+    return whole_stdev(reported) / mean
 
 
 def _share(part: int | None, whole: int | None) -> float | None:
     return None if part is None or whole is None or whole <= 0 else part / whole
-
-
-def _newest(rows: Sequence[Counterparty], as_of: date) -> list[Counterparty]:
-    """The rows of the newest 12 months that had ended on ``as_of``; none if that was over a year ago."""
-    ended = [row for row in rows if row.period_end <= as_of]
-    newest = max((row.period_end for row in ended), default=None)
-    if newest is None or _index(as_of) - _index(newest) > YEAR:
-        return []
-    return [row for row in ended if row.period_end == newest]
 
 
 def _yuan(fen: int | None) -> float | None:
@@ -225,4 +215,4 @@ def _money(fen: int | None) -> Decimal | None:
 
 
 def _ratio(value: float | None) -> Decimal | None:
-    return None if value is None else Decimal(value).quantize(MILLIONTH, rounding=ROUND_HALF_EVEN)
+    return None if value is None else Decimal(value).quantize(MILLIONTH, ROUND_HALF_EVEN)

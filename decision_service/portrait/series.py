@@ -27,6 +27,7 @@ FILING_POINTS: Mapping[str | None, float] = {"on_time": 1.0, "zero_return": 0.7,
 FEN = 100.0
 NAN = math.nan
 UNREPORTED = (NAN,) * len(SERIES)
+"""Equal to a row of nothing but the object ``NAN``, which every value that is not reported is."""
 
 Slots = tuple[Month | None, ...]
 Rows = tuple[tuple[float, ...], ...]
@@ -45,8 +46,8 @@ def slots(months: Iterable[Month], as_of: date) -> Slots:
 
 def series(window: Slots) -> tuple[Rows, tuple[bool, ...]]:
     """24 rows of ``SERIES`` as floats, and which of the months were reported at all."""
-    rows = tuple(UNREPORTED if month is None else _row(month) for month in window)
-    return rows, tuple(any(value == value for value in row) for row in rows)
+    rows = tuple([UNREPORTED if month is None else _row(month) for month in window])
+    return rows, tuple([row != UNREPORTED for row in rows])
 
 
 def _row(month: Month) -> tuple[float, ...]:

@@ -10,14 +10,14 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from decision_service.portrait.calculators import OK, Indicator, Sight, sales_age_days
+from decision_service.portrait.calculators import OK, Indicator, Sight
 from decision_service.portrait.calendar import YEAR
-from decision_service.portrait.counterparties import goes_round, newest_year
+from decision_service.portrait.counterparties import goes_round, is_recent
 from decision_service.portrait.feeds import FEED_MAX_AGE, Freshness
 from decision_service.portrait.financials import financial_facts
 from decision_service.portrait.indicators import indicator_values
 from decision_service.portrait.industry import classification, industry_code
-from decision_service.portrait.invoices import FEATURES, invoice_facts, invoice_features
+from decision_service.portrait.invoices import FEATURES, InvoiceView, invoice_facts, invoice_features
 from decision_service.portrait.lists import Lists
 from decision_service.portrait.overdues import overdue_facts
 from decision_service.portrait.records import EnterpriseRecords
@@ -94,9 +94,10 @@ def snapshot(
     values = indicator_values(sight, registry)
     scores = portrait(values, registry, industry)
     rows, mask = series(sight.window)
-    inputs: Mapping[str, float] = invoice_features(records, as_of) if product == INVOICE_LOAN else {}
+    view = InvoiceView(records, as_of, window=sight.window, trade=sight.trade)
+    inputs: Mapping[str, float] = invoice_features(view) if product == INVOICE_LOAN else {}
     return Snapshot(
-        facts=_facts(sight, values, scores, registry=registry, cards=cards),
+        facts=_facts(sight, view, values, scores, registry=registry, cards=cards),
         features=_features(values, registry, code),
         invoice_features=inputs,
         series=rows,
@@ -108,7 +109,13 @@ def snapshot(
 
 
 def _facts(
-    sight: Sight, values: Mapping[str, Indicator], scores: Portrait, *, registry: Registry, cards: Cards
+    sight: Sight,
+    view: InvoiceView,
+    values: Mapping[str, Indicator],
+    scores: Portrait,
+    *,
+    registry: Registry,
+    cards: Cards,
 ) -> dict[str, FactValue]:
     records, as_of, fresh, lists = sight.records, sight.as_of, sight.freshness.fresh, sight.lists
     lists_fresh = fresh("lists")
@@ -125,7 +132,7 @@ def _facts(
         **_indicator_facts(values, registry),
         **_portrait_facts(scores),
         **financial_facts(records.financials, as_of),
-        **invoice_facts(records, as_of),
+        **invoice_facts(view),
         "control_changes_90d": _recent_control_changes(sight),
         "stale_feeds": len(sight.freshness.stale_feeds()),
         "disputed_data": lists.any_disputed(records.lists, as_of) or (False if lists_fresh else None),
@@ -197,17 +204,14 @@ def _recent_control_changes(sight: Sight) -> int | None:
 
 
 def _circular(sight: Sight) -> bool | None:
-    max_age = FEED_MAX_AGE["counterparties"]
-    rows = newest_year(sight.records.counterparties, sight.as_of, max_age_days=max_age.days)
-    if rows:
-        return goes_round(rows)
+    if is_recent(sight.trade, sight.as_of, max_age_days=FEED_MAX_AGE["counterparties"].days):
+        return goes_round(sight.trade)
     return False if sight.freshness.fresh("counterparties") and not sight.records.counterparties else None
 
 
 def _revenue(sight: Sight) -> Decimal | None:
     """Net invoiced revenue of the last 12 months in CNY, over the months reported; unknown when they are not recent."""
-    age = sales_age_days(sight)
+    age = sight.sales_age_days
     if age is None or age > FEED_MAX_AGE["months"].days:
         return None
-    sales = [month.sales for month in sight.window[-YEAR:] if month is not None and month.sales is not None]
-    return Decimal(sum(sales)).scaleb(-2)
+    return Decimal(sum([amount for amount in sight.sales[-YEAR:] if amount is not None])).scaleb(-2)

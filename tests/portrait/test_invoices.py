@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from decision_service.portrait.invoices import FEATURES, invoice_facts, invoice_features
+from decision_service.portrait.invoices import FEATURES, InvoiceView, invoice_facts, invoice_features
 from decision_service.portrait.records import Counterparty, EnterpriseRecords, Month, Registration
 
 AS_OF = date(2020, 3, 1)
@@ -21,8 +21,9 @@ def month(back: int, **fields: int) -> Month:
     return Month(date(index // 12, index % 12 + 1, 1), **fields)
 
 
-def records(months: list[Month], counterparties: list[Counterparty] | None = None) -> EnterpriseRecords:
-    return EnterpriseRecords(REGISTRATION, tuple(sorted(months, key=lambda m: m.month)), tuple(counterparties or ()))
+def view(months: list[Month], counterparties: list[Counterparty] | None = None) -> InvoiceView:
+    by_date = tuple(sorted(months, key=lambda m: m.month))
+    return InvoiceView.of(EnterpriseRecords(REGISTRATION, by_date, tuple(counterparties or ())), AS_OF)
 
 
 def even(sales: int = 10_000, count: int = 24) -> list[Month]:
@@ -119,7 +120,7 @@ FACT_CASES = [
     ("months", "partners", "fact", "expected"), [case[1:] for case in FACT_CASES], ids=[case[0] for case in FACT_CASES]
 )
 def test_invoice_fact(months: list[Month], partners: list[Counterparty], fact: str, expected: object) -> None:
-    assert invoice_facts(records(months, partners), AS_OF)[fact] == expected
+    assert invoice_facts(view(months, partners))[fact] == expected
 
 
 FEATURE_CASES = [
@@ -142,15 +143,15 @@ FEATURE_CASES = [
     ("months", "name", "expected"), [case[1:] for case in FEATURE_CASES], ids=[case[0] for case in FEATURE_CASES]
 )
 def test_invoice_feature(months: list[Month], name: str, expected: float) -> None:
-    assert invoice_features(records(months), AS_OF)[name] == pytest.approx(expected, nan_ok=True)
+    assert invoice_features(view(months))[name] == pytest.approx(expected, nan_ok=True)
 
 
 def test_every_declared_feature_is_delivered_as_a_float_in_order() -> None:
-    features = invoice_features(records([]), AS_OF)
+    features = invoice_features(view([]))
     assert list(features) == [feature.name for feature in FEATURES]
     assert all(isinstance(value, float) for value in features.values())
 
 
 def test_the_order_of_counterparties_does_not_matter() -> None:
     partners = sold(5, 9, 2, 7, 1, 3)
-    assert invoice_facts(records(even(), partners), AS_OF) == invoice_facts(records(even(), partners[::-1]), AS_OF)
+    assert invoice_facts(view(even(), partners)) == invoice_facts(view(even(), partners[::-1]))
