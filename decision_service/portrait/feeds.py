@@ -11,23 +11,21 @@ COUNTED = ("registrations", "lists", "overdues", "exposures", "months", "tax_rat
 """The feeds that the fact ``stale_feeds`` counts; the others leave their own facts unknown."""
 
 
-def is_fresh(delivered: datetime | None, *, now: datetime, max_age: timedelta) -> bool:
-    """Whether a feed was delivered, and not longer ago than ``max_age`` (exactly that age is still fresh)."""
-    return delivered is not None and now - delivered <= max_age
-
-
 class Freshness:
-    """Which feeds of one enterprise's records may be trusted when they are silent."""
+    """Which feeds of one enterprise's records may be trusted when they are silent.
 
-    __slots__ = ("_feeds", "_now")
+    A feed is fresh when it was delivered, and not longer ago than its greatest age (exactly that age is still fresh).
+    """
+
+    __slots__ = ("_ages",)
 
     def __init__(self, records: EnterpriseRecords, now: datetime) -> None:
-        self._feeds = records.feeds
-        self._now = now
+        self._ages = {feed: now - delivered for feed, delivered in records.feeds.items()}
 
     def fresh(self, feed: str, max_age: timedelta | None = None) -> bool:
         """Whether a feed is fresh, by its age in ``FEED_MAX_AGE`` unless another is given."""
-        return is_fresh(self._feeds.get(feed), now=self._now, max_age=max_age or FEED_MAX_AGE[feed])
+        age = self._ages.get(feed)
+        return age is not None and age <= (max_age or FEED_MAX_AGE[feed])
 
     def stale_feeds(self) -> tuple[str, ...]:
         """The counted feeds that are stale or were never delivered."""

@@ -35,12 +35,13 @@ RANK = (OK, NOT_APPLICABLE, STALE, MISSING)
 def indicator_values(sight: Sight, registry: Registry) -> dict[str, Indicator]:
     """Every indicator of the registry by id. An unknown value always says why by its status and flags."""
     delivered = {row.indicator: row for row in sight.records.indicators}
-    return {spec.id: _indicator(spec, delivered.get(spec.id), sight) for spec in registry.values()}
+    return {spec.id: _indicator(spec, delivered.get(spec.id), sight) for spec in registry.specs}
 
 
 def _indicator(spec: IndicatorSpec, row: IndicatorValue | None, sight: Sight) -> Indicator:
-    if spec.id in CALCULATED:
-        calculated = checked(CALCULATED[spec.id](sight, spec), spec)
+    calculator = CALCULATED.get(spec.id)
+    if calculator is not None:
+        calculated = checked(calculator(sight, spec), spec)
         found = calculated if calculated.status == OK else _better(calculated, arriving(row, spec, sight))
     else:
         found = arriving(row, spec, sight)
@@ -65,17 +66,21 @@ def arriving(row: IndicatorValue | None, spec: IndicatorSpec, sight: Sight) -> I
     if row.status == NOT_APPLICABLE:
         good = spec.missing_policy == "ABSENCE_IS_NA_GOOD"
         return ABSENT_GOOD if good else Indicator(None, NOT_APPLICABLE)
-    return MISSING_INDICATOR if row.value is None else checked(Indicator(row.value, OK), spec)
+    if row.value is None:
+        return MISSING_INDICATOR
+    return Indicator(row.value, OK) if admits(spec, row.value) else INVALID
 
 
 def checked(indicator: Indicator, spec: IndicatorSpec) -> Indicator:
-    """The same, or invalid: outside valid_min..valid_max or not whole is a data error, never clipped."""
-    value = indicator.value
-    if value is None:
-        return indicator
+    """The same, or invalid when the registry does not admit its value."""
+    return indicator if indicator.value is None or admits(spec, indicator.value) else INVALID
+
+
+def admits(spec: IndicatorSpec, value: Decimal) -> bool:
+    """Whether a value can be: outside valid_min..valid_max or not whole is a data error, never clipped."""
     if not value.is_finite() or not spec.valid_min <= value <= spec.valid_max:
-        return INVALID
-    return INVALID if spec.whole and value != value.to_integral_value() else indicator
+        return False
+    return not spec.whole or value == value.to_integral_value()
 
 
 def _missing(spec: IndicatorSpec, sight: Sight) -> Indicator:

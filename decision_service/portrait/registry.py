@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from decision_service.errors import Problem, RulebookError
@@ -36,6 +37,7 @@ _NUMBER = re.compile(rf"-?{_DIGITS}")
 _POINT = re.compile(rf"(?P<fact>industry\.[a-z_0-9]+)(?:\*(?P<factor>{_DIGITS}))?(?:\+(?P<base>{_DIGITS}))?")
 
 Parameters = Mapping[str, Any]
+Scale = tuple[Decimal, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Point:
         return None if parameter is None else parameter * self.factor + self.base
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IndicatorSpec:
     """One row of the registry. Values are in ``unit``; the fact of a percentage is the ratio.
 
@@ -84,26 +86,44 @@ class IndicatorSpec:
     level: int
     formula: str
 
-    @property
+    @cached_property
     def percent(self) -> bool:
         """Whether the value is a percentage."""
         return self.unit == "%"
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether the value is a whole number."""
         return self.id in WHOLE
 
-    @property
+    @cached_property
     def required(self) -> bool:
         """Whether nothing is approved automatically without it."""
         return self.missing_policy == "BLOCK_AUTO"
+
+    @cached_property
+    def status_fact(self) -> str:
+        """The name of the fact that says why the indicator is known or not."""
+        return f"{self.name}_status"
+
+    @cached_property
+    def fixed_scale(self) -> Scale | None:
+        """``scale`` where no industry parameter is asked, else ``None``."""
+        points = (self.score0, self.score100)
+        return self.scale({}) if all(point is not None and point.fact is None for point in points) else None
+
+    def scale(self, industry: Parameters) -> Scale | None:
+        """From where, and over how much, the score runs from 0 to 100; ``None`` when a point is not known."""
+        worst = self.score0.at(industry) if self.score0 else None
+        best = self.score100.at(industry) if self.score100 else None
+        return None if worst is None or best is None or worst == best else (worst, best - worst)
 
 
 class Registry(Mapping[str, IndicatorSpec]):
     """The indicators by id, in the order of the file, and the seasons of the industries."""
 
     def __init__(self, specs: tuple[IndicatorSpec, ...], seasons: Seasons = Seasons()) -> None:
+        self.specs = specs
         self._specs = {spec.id: spec for spec in specs}
         self.seasons = seasons
         self.by_name = {spec.name: spec for spec in specs}

@@ -40,7 +40,7 @@ def portrait(values: Mapping[str, Indicator], registry: Registry, industry: Para
     """Scores of all indicators, re-weighted over those available inside a category, and over categories."""
     scores: dict[str, Decimal] = {}
     covered = required_missing = required_stale = 0
-    for spec in registry.values():
+    for spec in registry.specs:
         indicator = values[spec.id]
         score = indicator_score(indicator, spec, industry)
         if score is not None:
@@ -77,36 +77,39 @@ def indicator_score(indicator: Indicator, spec: IndicatorSpec, industry: Paramet
 
 def value_score(value: Decimal, spec: IndicatorSpec, industry: Parameters) -> Decimal | None:
     """The score of a value, clipped first: linear between the scoring points, or by distance from the good band."""
-    value = min(max(value, spec.clip_min), spec.clip_max)
+    value = _within(value, spec.clip_min, spec.clip_max)
     if spec.direction == "band":
         return _band(value, spec)
-    worst = spec.score0.at(industry) if spec.score0 else None
-    best = spec.score100.at(industry) if spec.score100 else None
-    if worst is None or best is None or worst == best:
-        return None
-    return _between(value, worst, best)
+    scale = spec.fixed_scale or spec.scale(industry)
+    return None if scale is None else _part(value - scale[0], scale[1])
 
 
 def _band(value: Decimal, spec: IndicatorSpec) -> Decimal:
     if spec.good_low is not None and value < spec.good_low:
-        return ZERO if spec.score0_low is None else _between(value, spec.score0_low, spec.good_low)
+        return ZERO if spec.score0_low is None else _part(value - spec.score0_low, spec.good_low - spec.score0_low)
     if spec.good_high is not None and value > spec.good_high:
-        return ZERO if spec.score0_high is None else _between(value, spec.score0_high, spec.good_high)
+        return ZERO if spec.score0_high is None else _part(value - spec.score0_high, spec.good_high - spec.score0_high)
     return HUNDRED
 
 
-def _between(value: Decimal, worst: Decimal, best: Decimal) -> Decimal:
-    return min(max((value - worst) / (best - worst) * HUNDRED, ZERO), HUNDRED)
+def _part(reached: Decimal, whole: Decimal) -> Decimal:
+    return _within(reached / whole * HUNDRED, ZERO, HUNDRED)
+
+
+def _within(value: Decimal, low: Decimal, high: Decimal) -> Decimal:
+    return low if value < low else high if value > high else value
 
 
 def category_scores(scores: Mapping[str, Decimal], registry: Registry) -> dict[str, Decimal]:
     """Weighted means over the available indicators of each category; a category with none is left out."""
     sums: dict[str, Decimal] = {}
     weights: dict[str, int] = {}
-    for indicator, score in scores.items():
-        spec = registry[indicator]
-        sums[spec.category] = sums.get(spec.category, ZERO) + score * spec.weight
-        weights[spec.category] = weights.get(spec.category, 0) + spec.weight
+    for spec in registry.specs:
+        score = scores.get(spec.id)
+        if score is not None:
+            category, weight = spec.category, spec.weight
+            sums[category] = sums.get(category, ZERO) + score * weight
+            weights[category] = weights.get(category, 0) + weight
     return {category: total / weights[category] for category, total in sums.items()}
 
 

@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from decision_service.portrait.calculators import OK, Indicator, Sight
+from decision_service.portrait.calculators import HUNDRED, OK, Indicator, Sight
 from decision_service.portrait.calendar import YEAR
 from decision_service.portrait.counterparties import goes_round, is_recent
 from decision_service.portrait.feeds import FEED_MAX_AGE, Freshness
@@ -162,10 +162,10 @@ def _registration_facts(records: EnterpriseRecords, *, fresh: bool) -> dict[str,
 
 def _indicator_facts(values: Mapping[str, Indicator], registry: Registry) -> dict[str, FactValue]:
     facts: dict[str, FactValue] = {}
-    for spec in registry.values():
-        indicator = values[spec.id]
-        facts[spec.name] = None if indicator.value is None else fact_value(indicator.value, spec)
-        facts[f"{spec.name}_status"] = indicator.status
+    for spec in registry.specs:
+        value, status, _ = values[spec.id]
+        facts[spec.name] = None if value is None else fact_value(value, spec)
+        facts[spec.status_fact] = status
     return facts
 
 
@@ -173,14 +173,14 @@ def fact_value(value: Decimal, spec: IndicatorSpec) -> Decimal | int:
     """A raw value as its fact: a percentage becomes a ratio; ratios have six decimals, half-even."""
     if spec.whole:
         return int(value)
-    return (value / 100 if spec.percent else value).quantize(MILLIONTH, rounding=ROUND_HALF_EVEN)
+    return (value / HUNDRED if spec.percent else value).quantize(MILLIONTH, ROUND_HALF_EVEN)
 
 
 def _features(values: Mapping[str, Indicator], registry: Registry, code: str | None) -> dict[str, float | str]:
-    features: dict[str, float | str] = {
-        spec.name: float(values[spec.id].value or 0) if values[spec.id].status == OK else math.nan
-        for spec in registry.values()
-    }
+    features: dict[str, float | str] = {}
+    for spec in registry.specs:
+        value, status, _ = values[spec.id]
+        features[spec.name] = float(value or 0) if status == OK else math.nan
     features["industry_code"] = code or ""
     return features
 
