@@ -52,11 +52,15 @@ class LeafPaths:
         width = max(1, max(len(leaf.path) for leaf in leaves))
         slots = [[*leaf.path.items(), *[(0, Condition())] * (width - len(leaf.path))] for leaf in leaves]
         conditions = [[condition for _, condition in row] for row in slots]
+        by_leaf = np.array([[column for column, _ in row] for row in slots])
         self._columns = columns
-        self._column = np.array([[column for column, _ in row] for row in slots])
-        self._low = np.array([[one.low for one in row] for row in conditions], dtype=np.float32)
-        self._high = np.array([[one.high for one in row] for row in conditions], dtype=np.float32)
-        self._missing = np.array([[one.missing for one in row] for row in conditions])
+        self._shared_by = by_leaf.ravel()
+        # One row for each place on a path: array operations along the leaves are several times faster than across.
+        self._column = np.ascontiguousarray(by_leaf.T)
+        self._low = np.array([[one.low for one in row] for row in conditions], dtype=np.float32).T.copy()
+        self._high = np.array([[one.high for one in row] for row in conditions], dtype=np.float32).T.copy()
+        self._missing = np.array([[one.missing for one in row] for row in conditions]).T.copy()
+        self._bit = (1 << np.arange(width, dtype=np.uint8))[:, np.newaxis]
         self._first_pattern = np.arange(len(leaves)) << width
         shares = np.array([[one.share for one in row] for row in conditions])
         values = np.array([leaf.value for leaf in leaves])
@@ -67,9 +71,9 @@ class LeafPaths:
         """Each column's share of the margin of one row (1 x columns), then the base; they sum to the margin."""
         seen = row[0].take(self._column)  # take is twice as fast as an index here
         met = ((seen >= self._low) & (seen < self._high)) | (np.isnan(seen) & self._missing)
-        pattern = np.packbits(met, axis=1, bitorder="little")[:, 0]
+        pattern = np.bitwise_or.reduce(met * self._bit, axis=0)
         shares = self._table.take(self._first_pattern + pattern, axis=0)
-        by_column = np.bincount(self._column.ravel(), weights=shares.ravel(), minlength=self._columns)
+        by_column = np.bincount(self._shared_by, weights=shares.ravel(), minlength=self._columns)
         return [*by_column.tolist(), self._base]
 
 

@@ -35,16 +35,17 @@ def feature_row(features: Mapping[str, Any], spec: XgboostSpec) -> Floats:
 
 def _refuse_unusable(values: Sequence[float], spec: XgboostSpec) -> None:
     """In plain Python: for one row an array operation costs more than the whole loop."""
-    infinite = [name for name, value in zip(spec.features, values, strict=True) if abs(value) > GREATEST]
-    if infinite:
-        raise ModelError(f"feature {infinite[0]!r} is infinite", remedy="correct the record")
-    if all(value != value for value in values):
+    known = [value for value in values if value == value]
+    if not known:
         raise ModelError("not one feature has a value", remedy="load the enterprise's indicators")
+    if max(known) > GREATEST or min(known) < -GREATEST:
+        infinite = next(name for name, value in zip(spec.features, values, strict=True) if abs(value) > GREATEST)
+        raise ModelError(f"feature {infinite!r} is infinite", remedy="correct the record")
 
 
 def _section_flags(industry_code: Any, spec: XgboostSpec) -> list[float]:
-    section = spec.sections.get(industry_code) if isinstance(industry_code, str) else None
-    return [math.nan if section is None else float(section == one) for one in spec.section_order]
+    flags = spec.section_flags.get(industry_code) if isinstance(industry_code, str) else None
+    return [math.nan] * len(spec.section_order) if flags is None else flags
 
 
 def series_window(series: Sequence[Sequence[float | None]], mask: Sequence[bool], spec: LstmSpec) -> Floats:
@@ -59,12 +60,13 @@ def series_window(series: Sequence[Sequence[float | None]], mask: Sequence[bool]
     expected = (1, spec.months, len(spec.series))
     if values.shape != expected or len(mask) != spec.months:
         raise ModelError(f"the series has shape {values.shape[1:]}, the model reads {expected[1:]}")
-    if np.isinf(values).any():
+    if np.count_nonzero(np.isinf(values)):
         raise ModelError("the series holds an infinite value", remedy="correct the records")
     months = np.array(mask, dtype=bool)[np.newaxis]
-    if months.sum() < spec.min_months:
+    reported = np.count_nonzero(months)
+    if reported < spec.min_months:
         raise ModelError(
-            f"{int(months.sum())} months of series, the model needs {spec.min_months}", remedy="load more months"
+            f"{reported} months of series, the model needs {spec.min_months}", remedy="load more months"
         )
     return channels(values, months, spec)
 
@@ -76,11 +78,11 @@ def relative_and_level(
 
     ``series`` is n x T x F with nan where not reported, ``mask`` n x T. Unknown entries are 0.
     """
-    known = ~np.isnan(series) & mask[:, :, np.newaxis]
+    known = (series == series) & mask[:, :, np.newaxis]  # nan is the only number that is not itself
     filled = np.where(known, series, 0.0)
-    logs = np.sign(filled) * np.log1p(np.abs(filled))
-    count = known.sum(axis=1)
-    level = logs.sum(axis=1) / np.maximum(count, 1)
+    logs = np.copysign(np.log1p(np.abs(filled)), filled)
+    count = np.add.reduce(known, axis=1, dtype=np.intp)  # the ufunc itself: a row has too little to add for more
+    level = np.add.reduce(logs, axis=1) / np.maximum(count, 1)
     relative = np.where(known, logs - level[:, np.newaxis, :], 0.0)
     return relative, known, level, count > 0
 
@@ -88,10 +90,11 @@ def relative_and_level(
 def channels(series: NDArray[np.float64], mask: NDArray[np.bool_], spec: LstmSpec) -> Floats:
     """The network's input, n x T x (3F + 1): scaled distance, observed flag, scaled level, and the month's mask."""
     relative, known, level, has_level = relative_and_level(series, mask)
-    scaled = np.where(has_level, (level - np.array(spec.level_mean)) / np.array(spec.level_spread), 0.0)
+    spread, level_mean, level_spread = spec.scales
+    scaled = np.where(has_level, (level - level_mean) / level_spread, 0.0)
     window = np.empty((*series.shape[:2], spec.channels), dtype=np.float32)
     width = len(spec.series)
-    window[:, :, :width] = relative / np.array(spec.spread)
+    window[:, :, :width] = relative / spread
     window[:, :, width : 2 * width] = known
     window[:, :, 2 * width : 3 * width] = scaled[:, np.newaxis, :]
     window[:, :, 3 * width] = mask

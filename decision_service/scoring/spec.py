@@ -6,7 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from decision_service.errors import ModelError
 
@@ -24,7 +28,7 @@ class Calibration:
     base_rate: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class XgboostSpec:
     """Feature order of a booster: ``features``, then one column per section of ``section_order`` (may be empty).
 
@@ -38,13 +42,18 @@ class XgboostSpec:
     calibration: Calibration
     canaries: tuple[tuple[Mapping[str, Any], float], ...]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The booster's columns, in order."""
         return self.features + tuple(f"industry_section_{section}" for section in self.section_order)
 
+    @cached_property
+    def section_flags(self) -> Mapping[str, list[float]]:
+        """The values of the section columns by industry code."""
+        return {code: [float(section == one) for one in self.section_order] for code, section in self.sections.items()}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class LstmSpec:
     """Architecture and scaling of an LSTM over ``months`` x ``series``.
 
@@ -66,6 +75,11 @@ class LstmSpec:
     def channels(self) -> int:
         """Inputs a month: relative value, observed flag and level for each series, and the month's mask."""
         return 3 * len(self.series) + 1
+
+    @cached_property
+    def scales(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """``spread``, ``level_mean`` and ``level_spread`` as arrays."""
+        return np.array(self.spread), np.array(self.level_mean), np.array(self.level_spread)
 
 
 Spec = XgboostSpec | LstmSpec
