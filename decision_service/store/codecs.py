@@ -74,12 +74,17 @@ def read(text: str) -> Any:
 def decode_all(rows: Iterable[tuple[str, str]]) -> dict[str, list[Any]]:
     """Records by kind from (kind, payload) rows, one row of each kind. Raises ``StoreError``."""
     found: dict[str, list[Any]] = {kind: [] for kind in CODECS}
+    for kind, payload in rows:
+        found[kind] = decode(kind, payload)
+    return found
+
+
+def decode(kind: str, payload: str) -> list[Any]:
+    """An enterprise's records of one kind. Raises ``StoreError``."""
     try:
-        for kind, payload in rows:
-            found[kind] = CODECS[kind].decode(orjson.loads(payload))
+        return CODECS[kind].decode(orjson.loads(payload))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
         raise _damaged(error) from error
-    return found
 
 
 def _damaged(error: Exception) -> StoreError:

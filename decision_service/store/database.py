@@ -6,7 +6,7 @@ import fcntl
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ class Database:
         self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         self._errors = (SQLAlchemyError, self._driver_error)
         self._writing = self.engine.execution_options(write=True)
-        self._queue = f"{self.url.database}.lock" if self.dialect == SQLITE else None
+        self._queue = _Queue(f"{self.url.database}.lock")
+        self._turn = self._queue.turn if self.dialect == SQLITE else nullcontext
         self._idle: list[Any] = []
         self._borrowed = self._kept if self.dialect == SQLITE else self._pooled
         _forget_connections_after_fork(self)
@@ -90,7 +91,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One write transaction: committed at the end of the block, rolled back by any exception."""
-        with self.errors(), _queued(self._queue), self._writing.begin() as connection:
+        with self.errors(), self._turn(), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -107,7 +108,7 @@ class Database:
 
         With ``durable=False`` PostgreSQL may lose the transaction in a power failure (never half of it).
         """
-        with self.errors(), _queued(self._queue), self._borrowed() as connection:
+        with self.errors(), self._turn(), self._borrowed() as connection:
             if self.dialect == SQLITE:
                 connection.execute("BEGIN IMMEDIATE")
             elif not durable:
@@ -121,19 +122,21 @@ class Database:
         A long reader keeps it from being emptied: writers must not wait for that, the next erasure does it then.
         """
         if self.dialect == SQLITE:
-            with self.errors(), _queued(self._queue), self._borrowed() as connection:
+            with self.errors(), self._turn(), self._borrowed() as connection:
                 connection.execute(f"PRAGMA busy_timeout={ERASURE_TIMEOUT_MS}").close()
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
                 connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
 
     def close(self) -> None:
         """Close all connections that nobody uses now."""
+        self._queue.close()
         self.engine.dispose()
         while self._idle:
             self._idle.pop().close()
 
     def forget_connections(self) -> None:
         """In a forked process: those of the parent are neither used nor closed."""
+        self._queue.close()
         self.engine.dispose(close=False)
         _OF_PARENTS.extend(self._idle)
         self._idle = []
@@ -196,21 +199,34 @@ class Database:
             lent.close()
 
 
-@contextmanager
-def _queued(lock: str | None) -> Iterator[None]:
+class _Queue:
     """Writers of a SQLite file wait in the kernel, in order of arrival; SQLite's own waiting sleeps and guesses.
 
-    The kernel frees the lock of a process that dies. Each holder opens the file itself, so threads queue as well.
+    The kernel frees the lock of a process that dies. No two hold the same open file, so threads queue as well.
     """
-    if lock is None:
-        yield
-        return
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+
+    def __init__(self, lock: str) -> None:
+        self._lock = lock
+        self._idle: list[int] = []
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Waits until it is the caller's turn to write."""
+        try:
+            descriptor = self._idle.pop()
+        except IndexError:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            self._idle.append(descriptor)
+
+    def close(self) -> None:
+        """Close the files that nobody holds; in a forked process this leaves its parent's as they are."""
+        while self._idle:
+            os.close(self._idle.pop())
 
 
 def _usable(url: str) -> URL:

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal_column, 
 from decision_service.errors import DecisionServiceError
 from decision_service.lending.exposure import group_members
 from decision_service.portrait.records import CreditLine
-from decision_service.store.codecs import decode_all
+from decision_service.store.codecs import decode
 from decision_service.store.database import Session
 from decision_service.store.edges import neighbours
 from decision_service.store.statements import is_any, spread
@@ -62,7 +62,7 @@ def exposure_state(session: Session, uscc: str, now: datetime) -> ExposureState:
 
 
 def _lines(payloads: Iterable[str]) -> tuple[CreditLine, ...]:
-    return tuple(line for payload in payloads for line in decode_all([("exposures", payload)])["exposures"])
+    return tuple(line for payload in payloads for line in decode("exposures", payload))
 
 
 def _state(_: str, members: int) -> Any:

@@ -165,8 +165,10 @@ def test_a_lock_file_that_cannot_be_opened_is_a_store_error(sqlite_store, sqlite
     lock = Path(sqlite_url.removeprefix("sqlite:///") + ".lock")
     lock.unlink()
     lock.mkdir()
+    another = Store.open(sqlite_url)  # the first has its lock file open
     with pytest.raises(StoreError, match="store failed"):
-        commit(sqlite_store, signer, draft(decision(application(1))))
+        commit(another, signer, draft(decision(application(1))))
+    another.close()
 
 
 def test_after_the_server_dropped_all_connections_the_next_request_but_one_works(postgresql_url, signer):
