@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from decimal import Decimal
 
 from decision_service.portrait.calculators import (
@@ -89,7 +88,7 @@ def _missing(spec: IndicatorSpec, sight: Sight) -> Indicator:
         return MISSING_INDICATOR
     if spec.missing_policy == "IMPUTE_MEDIAN_MINUS10":
         return IMPUTED_INDICATOR
-    if spec.id in CALCULATED or not sight.freshness.fresh(FEED, timedelta(days=spec.max_age_days)):
+    if spec.id in CALCULATED or not sight.freshness.fresh(FEED, spec.max_age):
         return MISSING_INDICATOR
     return _ABSENT[spec.missing_policy]
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import cached_property
 from itertools import groupby
 from statistics import fmean
 
@@ -72,11 +71,13 @@ class InvoiceView:
     def __init__(self, records: EnterpriseRecords, as_of: date, *, window: Slots, trade: TradeYear) -> None:
         self._as_of = as_of
         self._months = records.months
-        self._delivered = [month for month in window if month is not None]
         self._trade = trade
         self._traded = trade.end is not None and month_number(as_of) - month_number(trade.end) <= YEAR
         self.sales = [None if month is None else month.sales for month in window]
         """Net sales of the 24 months, fen; ``None`` where not reported."""
+        self._year = _reported(self.sales[-YEAR:])
+        self._delivered = [month for month in window if month is not None]
+        self._valid = _total([month.sales_invoices for month in self._delivered])
 
     @classmethod
     def of(cls, records: EnterpriseRecords, as_of: date) -> InvoiceView:
@@ -84,14 +85,10 @@ class InvoiceView:
         trade = trade_year(records.counterparties, as_of)
         return cls(records, as_of, window=slots(records.months, as_of), trade=trade)
 
-    def total(self, field: str) -> int | None:
-        """Sum of one ``Month`` field over the reported of the 24 months; ``None`` if none was reported."""
-        return _total([getattr(month, field) for month in self._delivered])
-
-    @cached_property
+    @property
     def sales_12m(self) -> int | None:
         """Net sales of the last 12 months, fen."""
-        return _total(self.sales[-YEAR:])
+        return _total(self._year)
 
     @property
     def history_months(self) -> int | None:
@@ -105,20 +102,19 @@ class InvoiceView:
     @property
     def active_months(self) -> int | None:
         """How many of the last 12 months had net sales above zero."""
-        return _active(self.sales[-YEAR:])
+        return _active(self._year)
 
     @property
     def volatility(self) -> float | None:
         """Coefficient of variation of monthly net sales over 12 months: stdev (ddof 1) / mean."""
-        return _variation(self.sales[-YEAR:])
+        return _variation(self._year)
 
-    @cached_property
+    @property
     def growth(self) -> float | None:
         """Net sales of the last 12 months / those of the 12 before - 1, not below -1; both years fully reported."""
-        before, last = self.sales[:YEAR], self.sales[YEAR:]
-        if None in self.sales or (base := sum(_reported(before))) <= 0:
+        if None in self.sales or (base := sum(_reported(self.sales[:YEAR]))) <= 0:
             return None
-        return max(sum(_reported(last)) / base - 1, -1.0)
+        return max(sum(self._year) / base - 1, -1.0)
 
     @property
     def active_24m(self) -> int | None:
@@ -133,21 +129,16 @@ class InvoiceView:
         runs = groupby(value is not None and value <= 0 for value in self.sales)
         return max((len(list(run)) for idle, run in runs if idle), default=0)
 
-    @cached_property
-    def valid_invoices(self) -> int | None:
-        """Valid sales invoices over 24 months."""
-        return self.total("sales_invoices")
-
-    @cached_property
+    @property
     def void_ratio(self) -> float | None:
         """Void / (valid + void) sales invoices over 24 months."""
-        valid, void = self.valid_invoices, self.total("void_invoices")
+        valid, void = self._valid, _total([month.void_invoices for month in self._delivered])
         return None if valid is None or void is None else _share(void, valid + void)
 
-    @cached_property
+    @property
     def negative_ratio(self) -> float | None:
         """Negative (red-letter) / valid sales invoices over 24 months."""
-        return _share(self.total("negative_invoices"), self.valid_invoices)
+        return _share(_total([month.negative_invoices for month in self._delivered]), self._valid)
 
     def count(self, direction: str) -> int | None:
         """Distinct counterparties with a net amount above zero in 12 months; ``None`` if none were delivered."""
@@ -192,7 +183,7 @@ def _total(values: Monthly) -> int | None:
 
 def _active(values: Monthly) -> int | None:
     reported = _reported(values)
-    return sum(value > 0 for value in reported) if reported else None
+    return sum([value > 0 for value in reported]) if reported else None
 
 
 def _variation(values: Monthly) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -100,6 +101,11 @@ class IndicatorSpec:
     def required(self) -> bool:
         """Whether nothing is approved automatically without it."""
         return self.missing_policy == "BLOCK_AUTO"
+
+    @cached_property
+    def max_age(self) -> timedelta:
+        """How old a value may be."""
+        return timedelta(days=self.max_age_days)
 
     @cached_property
     def status_fact(self) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-from decision_service.portrait.calendar import month_number
+from decision_service.portrait.calendar import YEAR, month_number
 from decision_service.portrait.records import Month
 
 WINDOW = 24
@@ -36,9 +36,10 @@ Rows = tuple[tuple[float, ...], ...]
 def slots(months: Iterable[Month], as_of: date) -> Slots:
     """The 24 whole months before the month of ``as_of``, oldest first; ``None`` where nothing was delivered."""
     found: list[Month | None] = [None] * WINDOW
-    first = month_number(as_of) - WINDOW
+    first = month_number(as_of) - WINDOW + 1
     for month in months:
-        place = month_number(month.month) - first
+        day = month.month
+        place = day.year * YEAR + day.month - first
         if 0 <= place < WINDOW:
             found[place] = month
     return tuple(found)
@@ -51,15 +52,16 @@ def series(window: Slots) -> tuple[Rows, tuple[bool, ...]]:
 
 
 def _row(month: Month) -> tuple[float, ...]:
+    _, sales, purchases, valid, void, negative, _, customers, suppliers, filing, electricity, insured = month
     return (
-        NAN if month.sales is None else month.sales / FEN,
-        NAN if month.purchases is None else month.purchases / FEN,
-        NAN if month.sales_invoices is None else float(month.sales_invoices),
-        NAN if month.void_invoices is None else float(month.void_invoices),
-        NAN if month.negative_invoices is None else float(month.negative_invoices),
-        NAN if month.customers is None else float(month.customers),
-        NAN if month.suppliers is None else float(month.suppliers),
-        FILING_POINTS.get(month.tax_filing, NAN),
-        NAN if month.electricity_kwh is None else float(month.electricity_kwh),
-        NAN if month.insured_headcount is None else float(month.insured_headcount),
+        NAN if sales is None else sales / FEN,
+        NAN if purchases is None else purchases / FEN,
+        NAN if valid is None else float(valid),
+        NAN if void is None else float(void),
+        NAN if negative is None else float(negative),
+        NAN if customers is None else float(customers),
+        NAN if suppliers is None else float(suppliers),
+        FILING_POINTS.get(filing, NAN),
+        NAN if electricity is None else float(electricity),
+        NAN if insured is None else float(insured),
     )
