@@ -17,8 +17,10 @@ from decision_service.api import bodies, problems
 from decision_service.api.bodies import flat
 from decision_service.api.fields import Count, Money, QueryCount, Text, Uscc
 from decision_service.api.problems import HttpProblem, invalid_fields
+from decision_service.api.requests import real
 from decision_service.api.schemas import ProblemSchema
 
+JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024
 PROBLEM_RESPONSES = {
     400: "invalid-json, invalid-header or bad-request",
@@ -49,7 +51,9 @@ class StrictParser(FlaskParser):
 
 
 def _body(req: Request) -> bytes:
-    if req.mimetype != "application/json" or req.headers.get("Content-Encoding", "identity") != "identity":
+    headers = req.headers
+    plain = headers.get("Content-Type") == JSON or req.mimetype == JSON
+    if not plain or headers.get("Content-Encoding", "identity") != "identity":
         raise HttpProblem("unsupported-media-type", "the body is not plain application/json", remedy="send JSON")
     found = req.get_data(cache=False)
     if len(found) > MAX_BODY_BYTES:
@@ -94,7 +98,7 @@ class StrictBlueprint(Blueprint):
 
             @wraps(view)
             def reading(*args: Any, **kwargs: Any) -> Any:
-                return view(*args, bodies.loaded(schema, bodies.read(_body(request))), **kwargs)
+                return view(*args, bodies.loaded(schema, bodies.read(_body(real(request)))), **kwargs)
 
             reading._apidoc = documented._apidoc  # type: ignore[attr-defined]
             return cast(View, reading)

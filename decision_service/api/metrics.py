@@ -22,6 +22,7 @@ class Metrics:
             "decision_http_request_seconds", "Time to answer", ("route",), buckets=SECONDS, registry=self.registry
         )
         self.decisions = Counter("decision_outcomes", "New decisions by outcome", ("outcome",), registry=self.registry)
+        self._outcomes: dict[str, Counter] = {}
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:
@@ -35,7 +36,10 @@ class Metrics:
 
     def decided(self, outcome: str) -> None:
         """Count one new decision."""
-        self.decisions.labels(outcome).inc()
+        series = self._outcomes.get(outcome)
+        if series is None:
+            self._outcomes[outcome] = series = self.decisions.labels(outcome)
+        series.inc()
 
     def exposition(self) -> bytes:
         """The text format, over all workers."""

@@ -27,6 +27,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{1,200})", re.IGNORECASE)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 View = TypeVar("View", bound=Callable[..., Any])
+Found = TypeVar("Found")
 
 
 def install(app: Flask, metrics: Metrics) -> None:
@@ -34,22 +35,27 @@ def install(app: Flask, metrics: Metrics) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        g.began = time.perf_counter()
+        given, state = request.headers.get("X-Request-Id", ""), real(g)
+        state.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        state.began = time.perf_counter()
 
     @app.after_request
     def finish(response: Response) -> Response:
-        headers = response.headers
+        headers, asked, now = response.headers, real(request), time.perf_counter()
         headers["X-Request-Id"] = request_id()
         headers["X-Content-Type-Options"] = "nosniff"
-        headers.setdefault("Cache-Control", "no-store")
-        route = request.url_rule.rule if request.url_rule else "none"
-        now = time.perf_counter()
+        if "Cache-Control" not in headers:
+            headers["Cache-Control"] = "no-store"
+        route = asked.url_rule.rule if asked.url_rule else "none"
         metrics.answered(
-            method=request.method, route=route, status=response.status_code, seconds=now - g.get("began", now)
+            method=asked.method, route=route, status=response.status_code, seconds=now - g.get("began", now)
         )
         return response
+
+
+def real(proxy: Found) -> Found:
+    """What stands behind one of Flask's proxies, which look it up again at each attribute."""
+    return cast(Found, cast(Any, proxy)._get_current_object())
 
 
 def request_id() -> str:

@@ -40,6 +40,21 @@ def test_a_decision_is_a_201_in_the_form_of_the_contract(post) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
+def test_the_headers_of_a_201_and_their_order(post) -> None:
+    headers = {"X-Request-Id": "r-1"}
+    first, retry = post(headers=headers), post(headers=headers)
+    location = ("Location", "/v1/decisions/d-0")
+    rest = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(first.data))),
+        ("X-Request-Id", "r-1"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cache-Control", "no-store"),
+    ]
+    assert list(first.headers) == [location, *rest]
+    assert list(retry.headers) == [location, ("Idempotent-Replayed", "true"), *rest]
+
+
 def test_a_retry_gets_the_same_bytes_and_says_so(post) -> None:
     first, second = post(), post()
     assert second.status_code == 201
@@ -173,6 +188,11 @@ def test_the_digest_depends_on_every_field() -> None:
     assert digest_of(base) == digest_of(other)
     shifted = CreditApplication("A", "p", Decimal("1"), 1, "wz", "", USCC)
     assert digest_of(base) != digest_of(shifted)
+
+
+def test_the_digest_of_a_request_stays_what_it_was_for_keys_on_file() -> None:
+    digest = "9ba870b4ffb63e54f37f2465ffd872576ca1688c0673130cfac05246e6fbb9c9"
+    assert digest_of(ApplicationSchema().load(application())) == digest
 
 
 def test_a_request_id_is_echoed_if_it_is_one_and_made_up_otherwise(client: FlaskClient) -> None:
