@@ -130,8 +130,9 @@ def controls(link: Link) -> bool:
 
 def _first_time(records: Records, state: State, now: datetime, *, exposures_fresh: bool) -> bool | None:
     """No line, no arrears, no credit history; having none is known only while banks' reports are fresh."""
-    history = any(row.indicator == CREDIT_HISTORY and row.value is not None for row in records.indicators)
-    if history or state.own_lines or records.overdues:
+    if state.own_lines or records.overdues:
+        return False
+    if any([row.value is not None for row in records.indicators if row.indicator == CREDIT_HISTORY]):
         return False
     return True if exposures_fresh and _fresh(records, "overdues", now) else None
 

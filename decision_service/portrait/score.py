@@ -77,7 +77,7 @@ def indicator_score(indicator: Indicator, spec: IndicatorSpec, industry: Paramet
 
 def value_score(value: Decimal, spec: IndicatorSpec, industry: Parameters) -> Decimal | None:
     """The score of a value, clipped first: linear between the scoring points, or by distance from the good band."""
-    value = _within(value, spec.clip_min, spec.clip_max)
+    value = spec.clip_min if value < spec.clip_min else spec.clip_max if value > spec.clip_max else value
     if spec.direction == "band":
         return _band(value, spec)
     scale = spec.fixed_scale or spec.scale(industry)
@@ -93,11 +93,8 @@ def _band(value: Decimal, spec: IndicatorSpec) -> Decimal:
 
 
 def _part(reached: Decimal, whole: Decimal) -> Decimal:
-    return _within(reached / whole * HUNDRED, ZERO, HUNDRED)
-
-
-def _within(value: Decimal, low: Decimal, high: Decimal) -> Decimal:
-    return low if value < low else high if value > high else value
+    score = reached / whole * HUNDRED
+    return ZERO if score < ZERO else HUNDRED if score > HUNDRED else score
 
 
 def category_scores(scores: Mapping[str, Decimal], registry: Registry) -> dict[str, Decimal]:
