@@ -125,11 +125,6 @@ class Store:
         with self._database.read_session() as session:
             return exposure.exposure_state(session, uscc, now)
 
-    def is_reserved(self, client_id: str, application: CreditApplication, now: datetime) -> bool:
-        """Whether this very application has been approved and its reservation stands."""
-        with self._database.read_session() as session:
-            return decisions.is_reserved(session, client_id, application, now)
-
     def begin(self, client_id: str, key: str, body_digest: str, now: datetime) -> Stored | None:
         """Take an idempotency key, or give its stored answer. Raises ``IdempotencyConflict``, ``StillRunning``."""
         return idempotency.begin(

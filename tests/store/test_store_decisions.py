@@ -16,6 +16,7 @@ from decision_service.audit import merkle
 from decision_service.errors import InputError, NotFound, StillRunning, StoreError
 from decision_service.portrait.records import Relation
 from decision_service.store import ExposureChanged, ExposureState
+from decision_service.store.decisions import is_reserved
 from decision_service.vocabulary import Outcome
 
 OTHER = "91350100M000100Y51"
@@ -25,6 +26,11 @@ TABLES = ("leaves", "decisions", "reservations")
 def counts(store):
     with store._database.read() as connection:
         return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in TABLES}
+
+
+def reserved(store, asked, now):
+    with store._database.read_session() as session:
+        return is_reserved(session, "bank-1", asked, now)
 
 
 def test_a_committed_decision_is_found_with_the_bytes_that_were_given(store, signer):
@@ -182,7 +188,7 @@ def test_a_reservation_ends_after_24_hours(store, signer, age, reserved):
 def test_an_application_is_approved_once_while_its_reservation_stands(store, signer, second):
     commit(store, signer, draft(decision(application(1, amount="1000.00"))))
     again = decision(application(1, amount=second), decision_id="D-2")
-    assert store.is_reserved("bank-1", again.application, NOW)
+    assert reserved(store, again.application, NOW)
     with pytest.raises(ExposureChanged):
         commit(store, signer, draft(again))
     assert store.decision("D-2", None) is None
@@ -192,7 +198,7 @@ def test_an_application_is_approved_once_while_its_reservation_stands(store, sig
 def test_an_application_may_be_approved_again_after_its_reservation_has_expired(store, signer):
     commit(store, signer, draft(decision(application(1, amount="1000.00"))))
     later = NOW + timedelta(hours=24)
-    assert not store.is_reserved("bank-1", application(1), later)
+    assert not reserved(store, application(1), later)
     commit(store, signer, draft(decision(application(1, amount="400.00"), decision_id="D-2", now=later)))
     assert store.exposure_state(USCC, later).reserved == 40_000
 
