@@ -80,11 +80,16 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The stored answer: its bytes, and whether it had been given before."""
+    """The stored answer: its bytes, and the outcome if it is new; ``None`` if the answer had been given before."""
 
     decision_id: str
     body: bytes
-    replayed: bool
+    outcome: Outcome | None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether the answer had been given before."""
+        return self.outcome is None
 
 
 Render = Callable[[Decision, Mapping[str, Any]], bytes]
@@ -108,7 +113,7 @@ def decide(
     """
     earlier = platform.store.begin(client.client_id, idempotency_key, body_digest, now)
     if earlier is not None:
-        return Decided(earlier.decision_id, earlier.body, replayed=True)
+        return Decided(earlier.decision_id, earlier.body, None)
     try:
         policy = platform.policies.current()
         if problems := inadmissible(application, policy):  # a known key was answered above, whatever rules say today
@@ -117,7 +122,7 @@ def decide(
             try:
                 draft = _draft(application, client=client, policy=policy, platform=platform, now=now)
                 committed = _commit(draft, idempotency_key, body_digest, platform=platform, render=render)
-                return Decided(draft.decision.decision_id, committed.body, replayed=False)
+                return Decided(draft.decision.decision_id, committed.body, draft.decision.outcome)
             except ExposureChanged:
                 continue  # another decision of the same customer came first: look again
     except BaseException:

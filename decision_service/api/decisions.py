@@ -9,7 +9,6 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from flask import Response, current_app
 from flask.views import MethodView
 from werkzeug.datastructures import Headers
@@ -83,11 +82,11 @@ class Decisions(MethodView):
             render=decision_bytes,
             now=platform.clock(),
         )
-        if not decided.replayed:
-            _count(decided.body)
         headers = {"Location": f"/v1/decisions/{decided.decision_id}"}
-        if decided.replayed:
+        if decided.outcome is None:
             headers["Idempotent-Replayed"] = "true"
+        else:
+            current_app.extensions["decision_service_metrics"].decided(decided.outcome.name)
         return Finished(decided.body, status=201, content_type=JSON, headers=headers)
 
     @allow(*READING_KINDS)
@@ -152,7 +151,3 @@ def digest_of(application: CreditApplication) -> str:
     """What makes two bodies the same: their content, not their spacing or how a number is written."""
     values = [str(value) for value in _CONTENT(application)] + [f"{application.amount:.2f}"]
     return hashlib.sha256(_COMPACT.encode(values).encode()).hexdigest()
-
-
-def _count(body: bytes) -> None:
-    current_app.extensions["decision_service_metrics"].decided(orjson.loads(body)["outcome"])

@@ -29,7 +29,7 @@ class Answer:
 
     decision_id: str
     body: bytes
-    replayed: bool
+    outcome: Outcome | None
 
 
 @dataclass
@@ -63,7 +63,7 @@ class FakeService:
             digest, answer = self.stored[place]
             if digest != body_digest:
                 raise IdempotencyConflict("the key was used with another body")
-            return Answer(answer.decision_id, answer.body, True)
+            return Answer(answer.decision_id, answer.body, None)
         if problems := self.field_problems(application):
             raise InadmissibleApplication(tuple(problems))
         if application.uscc != USCC:
@@ -71,7 +71,7 @@ class FakeService:
         decision = decision_of(application, client, f"d-{len(self.stored)}", now)
         index = len(self.stored)
         body = render(decision, {"leaf_index": index, "leaf_hash": "00" * 32, "signature": "sig"})
-        self.stored[place] = (body_digest, Answer(decision.decision_id, body, False))
+        self.stored[place] = (body_digest, Answer(decision.decision_id, body, decision.outcome))
         self.owners[decision.decision_id] = (client.client_id, body)
         return self.stored[place][1]
 
