@@ -23,7 +23,7 @@ from decision_service.portrait.snapshot import Snapshot
 from decision_service.portrayal import encoded, portray
 from decision_service.rulebook.facts import FactCatalogue, Facts
 from decision_service.rulebook.rules import LimitEffects, Stage
-from decision_service.rulebook.stages import combine, limit_effects, reason, set_status
+from decision_service.rulebook.stages import combine, limit_effects, set_status
 from decision_service.scoring.scorer import Scorer
 from decision_service.store import Committed, DecisionCommit, ExposureChanged, ExposureState, Situation, Store
 from decision_service.vocabulary import Client, CreditApplication, Decision, Outcome, Reason, Scores
@@ -271,7 +271,7 @@ def assess(policy: PolicyInForce, facts: Facts) -> Assessment:
     outcome, reasons = combine(rules, {stage: verdict.result for stage, verdict in verdicts.items()}, facts)
     alarms = sorted({verdict.alarm for verdict in verdicts.values() if verdict.alarm})
     if alarms:
-        outcome, reasons = Outcome.REFER, tuple(reason(rules, alarm) for alarm in alarms) + reasons
+        outcome, reasons = Outcome.REFER, tuple(rules.reason(alarm) for alarm in alarms) + reasons
     card, whitelisted = facts["card"], facts["whitelisted"]
     return Assessment(
         outcome=outcome,
@@ -334,7 +334,7 @@ def _due(assessment: Assessment, policy: Policy, now: datetime) -> tuple[datetim
     try:
         return due_at(now), ()
     except CalendarError:
-        return None, (reason(policy.on(business_date(now)).rules, "CALENDAR_MISSING"),)
+        return None, (policy.on(business_date(now)).rules.reason("CALENDAR_MISSING"),)
 
 
 def _commit(

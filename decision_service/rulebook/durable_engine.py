@@ -76,7 +76,7 @@ class _StageRules:
             for name in facts_named(rule.when):
                 self._readers.setdefault(name, set()).add(rule.id)
         words = Vocabulary(rules.catalogue, self._readers)
-        self._columns = [_Column.of(name, words) for name in words.properties]
+        self._columns = [_column(name, words) for name in words.properties]
         self._truths: list[_Ruleset] = []
         self._falsehoods: list[_Ruleset] = []
         try:
@@ -110,39 +110,33 @@ class _StageRules:
         known: dict[str, str] = {}
         unknown = []
         try:
-            for column in self._columns:
-                value = values[column.name]
+            for name, key, prefix, choices in self._columns:
+                value = values[name]
                 if value is None:
-                    unknown.append(column.name)
-                elif column.choices is not None:
-                    known[column.property] = column.choices[value]
+                    unknown.append(name)
+                elif choices is not None:
+                    known[key] = choices[value]
                 elif type(value) is int and INT64_MIN <= value <= INT64_MAX:
-                    known[column.property] = f"{column.prefix}{value}"
+                    known[key] = f"{prefix}{value}"
                 else:
                     raise KeyError(value)
         except (KeyError, TypeError):
             raise EngineError(
                 "the fact is missing or its value not exact",
-                where=f"fact {column.name}",
+                where=f"fact {name}",
                 remedy="give what the catalogue encodes, None for unknown",
             ) from None
         return known, unknown
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """How one fact is written into a message."""
+_Column = tuple[str, str, str, "dict[Exact, str] | None"]
+"""How one fact is written into a message: its name, its property, the beginning of its member, choices as members."""
 
-    name: str
-    property: str
-    prefix: str
-    choices: dict[Exact, str] | None
 
-    @classmethod
-    def of(cls, name: str, words: Vocabulary) -> "_Column":
-        prefix = f'"{words.properties[name]}":'
-        choices: dict[Exact, str] = {text: f"{prefix}{code}" for text, code in words.choices.get(name, {}).items()}
-        return cls(name, words.properties[name], prefix, choices or None)
+def _column(name: str, words: Vocabulary) -> _Column:
+    prefix = f'"{words.properties[name]}":'
+    choices: dict[Exact, str] = {text: f"{prefix}{code}" for text, code in words.choices.get(name, {}).items()}
+    return name, words.properties[name], prefix, choices or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +187,8 @@ class _Ruleset:
     def __init__(self, patterns: list[_Pattern], *, guarded: bool) -> None:
         self._rules = {str(index): one.rule_id for index, one in enumerate(patterns)}
         self._properties = frozenset().union(*(one.properties for one in patterns))
-        ids = sorted({one.rule_id for one in patterns})
+        self._read_by = {one.rule_id: one.properties for one in patterns}
+        ids = sorted(self._read_by)
         self._guards = {rule_id: f"g{index}" for index, rule_id in enumerate(ids)} if guarded else {}
         formulas = {str(index): self._guarded(one) for index, one in enumerate(patterns)}
         formulas["first"] = Test("first", "==", 1)
@@ -208,13 +203,18 @@ class _Ruleset:
         return joined(Every, [Test(self._guards[one.rule_id], "==", 1), one.term])
 
     def fired(self, known: Mapping[str, str], *, asked: set[str] | None = None) -> list[str]:
-        """The rules that fire on known facts; of guarded rules only those asked for. A rule may be named twice."""
-        members = [text for key, text in known.items() if key in self._properties]
+        """The rules that fire on known facts; of guarded rules only those asked for. A rule may be named twice.
+
+        A message holds no facts but those that the rules asked for read: the library looks at every property.
+        """
+        read, guards = self._properties, []
         if asked is not None:
-            guards = [f'"{guard}":1' for rule_id, guard in self._guards.items() if rule_id in asked]
-            if not guards:
+            here = asked.intersection(self._guards)
+            if not here:
                 return []
-            members += guards
+            read = frozenset().union(*[self._read_by[rule_id] for rule_id in here])
+            guards = [f'"{guard}":1' for rule_id, guard in self._guards.items() if rule_id in here]
+        members = [text for key, text in known.items() if key in read] + guards
         if not members:
             return []
         message = f"{{{_ENVELOPE},{','.join(members)}}}"

@@ -76,15 +76,13 @@ def unknown_facts(condition: Condition, facts: Values) -> tuple[str, ...]:
 
 
 def _undecided(condition: Condition, facts: Values) -> Iterator[str]:
-    if truth_of(condition, facts) is not None:
-        return
     if isinstance(condition, Comparison):
         operand = condition.operand
         names = (condition.fact, operand.name) if isinstance(operand, FactName) else (condition.fact,)
         yield from (name for name in names if facts[name] is None)
     elif isinstance(condition, Not):
         yield from _undecided(condition.part, facts)
-    else:
+    elif truth_of(condition, facts) is None:
         for part in condition.parts:
             yield from _undecided(part, facts)
 

@@ -18,6 +18,8 @@ class Stage(Enum):
     LIMIT = "limit"
     DECISION = "decision"
 
+    __hash__ = object.__hash__  # a stage is one object; an Enum would hash its name, in Python, at every look-up
+
 
 @dataclass(frozen=True, slots=True)
 class Effects:

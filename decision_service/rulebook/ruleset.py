@@ -13,6 +13,7 @@ from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.parameters import ParameterTable
 from decision_service.rulebook.rules import Product, ReasonCode, Rule, Stage
+from decision_service.vocabulary import Reason
 
 POLICY = "policy"
 DATES_KEPT = 64
@@ -41,6 +42,9 @@ class RulesInForce:
         self.reasons = dict(reasons or {})
         self.products = dict(products or {})
         self._by_id = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
+        self._reasons = {
+            rule.id: self.reason(rule.reason, rule=rule.id) for rule in self._by_id.values() if rule.reason
+        }
         self._by_stage = {
             stage: tuple(rule for rule in self._by_id.values() if rule.stage is stage) for stage in Stage
         }
@@ -56,6 +60,23 @@ class RulesInForce:
     def rule(self, rule_id: str) -> Rule:
         """One rule by id; raises ``KeyError``."""
         return self._by_id[rule_id]
+
+    def reasons_of(self, rule_ids: Iterable[str]) -> list[Reason]:
+        """The reasons that rules give, in the order of their ids here; a rule may give none."""
+        return [self._reasons[rule_id] for rule_id in rule_ids if rule_id in self._reasons]
+
+    def reason(self, code: str, *, rule: str = "", facts: tuple[str, ...] = ()) -> Reason:
+        """A reason with the customer's text in both languages; ``{facts}`` in it becomes the labels of ``facts``."""
+        texts = self.reasons[code].customer if code in self.reasons else {"zh": code, "en": code}
+        filled = {}
+        for lang, comma in (("zh", "、"), ("en", ", ")):
+            labels = comma.join([self._label(name, lang) for name in facts])
+            filled[lang] = texts[lang].replace("{facts}", labels)
+        return Reason(code, rule, filled["zh"], filled["en"], facts)
+
+    def _label(self, name: str, lang: str) -> str:
+        fact = self.catalogue.get(name)
+        return fact.label.get(lang, name) if fact is not None else name
 
     def parameters(self, product: str, industry_code: str | None) -> dict[str, Exact]:
         """Exact ``policy.*``, ``product.*`` and ``industry.*`` facts; those without a row in force are left out."""

@@ -93,12 +93,12 @@ class _Verdict:
         self.facts = facts
 
     def of_rules(self, matched: Iterable[Rule]) -> list[Reason]:
-        return [reason(self.rules, rule.reason, rule=rule.id) for rule in matched if rule.reason]
+        return self.rules.reasons_of([rule.id for rule in matched])
 
     def missing(self, unknown: Iterable[Rule]) -> list[Reason]:
         """One ``DATA_MISSING`` per unknown rule, naming the facts that keep it unknown and what lies behind them."""
         return [
-            reason(self.rules, "DATA_MISSING", rule=rule.id, facts=self._roots(unknown_facts(rule.when, self.facts)))
+            self.rules.reason("DATA_MISSING", rule=rule.id, facts=self._roots(unknown_facts(rule.when, self.facts)))
             for rule in unknown
         ]
 
@@ -106,11 +106,11 @@ class _Verdict:
         """``DATA_MISSING`` for the product itself, or for those of its required facts that are unknown."""
         product = self.rules.products.get(str(self.facts.get("product")))
         if product is None:
-            return [reason(self.rules, "DATA_MISSING", rule="products", facts=("product",))]
-        missing = [name for name in sorted(product.required_facts) if self.facts[name] is None]
+            return [self.rules.reason("DATA_MISSING", rule="products", facts=("product",))]
+        missing = sorted([name for name in product.required_facts if self.facts[name] is None])
         if not missing:
             return []
-        return [reason(self.rules, "DATA_MISSING", rule=f"products/{product.name}", facts=self._roots(missing))]
+        return [self.rules.reason("DATA_MISSING", rule=f"products/{product.name}", facts=self._roots(missing))]
 
     def _roots(self, names: Iterable[str]) -> tuple[str, ...]:
         """The facts themselves, then the given facts that made a derived or status fact among them unknown."""
@@ -133,43 +133,28 @@ class _Verdict:
 
 
 def _decide(verdict: _Verdict, matched: list[Rule], unknown: list[Rule]) -> tuple[Outcome, list[Reason]]:
-    by_outcome = {outcome: [rule for rule in matched if rule.outcome is outcome] for outcome in Outcome}
-    strict = [*by_outcome[Outcome.DECLINE], *by_outcome[Outcome.REFER]]
-    if by_outcome[Outcome.DECLINE]:
+    decline, refer, approve = (
+        [rule for rule in matched if rule.outcome is outcome]
+        for outcome in (Outcome.DECLINE, Outcome.REFER, Outcome.APPROVE)
+    )
+    strict = decline + refer
+    if decline:
         return Outcome.DECLINE, verdict.of_rules(strict)
     doubtful = [rule for rule in unknown if rule.outcome is not Outcome.APPROVE]
     missing = verdict.missing(doubtful) + verdict.missing_required()
     if strict or missing:
         return Outcome.REFER, verdict.of_rules(strict) + missing
-    if not by_outcome[Outcome.APPROVE]:
-        return Outcome.REFER, verdict.missing(unknown) or [reason(verdict.rules, "NO_APPROVAL")]
-    return Outcome.APPROVE, verdict.of_rules(by_outcome[Outcome.APPROVE])
+    if not approve:
+        return Outcome.REFER, verdict.missing(unknown) or [verdict.rules.reason("NO_APPROVAL")]
+    return Outcome.APPROVE, verdict.of_rules(approve)
 
 
-def _accompanying(rules: RulesInForce, results: Mapping[Stage, StageResult]) -> Iterator[Reason]:
+def _accompanying(rules: RulesInForce, results: Mapping[Stage, StageResult]) -> list[Reason]:
     """Reasons of status rules that matched, and of limit rules that matched or are unknown (which count as matched)."""
     limit = results.get(Stage.LIMIT, StageResult())
-    for ids in (results.get(Stage.STATUS, StageResult()).matched, sorted({*limit.matched, *limit.unknown})):
-        for rule_id in ids:
-            rule = rules.rule(rule_id)
-            if rule.reason:
-                yield reason(rules, rule.reason, rule=rule.id)
+    status = results.get(Stage.STATUS, StageResult())
+    return rules.reasons_of([*status.matched, *sorted({*limit.matched, *limit.unknown})])
 
 
 def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     return tuple({(one.code, one.rule): one for one in reasons}.values())
-
-
-def reason(rules: RulesInForce, code: str, *, rule: str = "", facts: tuple[str, ...] = ()) -> Reason:
-    """A reason with the customer's text in both languages; ``{facts}`` in a text becomes the labels of ``facts``."""
-    texts = rules.reasons[code].customer if code in rules.reasons else {"zh": code, "en": code}
-    filled = {}
-    for lang, comma in (("zh", "、"), ("en", ", ")):
-        labels = comma.join(_label(rules, name, lang) for name in facts)
-        filled[lang] = texts[lang].replace("{facts}", labels)
-    return Reason(code, rule, filled["zh"], filled["en"], facts)
-
-
-def _label(rules: RulesInForce, name: str, lang: str) -> str:
-    fact = rules.catalogue.get(name)
-    return fact.label.get(lang, name) if fact is not None else name

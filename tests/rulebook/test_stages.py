@@ -10,7 +10,7 @@ from decision_service.rulebook.evaluate import ReferenceEngine
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.rules import LimitEffects, Stage, StageResult
 from decision_service.rulebook.ruleset import RESERVED_REASONS, RulesInForce
-from decision_service.rulebook.stages import combine, limit_effects, reason, set_status
+from decision_service.rulebook.stages import combine, limit_effects, set_status
 from decision_service.vocabulary import Outcome, Reason
 from tests.rulebook.small_rulebook import TODAY, product_text, ruleset
 
@@ -207,5 +207,5 @@ def test_a_product_may_require_a_fact_that_no_rule_names() -> None:
 
 @pytest.mark.parametrize("code", RESERVED_REASONS)
 def test_the_platforms_own_codes_have_texts(code: str) -> None:
-    given = reason(RULES, code)
+    given = RULES.reason(code)
     assert (given.code, given.rule, given.facts) == (code, "", ()) and given.zh != code and given.en != code
