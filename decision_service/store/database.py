@@ -19,7 +19,6 @@ from decision_service.store.statements import POSTGRESQL, SQLITE, Build, prepare
 
 BUSY_TIMEOUT_MS = 10_000
 ERASURE_TIMEOUT_MS = 200
-MAPPED_BYTES = 1 << 30
 _OF_PARENTS: list[Any] = []
 """What a forked process keeps of its parents' connections, because dropping one would close it."""
 
@@ -262,7 +261,6 @@ def _prepare(connection: Any, _: Any) -> None:
         "foreign_keys=ON",
         "secure_delete=ON",  # what is erased is overwritten, not only forgotten
         "temp_store=MEMORY",
-        f"mmap_size={MAPPED_BYTES}",  # another process's commit empties the page cache; mapped pages need no reading
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
