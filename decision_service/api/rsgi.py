@@ -81,18 +81,23 @@ async def _body(environ: Environ, protocol: Any, seconds: float) -> io.IOBase:
         return io.BytesIO()
     if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
         return io.BytesIO()
-    taken = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            async for part in protocol:
-                taken += part
-                if len(taken) > MAX_BODY_BYTES:
-                    break
+            taken = await protocol() if announced else await _unannounced(protocol)
     except TimeoutError:
         return _Missing(RequestTimeout(f"the body did not arrive within {seconds:g} seconds"))
     if announced and int(announced) != len(taken):
         return _Missing(BadRequest("the body ended before its announced length"))
-    return io.BytesIO(bytes(taken))
+    return io.BytesIO(taken)
+
+
+async def _unannounced(protocol: Any) -> bytes:
+    taken = b""
+    async for part in protocol:
+        taken += part
+        if len(taken) > MAX_BODY_BYTES:
+            break
+    return taken
 
 
 class _Missing(io.RawIOBase):

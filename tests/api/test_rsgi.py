@@ -41,6 +41,9 @@ class Protocol:
     def __init__(self, *parts: bytes, ends: bool = True) -> None:
         self.parts, self.ends, self.taken = parts, ends, 0
 
+    async def __call__(self) -> bytes:
+        return b"".join([part async for part in self])
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self.parts:
             self.taken += len(part)
