@@ -30,7 +30,7 @@ class RulebookError(DecisionServiceError):
 
 
 class Problem:
-    """One mistake in a file: ``file:line: what; remedy``."""
+    """One mistake in a file: ``file:line: what; remedy``. A line 0, when none is to blame, is not shown."""
 
     __slots__ = ("file", "line", "what", "remedy")
 
@@ -41,7 +41,8 @@ class Problem:
         self.remedy = remedy
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}: {self.what}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        text = f"{place}: {self.what}"
         return f"{text}; {self.remedy}" if self.remedy else text
 
     def __repr__(self) -> str:

@@ -34,7 +34,7 @@ class CellError(ValueError):
 
 def shown(text: str) -> str:
     """A cell as quoted in a message: never longer than 60 characters, control characters escaped."""
-    return ascii(text[:57] + "...") if len(text) > 60 or _CONTROL.search(text) else repr(text)
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def code(text: str) -> str:

@@ -74,11 +74,11 @@ class _Tally:
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(problem)
 
+    def counts(self, kind: str) -> Counts:
+        return Counts(self.read.get(kind, 0), self.written.get(kind, 0), self.rejected.get(kind, 0))
+
     def report(self) -> IntakeReport:
-        kinds = {
-            kind: Counts(read, self.written.get(kind, 0), self.rejected.get(kind, 0))
-            for kind, read in self.read.items()
-        }
+        kinds = {kind: self.counts(kind) for kind in self.read}
         return IntakeReport(kinds, tuple(self.problems), self.problem_count, tuple(self.reject_files))
 
 
@@ -121,8 +121,8 @@ def _load(
     feed: Feed, store: RecordStore, *, now: datetime, tally: _Tally, progress: Progress, rejects: Path | None
 ) -> None:
     kind = feed.kind.name
-    before = tally.rejected.get(kind, 0)
-    read_before = tally.read.setdefault(kind, 0)
+    tally.read.setdefault(kind, 0)
+    before = tally.counts(kind)
     folder = rejects or feed.path.parent
     with _RejectFile(feed, folder / f"{feed.path.name}.rejected-{now:%Y%m%dT%H%M%S}.csv", tally) as reject_file:
         today = (now + CLOCK_TOLERANCE).astimezone(SHANGHAI).date()
@@ -135,9 +135,8 @@ def _load(
         except UnusableFile as error:
             tally.problem(Problem(error.file, error.line, error.what, error.remedy))
             return
-    rejected = tally.rejected.get(kind, 0) - before
-    complete = rejected == 0 or (tally.written.get(kind, 0) > 0 and not feed.kind.absence_counts)
-    _advance(feed, store, complete=complete, empty=tally.read[kind] == read_before, now=now, tally=tally)
+    delivered = Counts(*(after - earlier for after, earlier in zip(tally.counts(kind), before)))
+    _advance(feed, store, delivered=delivered, now=now, tally=tally)
 
 
 def _counted(
@@ -164,22 +163,24 @@ def _write(feed: Feed, chunks: Iterator[list[Keyed]], store: RecordStore, *, now
     store.write_records("counterparties", totals.counterparties(), **times)
 
 
-def _advance(
-    feed: Feed, store: RecordStore, *, complete: bool, empty: bool, now: datetime, tally: _Tally
-) -> None:
+def _advance(feed: Feed, store: RecordStore, *, delivered: Counts, now: datetime, tally: _Tally) -> None:
     """Note the delivery, unless it claims a future time or lacks rows whose absence would speak for an enterprise.
 
-    A file without rows, of a kind that has records, looks like a source that failed: somebody must vouch for it.
+    A file of which no row is good tells nothing new, whatever its kind. A file without rows, of a kind that has
+    records, looks like a source that failed: somebody must vouch for it.
     """
     where = feed.path.name
     kinds = ("invoices", "months", "counterparties") if feed.kind is INVOICES else (feed.kind.name,)
     if feed.source_time > now + CLOCK_TOLERANCE:
         what = f"source_time {feed.source_time.isoformat()} lies in the future; the feed's time is not advanced"
         tally.problem(Problem(where, 0, what, "check the source's clock and deliver again"))
-    elif not complete:
+    elif delivered.rejected and not delivered.written:
+        what = f"every row was rejected, so this delivery of {feed.kind.name} does not count; its time is not advanced"
+        tally.problem(Problem(where, 0, what, "correct the rows and deliver the file again"))
+    elif delivered.rejected and feed.kind.absence_counts:
         what = f"rows were rejected, so this delivery of {feed.kind.name} is not complete; its time is not advanced"
         tally.problem(Problem(where, 0, what, "correct the rejected rows and deliver the file again"))
-    elif empty and not feed.complete and any(map(store.has_records, kinds)):
+    elif not delivered.read and not feed.complete and any(map(store.has_records, kinds)):
         what = f"no rows, though {feed.kind.name} has records on file; the feed's time is not advanced"
         remedy = 'deliver the file again, or write "complete": true in its manifest entry if nothing is new'
         tally.problem(Problem(where, 0, what, remedy))
@@ -209,7 +210,7 @@ class _RejectFile:
             return
         kind = self._feed.kind.name
         self._tally.rejected[kind] = self._tally.rejected.get(kind, 0) + 1
-        row = json.dumps(reject.cells, ensure_ascii=True)
+        row = json.dumps(reject.cells, ensure_ascii=False)
         self._writer().writerow([self._feed.path.name, reject.line, reject.what, reject.remedy, row])
 
     def _writer(self) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from decision_service.errors import InputError, Problem
-from decision_service.radar.cells import CellError, day
+from decision_service.radar.cells import CellError, day, shown
 from decision_service.radar.files import SUFFIXES
 from decision_service.radar.kinds import KINDS, Kind
 
@@ -78,7 +78,7 @@ def _entry(folder: Path, as_of: object, entry: object) -> Feed:
     if entry["kind"] not in KINDS:
         raise InputError(f"unknown kind {entry['kind']!r}", remedy=f"use one of {', '.join(KINDS)}")
     if not name.isprintable() or name != Path(name).name or name in ("", ".", ".."):
-        raise InputError(f"file {ascii(name)} is not a plain name", remedy="keep the files beside the manifest")
+        raise InputError(f"file {shown(name)} is not a plain name", remedy="keep the files beside the manifest")
     if not isinstance(as_of, str):
         raise InputError("as_of is missing", remedy='add "as_of": "2024-01-31" to the manifest')
     complete = entry.get("complete", False)

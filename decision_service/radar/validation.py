@@ -53,21 +53,26 @@ class Validator:
             yield len(chunk), list(self._records(chunk))
 
     def _records(self, rows: Sequence[Row]) -> Iterator[Keyed]:
-        shaped = [row for row in rows if row.problem is None]
+        values_of = self._values([row for row in rows if row.problem is None])
         for row in rows:
             if row.problem is not None:
                 self.report(Reject(row.line, row.problem, "correct the row", row.cells))
-        if not shaped:
-            return
-        by_column = zip(*(row.cells for row in shaped))
-        parsed = [self._parsed(column, cells) for column, cells in zip(self.columns, by_column, strict=True)]
-        own = parsed if self.kind.record.__name__ == "Registration" else parsed[1:]
-        for row, uscc, values in zip(shaped, parsed[0], zip(*own)):
+                continue
+            uscc, values = next(values_of)
             faults = [value for value in (uscc, *values) if isinstance(value, CellError)]
             if faults:
                 self._reject(row, "; ".join(dict.fromkeys(map(str, faults))), faults[0].remedy)
             elif (keyed := self._taken(row, uscc, values)) is not None:
                 yield keyed
+
+    def _values(self, shaped: Sequence[Row]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+        """Whose each row is, and its record's values, row by row; parsed column by column."""
+        if not shaped:
+            return iter(())
+        by_column = zip(*(row.cells for row in shaped))
+        parsed = [self._parsed(column, cells) for column, cells in zip(self.columns, by_column, strict=True)]
+        own = parsed if self.kind.record.__name__ == "Registration" else parsed[1:]
+        return zip(parsed[0], zip(*own))
 
     def _taken(self, row: Row, uscc: str, values: tuple[Any, ...]) -> Keyed | None:
         record = self.kind.record(*values)

@@ -341,7 +341,7 @@ def test_a_source_time_in_the_future(hours: float, advances: bool, tmp_path: Pat
     [
         (feed("month", "months.csv"), "2020-03-01", "unknown kind 'month'"),
         (feed("months", "../months.csv"), "2020-03-01", "not a plain name"),
-        (feed("months", "absent.csv"), "2020-03-01", "absent.csv:0: cannot be read"),
+        (feed("months", "absent.csv"), "2020-03-01", "absent.csv: cannot be read"),
         (feed("months", "months.csv", "2020-03-01T00:00:00"), "2020-03-01", "no time zone"),
         (feed("months", "months.csv", "noon"), "2020-03-01", "source_time"),
         (feed("months", "months.csv"), None, "as_of is missing"),
@@ -503,3 +503,52 @@ def test_sources_of_funds_that_are_left_blank_are_unknown_not_zero(tmp_path: Pat
     assert report.problems == ()
     found = (statements.own_funds, statements.working_capital_loans, statements.other_sources)
     assert found == (0, None, None)
+
+
+def test_messages_come_in_the_order_of_the_lines(tmp_path: Path) -> None:
+    rows = [f"{GOOD},2020-13-01,1", "too,few", f"{GOOD},2020-01-01,1", f"{GOOD},2020-01-01,1", "a,b,c,d", f"{GOOD},x,1"]
+    _, report = load(tmp_path, "months.csv", "uscc,month,sales\n" + "\n".join(rows))
+    assert [problem.line for problem in report.problems] == [2, 3, 5, 6, 7]
+
+
+def test_a_mistake_of_the_whole_file_names_no_line(tmp_path: Path) -> None:
+    _, report = load(tmp_path, "overdues.csv", f"uscc,record_id,bank,started_on,max_days\n{GOOD},r,b,2020-01-01,x\n")
+    assert str(report.problems[-1]).startswith("overdues.csv: every row was rejected")
+
+
+def test_rejected_rows_keep_their_chinese(tmp_path: Path) -> None:
+    name, broken = "福州晨光" * 20, b"\xff"
+    content = f"uscc,name,entity_type,registration_status\n{GOOD},{name},公司,active\n".encode()
+    _, report = load(tmp_path, "registrations.csv", content + f"{GOOD},晨光".encode() + broken + b",company,active\n")
+    (file,) = report.reject_files
+    rows = list(csv.DictReader(file.open(encoding="utf-8", newline="")))
+    assert name in file.read_text(encoding="utf-8") and "'公司' is not one of" in rows[0]["what"]
+    assert [json.loads(row["row"])[1] for row in rows] == [name, "晨光\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "good", "bad"),
+    [
+        (
+            "registrations.csv",
+            "uscc,name,entity_type,registration_status",
+            f"{GOOD},a,company,active",
+            f"{GOOD},a,firm,active",
+        ),
+        ("months.csv", "uscc,month", f"{GOOD},2020-01-01", f"{GOOD},x"),
+    ],
+    ids=["registrations", "months"],
+)
+def test_a_file_without_a_good_row_does_not_advance_its_feed_whatever_came_before(
+    name: str, header: str, good: str, bad: str, tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    for folder, row in (("first", good), ("second", bad)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(f"{header}\n{row}\n")
+    load_feeds([tmp_path / "first" / name], store, now=NOW)
+    store.feeds.clear()
+    both = [tmp_path / "first" / name, tmp_path / "second" / name]
+    assert load_feeds(both[1:], store, now=NOW).problem_count == 2 and not store.feeds
+    report = load_feeds(both, store, now=NOW)
+    assert f"{name}: every row was rejected" in texts(report)
