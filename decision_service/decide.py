@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ from decision_service.vocabulary import Client, CreditApplication, Decision, Out
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ATTEMPTS = 8
 DECLARED = ("product", "amount", "term_months", "purpose")
+_DECLARED_OF = attrgetter(*DECLARED)
 PD_REASONS = frozenset({"PD_REFER", "PD_DECLINE", "MODEL_GAP"})
 
 
@@ -116,7 +118,8 @@ def decide(
         return Decided(earlier.decision_id, earlier.body, None)
     try:
         policy = platform.policies.current()
-        if problems := inadmissible(application, policy):  # a known key was answered above, whatever rules say today
+        # A known key was answered above, whatever the rules say today.
+        if problems := inadmissible(declared_fields(application), policy):
             raise InadmissibleApplication(problems)
         for _ in range(ATTEMPTS):
             try:
@@ -132,12 +135,17 @@ def decide(
     raise StoreError("the customer's exposure kept changing", remedy="send the same request again")
 
 
-def inadmissible(application: CreditApplication, policy: Policy) -> tuple[tuple[str, str], ...]:
-    """Every (field, why) that the active ruleset's declarations do not admit."""
+def declared_fields(application: CreditApplication) -> dict[str, Any]:
+    """The fields of an application that the rules declare as facts."""
+    return dict(zip(DECLARED, _DECLARED_OF(application), strict=True))
+
+
+def inadmissible(fields: Mapping[str, Any], policy: Policy) -> tuple[tuple[str, str], ...]:
+    """Every (field, why) of declared fields that the active ruleset's declarations do not admit."""
     found = []
-    for name in DECLARED:
+    for name, value in fields.items():
         try:
-            policy.ruleset.catalogue.encode(name, getattr(application, name))
+            policy.ruleset.catalogue.encode(name, value)
         except FactError as error:
             found.append((name, f"{error.what}; {error.remedy}"))
     return tuple(found)

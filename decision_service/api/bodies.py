@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from marshmallow import Schema, ValidationError
@@ -13,6 +13,8 @@ from decision_service.api.schemas import ApplicationSchema
 from decision_service.vocabulary import CreditApplication
 
 _APPLICATION = ApplicationSchema()
+Declared = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
+"""What the rules in force do not admit of those fields that the contract admits, as (field, message) pairs."""
 
 
 def read(body: bytes) -> dict[str, Any]:
@@ -28,12 +30,17 @@ def application(document: Any) -> CreditApplication:
     return cast(CreditApplication, loaded(_APPLICATION, document))
 
 
-def loaded(schema: Schema, document: Any) -> Any:
-    """What a schema makes of a document; raises a 422 problem that names every field."""
+def loaded(schema: Schema, document: Any, declared: Declared = lambda fields: ()) -> Any:
+    """What a schema makes of a document; raises a 422 problem that names every field.
+
+    ``declared`` is asked only when fields are wrong, about the others: the caller hears of all mistakes at once.
+    """
     try:
         return schema.load(document)
     except ValidationError as error:
-        raise invalid_fields(sorted(flat(error.messages))) from None
+        found = set(flat(error.messages))
+        sound = error.valid_data if isinstance(error.valid_data, Mapping) else {}
+        raise invalid_fields(sorted(found.union(declared(sound)))) from None
 
 
 def flat(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:

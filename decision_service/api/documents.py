@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -17,8 +17,9 @@ from decision_service.api import bodies, problems
 from decision_service.api.bodies import flat
 from decision_service.api.fields import Count, Money, QueryCount, Text, Uscc
 from decision_service.api.problems import HttpProblem, invalid_fields
-from decision_service.api.requests import real
+from decision_service.api.requests import real, runtime
 from decision_service.api.schemas import ProblemSchema
+from decision_service.errors import StoreError
 
 JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024
@@ -48,6 +49,13 @@ class StrictParser(FlaskParser):
         """Every message as a field of its own."""
         by_location: Any = error.messages
         raise invalid_fields(sorted(pair for messages in by_location.values() for pair in flat(messages))) from None
+
+
+def _declared(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    try:
+        return runtime().service.field_problems(fields)
+    except StoreError:  # no rules are in force; what the contract refuses is refused all the same
+        return []
 
 
 def _body(req: Request) -> bytes:
@@ -98,7 +106,7 @@ class StrictBlueprint(Blueprint):
 
             @wraps(view)
             def reading(*args: Any, **kwargs: Any) -> Any:
-                return view(*args, bodies.loaded(schema, bodies.read(_body(real(request)))), **kwargs)
+                return view(*args, bodies.loaded(schema, bodies.read(_body(real(request))), _declared), **kwargs)
 
             reading._apidoc = documented._apidoc  # type: ignore[attr-defined]
             return cast(View, reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from decision_service.api import render
@@ -12,7 +12,16 @@ from decision_service.api.problems import invalid_fields
 from decision_service.api.schemas import SimulationRequest
 from decision_service.api.service import Document, Page
 from decision_service.audit.merkle import inclusion_proof, root_of
-from decision_service.decide import Decided, Platform, Render, business_date, decide, inadmissible
+from decision_service.decide import (
+    DECLARED,
+    Decided,
+    Platform,
+    Render,
+    business_date,
+    decide,
+    declared_fields,
+    inadmissible,
+)
 from decision_service.errors import FactError, NotFound, StoreError
 from decision_service.explain import explain
 from decision_service.policy import Policy
@@ -32,9 +41,11 @@ class PlatformService:
         """The client of a bearer key."""
         return self._platform.store.client_by_key(key)
 
-    def field_problems(self, application: CreditApplication) -> list[tuple[str, str]]:
-        """What the active ruleset's declarations of these facts do not admit."""
-        return list(inadmissible(application, self._policy()))
+    def field_problems(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What the active ruleset's declarations do not admit of a body's fields, simulated facts among them."""
+        policy = self._policy()
+        declared = {name: fields[name] for name in DECLARED if name in fields}
+        return [*inadmissible(declared, policy), *fact_problems(fields.get("facts", {}), policy)]
 
     def decide(
         self,
@@ -148,16 +159,16 @@ class PlatformService:
         return stored
 
     def _check_facts(self, request: SimulationRequest, policy: Policy) -> None:
-        problems = fact_problems(request.facts, policy, as_of=request.as_of)
+        problems = fact_problems(request.facts, policy)
         if request.application is None and "product" not in request.facts:
             problems.append(("facts.product", "is required when there is no application"))
         if request.application is not None:
-            problems += self.field_problems(request.application)
+            problems += inadmissible(declared_fields(request.application), policy)
         if problems:
             raise invalid_fields(problems)
 
 
-def fact_problems(facts: Mapping[str, Any], policy: Policy, *, as_of: date | None) -> list[tuple[str, str]]:
+def fact_problems(facts: Mapping[str, Any], policy: Policy) -> list[tuple[str, str]]:
     """Every fact that its declaration does not admit, and those that cannot be given."""
     catalogue = policy.ruleset.catalogue
     found = []

@@ -11,6 +11,7 @@ from decision_service.errors import DecisionServiceError
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
+NAMED = 8  # fields that a detail names; an application has no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,12 @@ def bad_header(what: str, remedy: str) -> HttpProblem:
 
 
 def invalid_fields(errors: Iterable[tuple[str, str]]) -> HttpProblem:
-    """Fields that are not acceptable, every one of them named."""
+    """Fields that are not acceptable, every one of them in ``errors``; the text names the first and counts the rest."""
     listed = tuple(errors)
-    names = ", ".join(field for field, _ in listed[:5])
-    return HttpProblem("invalid-fields", f"not acceptable: {names}", remedy="correct the fields", errors=listed)
+    names = list(dict.fromkeys(field for field, _ in listed))
+    rest = len(names) - NAMED
+    shown = ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return HttpProblem("invalid-fields", f"not acceptable: {shown}", remedy="correct the fields", errors=listed)
 
 
 def body(problem: ProblemType, detail: str, *, request_id: str, lang: str, errors: Iterable[tuple[str, str]]) -> bytes:
@@ -95,4 +98,5 @@ def body(problem: ProblemType, detail: str, *, request_id: str, lang: str, error
     listed = [{"field": field, "message": message} for field, message in errors]
     if listed:
         document["errors"] = listed
-    return json.dumps(document).encode()
+    # A lone surrogate in a caller's text is no UTF-8; its escape is good JSON.
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -30,8 +30,8 @@ class Service(Protocol):
     def client(self, key: str) -> Client | None:
         """The client of a bearer key."""
 
-    def field_problems(self, application: CreditApplication) -> list[tuple[str, str]]:
-        """What the active ruleset's declarations do not admit: (field, message)."""
+    def field_problems(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What the active ruleset's declarations do not admit of a body's fields: (field, message)."""
 
     def decide(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -37,6 +38,7 @@ class FakeService:
     """Approves everything of the one enterprise it knows. ``fail`` is raised by every call that reads the store."""
 
     fail: Exception | None = None
+    without_rules: bool = False
     running: set[str] = field(default_factory=set)
     stored: dict[tuple[str, str], tuple[str, Answer]] = field(default_factory=dict)
     owners: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -46,12 +48,14 @@ class FakeService:
         self.look_ups += 1
         return KEYS.get(key)
 
-    def field_problems(self, application: CreditApplication) -> list[tuple[str, str]]:
+    def field_problems(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+        if self.without_rules:
+            raise StoreError("no ruleset is active")
         known = {"product": ("working_capital", "invoice_loan"), "purpose": ("working_capital", "payroll")}
         return [
             (name, f"is not one of {', '.join(choices)}")
             for name, choices in known.items()
-            if getattr(application, name) not in choices
+            if name in fields and fields[name] not in choices
         ]
 
     def decide(self, application, *, client, idempotency_key, body_digest, render, now) -> Answer:
@@ -64,7 +68,7 @@ class FakeService:
             if digest != body_digest:
                 raise IdempotencyConflict("the key was used with another body")
             return Answer(answer.decision_id, answer.body, None)
-        if problems := self.field_problems(application):
+        if problems := self.field_problems({name: getattr(application, name) for name in ("product", "purpose")}):
             raise InadmissibleApplication(tuple(problems))
         if application.uscc != USCC:
             raise NotFound(f"enterprise {application.uscc} is not on record", where="enterprise.uscc")

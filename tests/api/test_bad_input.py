@@ -133,6 +133,30 @@ def test_every_field_that_is_wrong_is_named_at_once(post) -> None:
     ]  # fmt: skip
 
 
+def test_what_the_rules_do_not_admit_is_told_together_with_what_the_contract_does_not(post) -> None:
+    document = problem(post(amount="x", term_months=0, product="sci_fi", purpose="gambling"), "invalid-fields")
+    assert [error["field"] for error in document["errors"]] == ["amount", "product", "purpose", "term_months"]
+    assert document["detail"].startswith("not acceptable: amount, product, purpose, term_months;")
+
+
+def test_without_rules_what_the_contract_does_not_admit_is_still_told(post, service: FakeService) -> None:
+    service.without_rules = True
+    document = problem(post(amount="x", product="sci_fi"), "invalid-fields")
+    assert [error["field"] for error in document["errors"]] == ["amount"]
+
+
+def test_a_detail_counts_the_fields_that_it_does_not_name(post) -> None:
+    fields = [f"x{number}" for number in range(11)]
+    document = problem(post(**dict.fromkeys(fields, 1)), "invalid-fields")
+    assert len(document["errors"]) == 11
+    assert document["detail"].startswith("not acceptable: x0, x1, x10, x2, x3, x4, x5, x6 and 3 more;")
+
+
+def test_a_problem_is_written_in_readable_chinese(post) -> None:
+    response = post(b"", headers={"Accept-Language": "zh"})
+    assert "请求体不是可接受的JSON" in response.data.decode()
+
+
 NUMBERS = {
     "1e400 is beyond any amount": ("1e400", 422),
     "1e999999999 costs nothing and is refused": ("1e999999999", 422),

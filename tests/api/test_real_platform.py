@@ -154,6 +154,12 @@ def test_the_active_ruleset_s_declarations_hold_for_the_body(city: City, changes
     assert [error["field"] for error in answer.get_json()["errors"]] == [field]
 
 
+def test_all_that_is_wrong_with_a_simulation_is_told_at_once(city: City) -> None:
+    body = {**city.shows["approve"]["application"], "term_months": 0, "purpose": "gambling", "facts": {"luck": 1}}
+    answer = city.simulate(body)
+    assert [error["field"] for error in answer.get_json()["errors"]] == ["facts.luck", "purpose", "term_months"]
+
+
 def test_an_enterprise_that_is_not_on_record_leaves_no_trace(city: City) -> None:
     before = city.platform.store.log_head()
     answer = city.post("approve", key="unknown", enterprise={"uscc": "91350100M000100Y43"})
