@@ -260,6 +260,14 @@ def test_rejected_rows_are_found_something(city: Shell, tmp_path: Path) -> None:
     assert "overdues.csv:2" in result.stderr and "rejected rows are in" in result.stderr
 
 
+def test_a_misspelt_list_is_rejected_by_active_rules_or_else_noted(city: Shell, fresh: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "lists.csv"
+    file.write_text("uscc,record_id,list_name,listed_on\n91350100M000100Y43,r,list_court_dishonst,2026-01-02\n")
+    refused, noted = city.run("feeds", "load", str(file)), fresh.run("feeds", "load", str(file))
+    assert refused.exit_code == 1 and "did you mean list_court_dishonest?" in refused.stderr
+    assert noted.exit_code == 0 and "no rules are active" in noted.stderr
+
+
 def test_a_portrait_has_all_32_indicators(city: Shell, shows) -> None:
     uscc = shows[1]["approve"]["uscc"]
     portrait = city.json("portrait", "show", uscc)

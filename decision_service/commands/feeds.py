@@ -7,7 +7,10 @@ from pathlib import Path
 import click
 
 from decision_service.commands.console import FOUND, as_json_option, bar, finish, now, platform, print_json, print_table
+from decision_service.decide import Platform
+from decision_service.errors import NotFound
 from decision_service.radar.intake import IntakeReport, load_feeds
+from decision_service.radar.kinds import LISTS
 
 MOST_SHOWN = 50
 
@@ -30,11 +33,22 @@ def load(paths: tuple[Path, ...], rejects: Path | None, as_json: bool) -> None:
     Example: decision-service feeds load deliveries/2026-11-24 overdues.csv
     """
     with platform() as built, bar("loading") as moved:
+        lists = _declared_lists(built)
         report = load_feeds(
-            paths, built.store, now=now(), progress=lambda kind, rows: moved.update(rows), rejects=rejects
+            paths, built.store, now=now(), progress=lambda kind, rows: moved.update(rows), rejects=rejects, lists=lists
         )
     _print(report, as_json)
+    if lists is None and LISTS in report.kinds:
+        click.echo("note: no rules are active, so the names of the lists were not checked", err=True)
     finish(FOUND if report.problem_count else 0)
+
+
+def _declared_lists(built: Platform) -> tuple[str, ...] | None:
+    """The lists of the active rules; ``None`` when no rules are active."""
+    try:
+        return tuple(built.policies.current().lists)
+    except NotFound:
+        return None
 
 
 def _print(report: IntakeReport, as_json: bool) -> None:

@@ -6,9 +6,10 @@ A parser takes the cell's text (never empty) and returns the value, or raises ``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from decimal import Decimal
+from difflib import get_close_matches
 
 from decision_service.radar.uscc import uscc_problem
 
@@ -86,6 +87,19 @@ def choice(*allowed: str) -> Parser:
     def parse(text: str) -> str:
         if text not in allowed:
             raise CellError(f"{shown(text)} is not one of {', '.join(allowed)}", "use one of these words")
+        return text
+
+    return parse
+
+
+def declared(names: Collection[str], whose: str) -> Parser:
+    """One name of those that are declared; a similar one is suggested, all are named."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            near = get_close_matches(text, names, n=2, cutoff=0.7)
+            question = f"did you mean {' or '.join(near)}? " if near else ""
+            raise CellError(f"{shown(text)} is not a list of {whose}", f"{question}their lists are {', '.join(names)}")
         return text
 
     return parse

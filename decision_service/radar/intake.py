@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from decision_service.errors import InputError, Problem
 from decision_service.portrait.invoice_totals import InvoiceTotals
 from decision_service.radar.files import UnusableFile, read_rows
-from decision_service.radar.kinds import INVOICES, KINDS
+from decision_service.radar.kinds import INVOICES, KINDS, LISTS, lists_of
 from decision_service.radar.manifest import SHANGHAI, Feed, find_feeds
 from decision_service.radar.validation import Keyed, Reject, Validator
 
@@ -89,8 +89,11 @@ def load_feeds(
     now: datetime,
     progress: Progress | None = None,
     rejects: Path | None = None,
+    lists: Collection[str] | None = None,
 ) -> IntakeReport:
     """Load files and folders (with a ``manifest.json``) into the store. ``now`` is aware.
+
+    ``lists`` are the names that an entry of a list may give; with ``None`` the names are not checked.
 
     A file by itself belongs to the kind that is its name and to the moment ``now``. Rejected rows are written to a file
     beside their source, or in the folder ``rejects``. A file that cannot be used at all is a problem of the report; the
@@ -102,6 +105,8 @@ def load_feeds(
     tally = _Tally()
     feeds = [feed for path in paths for feed in find_feeds(Path(path), now=now, problem=tally.problem)]
     for feed in sorted(feeds, key=lambda feed: list(KINDS).index(feed.kind.name)):
+        if feed.kind.name == LISTS and lists is not None:
+            feed = replace(feed, kind=lists_of(lists))
         _load(feed, store, now=now, tally=tally, progress=progress or (lambda kind, rows: None), rejects=rejects)
     return tally.report()
 

@@ -5,8 +5,8 @@ Columns are ``uscc`` and the fields of the record types in ``portrait/records.py
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -19,6 +19,7 @@ from decision_service.radar.cells import (
     code,
     day,
     decimal,
+    declared,
     first_of_month,
     money,
     party,
@@ -67,7 +68,7 @@ _POSITIVE = money(negative=False)
 _NAME = words(200)
 _ID = words(100)
 _DIRECTION = choice("sales", "purchases")
-_LIST = pattern(r"[a-z][a-z0-9_]{2,60}", "the name of a list such as court_dishonest")
+_LIST = pattern(r"[a-z][a-z0-9_]{2,60}", "the name of a list such as list_court_dishonest")
 _INDICATOR = pattern(r"IND(0[1-9]|[12]\d|3[0-2])", "an indicator from IND01 to IND32")
 _DAYS = decimal("-100000", "100000")
 
@@ -206,6 +207,16 @@ _LISTS = Kind(
     check=_entry_problem,
     owner=_PARTY,
 )
+LISTS = _LISTS.name
+
+
+def lists_of(names: Collection[str]) -> Kind:
+    """The kind ``lists`` whose entries name only lists that the active rules declare."""
+    parse = declared(names, "the active rules")
+    columns = (replace(one, parse=parse) if one.name == "list_name" else one for one in _LISTS.columns)
+    return replace(_LISTS, columns=tuple(columns))
+
+
 _TAX_RATINGS = Kind(
     "tax_ratings",
     records.TaxRating,

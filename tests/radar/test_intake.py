@@ -552,3 +552,18 @@ def test_a_file_without_a_good_row_does_not_advance_its_feed_whatever_came_befor
     assert load_feeds(both[1:], store, now=NOW).problem_count == 2 and not store.feeds
     report = load_feeds(both, store, now=NOW)
     assert f"{name}: every row was rejected" in texts(report)
+
+
+def test_a_list_that_the_rules_do_not_declare_is_rejected_with_those_they_do(tmp_path: Path) -> None:
+    rows = f"{GOOD},a,list_court_dishonst,2020-01-01\n{GOOD},b,list_wage_arrears,2020-01-01\n"
+    (tmp_path / "lists.csv").write_text(f"uscc,record_id,list_name,listed_on\n{rows}{GOOD},c,unheard_of,2020-01-01\n")
+    store = MemoryStore()
+    declared = ("list_court_dishonest", "list_wage_arrears")
+    report = load_feeds([tmp_path / "lists.csv"], store, now=NOW, lists=declared)
+    assert [entry.list_name for entry in store.of("lists")] == ["list_wage_arrears"] and not store.feeds
+    misspelt, strange, _ = map(str, report.problems)
+    assert misspelt == (
+        "lists.csv:2: list_name: 'list_court_dishonst' is not a list of the active rules;"
+        " did you mean list_court_dishonest? their lists are list_court_dishonest, list_wage_arrears"
+    )
+    assert strange.startswith("lists.csv:4: ") and "did you mean" not in strange and "their lists are" in strange
