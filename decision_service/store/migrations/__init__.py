@@ -1,0 +1,1 @@
+"""Alembic environment: the schema of the store, revision by revision."""
