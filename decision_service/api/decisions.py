@@ -1,4 +1,4 @@
-"""`/v1/decisions`: decide, read one, list one's own, explain."""
+"""`/v1/decisions`: decide, read one, list them, explain, prove."""
 
 from __future__ import annotations
 
@@ -94,7 +94,11 @@ class Decisions(MethodView):
     @blueprint.response(200, DecisionListSchema)
     @blueprint.arguments(PageQuery(), location="query")
     def get(self, query: dict[str, Any]) -> Response:
-        """The caller's own decisions, newest first."""
+        """The decisions that the caller may see, newest first.
+
+        Clients of kind `risk` and `auditor` see those of all clients, others their own; so it is with each decision,
+        its explanation and its proof.
+        """
         page = runtime().service.decisions(owner(), after=query.get("after"), limit=query["limit"])
         body = b'{"decisions":[%b],"next":%b}' % (b",".join(page.bodies), json.dumps(page.next).encode())
         return Response(body, content_type=JSON)

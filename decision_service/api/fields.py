@@ -13,6 +13,14 @@ from decision_service.radar.uscc import uscc_problem
 
 MAX_MONEY_DIGITS = 13
 MONEY = re.compile(r"(0|[1-9][0-9]{0,12})(\.[0-9]{1,2})?")
+MONEY_SHOWN = {
+    "pattern": rf"^(?!0(\.0+)?$){MONEY.pattern}$",
+    "exclusiveMinimum": 0,
+    "exclusiveMaximum": 10**MAX_MONEY_DIGITS,
+    "description": "CNY above zero, at most two decimals; decimal text, or a number if it is exact to the fen",
+    "example": "3000000.00",
+}
+"""How the document tells it: the pattern holds for text, the bounds hold for numbers."""
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#@-]*")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -21,8 +29,7 @@ class Money(fields.String):
     """An amount in CNY above zero: decimal text such as "3000000.00", or a JSON number that is exact."""
 
     def __init__(self, **kwargs: Any) -> None:
-        shown = {"pattern": f"^{MONEY.pattern}$", "description": "CNY, at most two decimals", "example": "3000000.00"}
-        super().__init__(metadata=shown, **kwargs)
+        super().__init__(metadata=MONEY_SHOWN, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         amount = _money(value)
