@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -272,8 +273,23 @@ def test_a_portrait_has_all_32_indicators(city: Shell, shows) -> None:
     uscc = shows[1]["approve"]["uscc"]
     portrait = city.json("portrait", "show", uscc)
     assert [one["indicator"] for one in portrait["indicators"]] == [f"IND{number:02}" for number in range(1, 33)]
+    units = {one["indicator"]: one["unit"] for one in portrait["indicators"]}
+    assert (units["IND01"], units["IND28"]) == ("%", "years")
     lines = [json.loads(line) for line in city.fine("portrait", "features", "--limit", "3").splitlines()]
     assert len(lines) == 3 and all(len(line["features"]) == 33 for line in lines)
+
+
+def test_a_portrait_s_numbers_are_short_enough_to_read(city: Shell, shows) -> None:
+    table = city.fine("portrait", "show", shows[1]["approve"]["uscc"]).splitlines()
+    assert table[1].split() == ["id", "indicator", "value", "unit", "status", "score"]
+    numbers = [word for line in table[3:] for word in line.split() if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?(E.*)?", word)]
+    assert len(numbers) > 32 and all(re.fullmatch(r"-?(0|[1-9]\d*)(\.\d{0,3}[1-9])?", number) for number in numbers)
+
+
+def test_the_table_of_decisions_names_what_was_approved(city: Shell, shows, tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(applications(shows, "yellow")[0]))
+    assert city.fine("decide", str(file)).split()[:4] == ["application", "outcome", "approved", "limit"]
 
 
 def test_serve_tells_whether_the_store_is_empty(city: Shell, fresh: Shell) -> None:

@@ -139,7 +139,7 @@ def _decide_all(desk: Desk, cases: Sequence[Case], as_json: bool) -> list[tuple[
         else:
             rows.append(_row(json.loads(decided.body), decided.replayed))
     if not as_json:
-        print_table(("application", "outcome", "amount", "limit", "card", "pd_12m", "reasons", ""), rows)
+        print_table(("application", "outcome", "approved", "limit", "card", "pd_12m", "reasons", ""), rows)
     return undecided
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import click
 
@@ -23,6 +24,7 @@ from decision_service.portrayal import portray
 from decision_service.radar.uscc import uscc_problem
 
 WORKING_CAPITAL = "working_capital"
+VALUE_PLACES, SCORE_PLACES = Decimal("0.0001"), Decimal("0.01")
 product_option = click.option("--product", default=WORKING_CAPITAL, show_default=True, help="Whose features to show.")
 
 
@@ -38,7 +40,9 @@ def portrait() -> None:
 @click.argument("uscc")
 @as_json_option
 def show(uscc: str, as_json: bool) -> None:
-    """The 32 indicators, the categories' scores and the grade, as of now.
+    """The 32 indicators, their scores and the grade, as of now.
+
+    Values are in the unit beside them, rounded to four places, scores (0 to 100) to two; decisions use the exact ones.
 
     Example: decision-service portrait show 91350100M000100Y43 --json
     """
@@ -50,13 +54,15 @@ def show(uscc: str, as_json: bool) -> None:
         ensure_rules(built, found)
         seen = take(built, uscc, WORKING_CAPITAL)
         names = {spec.id: spec for spec in built.policies.current().registry.values()}
+    scores = seen.portrait.indicators
     rows = [
         {
             "indicator": number,
             "name": names[number].name,
-            "value": None if indicator.value is None else str(indicator.value),
+            "value": None if indicator.value is None else _rounded(indicator.value, VALUE_PLACES),
+            "unit": names[number].unit,
             "status": indicator.status,
-            "score": None if number not in seen.portrait.indicators else str(seen.portrait.indicators[number]),
+            "score": _rounded(scores[number], SCORE_PLACES) if number in scores else None,
         }
         for number, indicator in seen.indicators.items()
     ]
@@ -71,7 +77,13 @@ def show(uscc: str, as_json: bool) -> None:
         print_json({**head, "indicators": rows})
         return
     click.echo("  ".join(f"{name} {value}" for name, value in head.items()))
-    print_table(("id", "indicator", "value", "status", "score"), [tuple(row.values()) for row in rows])
+    print_table(("id", "indicator", "value", "unit", "status", "score"), [tuple(row.values()) for row in rows])
+
+
+def _rounded(value: Decimal, places: Decimal) -> str:
+    """A number for people: rounded, without zeros at its end and without an exponent."""
+    text = f"{value.quantize(places) + 0:f}"  # + 0: no minus before a zero
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @portrait.command()
