@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
 
@@ -20,15 +20,23 @@ from decision_service.decide import (
 from decision_service.errors import InputError
 from decision_service.policy import Policy, PolicyInForce
 from decision_service.rulebook.facts import Facts
+from decision_service.rulebook.rules import Product
 from decision_service.vocabulary import Client, CreditApplication, Scores
+
+BLEND = "pd_12m"
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """An assessment that was never a decision, with the scores it rests on and the ruleset it used."""
+    """An assessment that was never a decision, and the ruleset it used.
+
+    ``scores`` are those that were assessed: a given one stands in the place of the models'. ``given`` names the facts
+    that the caller gave, sorted.
+    """
 
     assessment: Assessment
     scores: Scores
+    given: tuple[str, ...]
     policy: Policy
     as_of: date
 
@@ -60,8 +68,9 @@ def simulate_application(
         now=moment,
     )
     facts = findings.facts.with_values(strictly_encoded(policy, overrides))
-    in_force = policy.on(business_date(moment))
-    return Simulation(assess(in_force, facts), findings.scores, policy, business_date(moment))
+    on = business_date(moment)
+    scores = assessed_scores(facts, findings.scores, policy.ruleset.products[application.product], given=overrides)
+    return Simulation(assess(policy.on(on), facts), scores, tuple(sorted(overrides)), policy, on)
 
 
 def simulate_facts(
@@ -77,7 +86,23 @@ def simulate_facts(
     if not isinstance(product, str):
         raise InputError("a simulation on facts alone needs the product", where="facts.product")
     table = Facts(in_force.rules.catalogue, {**parameter_facts(in_force, product, industry), **exact})
-    return Simulation(assess(in_force, table), Scores(), policy, as_of)
+    scores = _as_assessed(table, Scores())
+    return Simulation(assess(in_force, table), scores, tuple(sorted(facts)), policy, as_of)
+
+
+def assessed_scores(facts: Facts, scores: Scores, product: Product, *, given: Collection[str]) -> Scores:
+    """The scores among ``facts``, and of the models those whose score or blend was not replaced by a ``given`` one."""
+    own = {product.xgb_model: "pd_xgb", product.lstm_model: "pd_lstm"}
+    used = [model for model in scores.models if not {own.get(model.name, BLEND), BLEND} <= set(given)]
+    return _as_assessed(facts, replace(scores, models=tuple(used)))
+
+
+def _as_assessed(facts: Facts, scores: Scores) -> Scores:
+    blend, by_features, by_series = (
+        None if (exact := facts[name]) is None else facts.catalogue.decode(name, exact)
+        for name in (BLEND, "pd_xgb", "pd_lstm")
+    )
+    return replace(scores, pd_12m=blend, pd_xgb=by_features, pd_lstm=by_series)
 
 
 def parameter_facts(in_force: PolicyInForce, product: str, industry: str | None) -> dict[str, Any]:
@@ -95,6 +120,7 @@ def strictly_encoded(policy: Policy, values: Mapping[str, Any]) -> dict[str, Any
 
 __all__ = [
     "Simulation",
+    "assessed_scores",
     "parameter_facts",
     "simulate_application",
     "simulate_facts",

@@ -201,6 +201,7 @@ def simulated(result: Simulation) -> dict[str, Any]:
         "rate_spread_bp": assessment.effects.rate_spread_bp,
         "ruleset": {"version": ruleset.version, "digest": ruleset.digest},
         "models": render.models(result.scores.models),
+        "overridden_facts": list(result.given),
         "matched_rules": list(assessment.matched),
         "unknown_rules": list(assessment.unknown),
     }

@@ -216,8 +216,17 @@ class DecisionSchema(AssessmentSchema):
 
 
 class SimulationResultSchema(AssessmentSchema):
-    """An assessment that is no decision and was not stored."""
+    """An assessment that is no decision and was not stored.
 
+    Scores are those that were assessed: a given one stands in the place of the models', and no score is computed anew
+    from other facts that were given. A model is listed unless its own score and `pd_12m` were both given.
+    """
+
+    overridden_facts = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "The facts that the request gave, by name"},
+    )
     simulation = fields.Boolean(required=True)
     as_of = fields.Date(required=True)
     matched_rules = fields.List(fields.String(), required=True)

@@ -25,8 +25,11 @@ from decision_service.commands.audit import verified
 from decision_service.decide import Platform
 from decision_service.policy import Policies
 from decision_service.recorded import differences
+from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.files import load_sources
+from decision_service.simulate import assessed_scores
 from decision_service.store import Store
+from decision_service.vocabulary import ModelVersion, Scores
 from tests.api.real import FixedScorer, open_platform, write_feeds
 
 
@@ -258,6 +261,48 @@ def test_simulations_follow_the_facts_and_store_nothing(city: City, facts: dict,
     assert SimulationResultSchema().validate(answer.get_json()) == {}
     assert answer.get_json()["outcome"] == outcome
     assert city.platform.store.log_head() == before
+
+
+SCORES_GIVEN = {
+    "the blend alone": ({"pd_12m": "0.005"}, {"pd_12m": "0.005000", "pd_xgb": "0.003000", "pd_lstm": "0.003000"}, True),
+    "the blend made unknown": ({"pd_12m": None}, {"pd_12m": None, "pd_xgb": "0.003000", "pd_lstm": "0.003000"}, False),
+    "no score": ({"stale_feeds": 0}, {"pd_12m": "0.003000", "pd_xgb": "0.003000", "pd_lstm": "0.003000"}, True),
+}
+
+
+@pytest.mark.parametrize(("facts", "scores", "approved"), SCORES_GIVEN.values(), ids=SCORES_GIVEN.keys())
+def test_a_simulation_shows_the_scores_that_it_assessed_and_what_was_given(
+    city: City, facts: dict, scores: dict, approved: bool
+) -> None:
+    body = {**city.shows["approve"]["application"], "amount": "20000.00", "facts": facts}
+    found = city.simulate(body).get_json()
+    assert {name: found["scores"][name] for name in scores} == scores
+    assert found["overridden_facts"] == sorted(facts)
+    assert (found["outcome"] == "APPROVE") == approved
+
+
+def test_facts_alone_show_the_scores_given_and_no_model(city: City) -> None:
+    found = city.simulate({"facts": {"product": "working_capital", "pd_12m": "0.02"}}).get_json()
+    assert (found["scores"]["pd_12m"], found["scores"]["pd_xgb"], found["models"]) == ("0.020000", None, [])
+    assert found["overridden_facts"] == ["pd_12m", "product"]
+
+
+MODELS_LEFT = {
+    "no score given: both took part": ((), ["pd-xgboost", "pd-lstm"]),
+    "the blend given: both scores are still shown": (("pd_12m",), ["pd-xgboost", "pd-lstm"]),
+    "one score given: the blend is still both models'": (("pd_xgb",), ["pd-xgboost", "pd-lstm"]),
+    "one score and the blend given": (("pd_xgb", "pd_12m"), ["pd-lstm"]),
+    "all given": (("pd_xgb", "pd_lstm", "pd_12m"), []),
+}
+
+
+@pytest.mark.parametrize(("given", "names"), MODELS_LEFT.values(), ids=MODELS_LEFT.keys())
+def test_a_model_is_listed_while_a_score_of_its_stands(city: City, given: tuple[str, ...], names: list[str]) -> None:
+    ruleset = city.platform.policies.current().ruleset
+    product = ruleset.products["working_capital"]
+    models = tuple(ModelVersion(name, "1", "sha256:00") for name in (product.xgb_model, product.lstm_model))
+    scores = assessed_scores(Facts(ruleset.catalogue, {}), Scores(models=models), product, given=given)
+    assert [model.name for model in scores.models] == names
 
 
 REFUSED = {
