@@ -25,6 +25,7 @@ from decision_service.audit.canonical import canonical
 from decision_service.errors import AuditError
 
 ORIGIN = "financing-credit-platform/decisions"
+AS_IT_CAME = "take the checkpoint as it was first kept, or a witness's copy of it"
 ED25519 = b"\x01"  # the signature type of the C2SP signed-note format
 KEY_ID_SIZE = 4
 _NOTE = re.compile(r"([^\n]+)\n(0|[1-9]\d{0,18})\n([A-Za-z0-9+/]{43}=)\n\n((?:\u2014 [^ \n]+ [A-Za-z0-9+/]+={0,2}\n)+)")
@@ -85,15 +86,20 @@ class LogKey:
 
     def checkpoint(self, note: str) -> Checkpoint:
         """The content of a checkpoint that this key signed; raises ``AuditError`` for any other note."""
+        if note.partition("\n")[0] != self.origin:
+            remedy = f"its first line must be {self.origin}; save /v1/log/checkpoint as it comes"
+            raise AuditError("this is not a checkpoint of this log", remedy=remedy)
         parts = _NOTE.fullmatch(note)
-        if parts is None or parts[1] != self.origin:
-            raise AuditError("this is not a checkpoint of this log", remedy="compare its first line with the log key")
+        if parts is None:
+            what = "this checkpoint was damaged or changed: it is not a size, a root, an empty line and a signature"
+            raise AuditError(what, remedy=AS_IT_CAME)
         text = note[: note.index("\n\n") + 1].encode()
         for line in parts[4].splitlines():
             _, name, packed = line.split(" ")
             if name == self.origin and self._signed(packed, text):
                 return Checkpoint(parts[1], int(parts[2]), b64decode(parts[3]))
-        raise AuditError("the checkpoint's signature does not verify")
+        what = f"this checkpoint of {parts[2]} leaves was changed after it was signed, or another key signed it"
+        raise AuditError(f"{what}: its signature does not verify", remedy=AS_IT_CAME)
 
     def _signed(self, packed: str, text: bytes) -> bool:
         try:

@@ -75,7 +75,10 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was verified. ``findings`` holds the first thousand; ``erased`` counts records whose values are gone."""
+    """What was verified. ``findings`` holds the first thousand; ``erased`` counts records whose values are gone.
+
+    ``met`` are the kept checkpoints whose leaves are the first leaves of the log.
+    """
 
     leaves: int
     decisions: int
@@ -84,6 +87,7 @@ class VerifyReport:
     root: bytes
     erasures: tuple[Erasure, ...]
     findings: tuple[Finding, ...]
+    met: frozenset[Checkpoint] = frozenset()
 
     @property
     def ok(self) -> bool:
@@ -104,7 +108,10 @@ def verify_log(
     ``checkpoints`` are earlier statements of the log's size and root that somebody kept: only they show that the end
     of the log was cut off. ``progress`` is called with the number of leaves verified since its last call.
     """
-    run = _Run(public_key, outside, {one.size: one for one in checkpoints}, progress)
+    by_size: dict[int, set[Checkpoint]] = {}
+    for one in checkpoints:
+        by_size.setdefault(one.size, set()).add(one)  # two of one size may differ: each must be met
+    run = _Run(public_key, outside, by_size, progress)
     try:
         run.over(store.log_rows())
     except StoreError as error:
@@ -116,7 +123,7 @@ class _Run:
     """One verification in progress."""
 
     def __init__(
-        self, key: LogKey, outside: Outside, checkpoints: dict[int, Checkpoint], progress: Callable[[int], None]
+        self, key: LogKey, outside: Outside, checkpoints: dict[int, set[Checkpoint]], progress: Callable[[int], None]
     ) -> None:
         self._key = key
         self._outside = outside
@@ -127,6 +134,7 @@ class _Run:
         self._erased = 0
         self._erasures: list[Erasure] = []
         self._findings: list[Finding] = []
+        self._met: set[Checkpoint] = set()
         self._rulesets: dict[tuple[str, str], tuple[Any, Any]] = {}
 
     def over(self, rows: Rows) -> None:
@@ -138,8 +146,8 @@ class _Run:
         for finding in self._head(rows.heads()):
             self.find(finding)
         self._check_rulesets(rows.rulesets())  # after the leaves: what they name was stored before them
-        for checkpoint in self._checkpoints.values():
-            self.find(f"the log is shorter than a checkpoint of {checkpoint.size} leaves: its end was cut off")
+        for size in self._checkpoints:
+            self.find(f"the log is shorter than a checkpoint of {size} leaves: its end was cut off")
         for kind, subject in rows.without_leaf():
             self.find(f"a row of {kind}, {subject!r}, has no leaf")
         for decision_id in rows.without_decision():
@@ -160,6 +168,7 @@ class _Run:
             root=self._frontier.root(),
             erasures=tuple(self._erasures),
             findings=tuple(self._findings),
+            met=frozenset(self._met),
         )
 
     def _entry(self, row: Row) -> None:
@@ -184,9 +193,11 @@ class _Run:
             self._rulesets.setdefault(ruleset, (index, row["decision_id"]))
 
     def _meet_checkpoint(self) -> None:
-        checkpoint = self._checkpoints.pop(self._frontier.size, None)
-        if checkpoint is not None and checkpoint.root != self._frontier.root():
-            self.find(f"the first {checkpoint.size} leaves are not those of the checkpoint")
+        for checkpoint in self._checkpoints.pop(self._frontier.size, ()):
+            if checkpoint.root == self._frontier.root():
+                self._met.add(checkpoint)
+            else:
+                self.find(f"the first {checkpoint.size} leaves are not those of the checkpoint")
 
     def _head(self, heads: Sequence[Row]) -> Iterator[str]:
         if [head["id"] for head in heads] != [1]:

@@ -13,7 +13,7 @@ from decision_service.api.render import decision_bytes
 from decision_service.audit.entries import Outside
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.audit.verify import LogStore, VerifyReport, verify_log
-from decision_service.commands.console import FOUND, as_json_option, bar, finish, now, platform, print_json
+from decision_service.commands.console import FOUND, as_json_option, bar, existing_platform, finish, now, print_json
 from decision_service.decide import Platform
 from decision_service.errors import AuditError
 from decision_service.rulebook.ruleset import digest_of
@@ -39,11 +39,14 @@ def audit() -> None:
 def verify(notes: tuple[Path, ...], as_json: bool) -> None:
     """Recompute every leaf, commitment, receipt and the tree; exit 1 if anything does not verify.
 
+    Where no store is, nothing is verified: exit 2.
+
     Example: decision-service audit verify --checkpoint march.note
     """
-    with platform() as built, bar("verifying") as moved:
-        kept = [_checkpoint(built.signer.public, note) for note in notes]
-        report = verified(built, checkpoints=kept, progress=moved.update)
+    with existing_platform() as built, bar("verifying") as moved:
+        kept = {note: _checkpoint(built.signer.public, note) for note in notes}
+        report = verified(built, checkpoints=kept.values(), progress=moved.update)
+    met = {note: checkpoint in report.met for note, checkpoint in kept.items()}
     if as_json:
         print_json(
             {
@@ -55,15 +58,22 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
                 "root": report.root.hex(),
                 "erasures": [asdict(erasure) for erasure in report.erasures],
                 "findings": [str(finding) for finding in report.findings],
+                "checkpoints": [
+                    {"file": str(note), "size": kept[note].size, "met": is_met} for note, is_met in met.items()
+                ],
             }
         )
     else:
         for line in (*report.erasures, *report.findings):
             click.echo(str(line))
-        state = "verified" if report.ok else f"{len(report.findings)} findings"
+        fine = "verified" if report.leaves else "the log is empty, nothing was decided or activated here"
+        state = fine if report.ok else f"{len(report.findings)} findings"
         kinds = f"{report.decisions} decisions, {report.activations} activations, {len(report.erasures)} erasures"
         click.echo(f"{report.leaves} leaves, {kinds}: {state}")
         click.echo(f"root {report.root.hex()}")
+        for note, is_met in met.items():
+            told = "met: its leaves are the first of this log" if is_met else "NOT met"
+            click.echo(f"checkpoint {note} of {kept[note].size} leaves: {told}")
     finish(0 if report.ok else FOUND)
 
 

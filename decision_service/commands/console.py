@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from decision_service.app import build_platform
 from decision_service.decide import Platform, business_date
-from decision_service.errors import DecisionServiceError, NotFound, RulebookError
+from decision_service.errors import DecisionServiceError, InputError, NotFound, RulebookError
 from decision_service.interrupts import INTERRUPTED, interruptible
 from decision_service.policy import Policy
 from decision_service.rule_folder import load_policy
 from decision_service.settings import Settings
+from decision_service.store import Store
 
 FOUND, FAILED = 1, 2
 """Exit codes: something was found · the command could not run."""
@@ -64,6 +65,18 @@ def platform(found: Settings | None = None) -> Iterator[Platform]:
         yield built
     finally:
         built.store.close()
+
+
+@contextmanager
+def existing_platform() -> Iterator[Platform]:
+    """As ``platform``, for evidence: where nothing is, nothing is created. Raises ``InputError``."""
+    found = settings()
+    missing = Store.missing_file(found.database_url)
+    if missing is not None:
+        remedy = "set DECISION_HOME or DECISION_DATABASE_URL as the service has it"
+        raise InputError("there is no store", where=str(missing), remedy=remedy)
+    with platform(found) as built:
+        yield built
 
 
 def now() -> datetime:

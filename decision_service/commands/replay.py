@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from decision_service.commands.console import FOUND, as_json_option, finish, platform, print_json, progress
+from decision_service.commands.console import FOUND, as_json_option, existing_platform, finish, print_json, progress
 from decision_service.decide import Platform
 from decision_service.errors import AuditError, InputError, NotFound
 from decision_service.recorded import differences
@@ -44,12 +44,14 @@ class Replayed:
 def replay(ids: tuple[str, ...], every: bool, as_json: bool) -> None:
     """Take decisions again from their records and score them again; exit 1 if one comes out otherwise.
 
+    Where no store is, nothing is replayed: exit 2.
+
     Example: decision-service replay --all
     """
     if bool(ids) == every:
         raise click.UsageError("name decisions, or give --all")
     result = Replayed()
-    with platform() as built:
+    with existing_platform() as built:
         total = built.store.log_head()[0] if every else len(ids)
         chosen = built.store.each_decision() if every else _chosen(built, ids)
         for stored in progress(chosen, total=total, what="replaying"):
@@ -74,3 +76,5 @@ def _print(result: Replayed, as_json: bool) -> None:
         click.echo(f"decision {decision_id}: {'; '.join(found)}")
     erased = f", {result.erased} erased" if result.erased else ""
     click.echo(f"{result.identical} identical, {len(result.different)} different{erased}")
+    if not (result.identical or result.different or result.erased):
+        click.echo("the store is empty: no decision was replayed", err=True)

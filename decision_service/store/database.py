@@ -228,6 +228,16 @@ class _Queue:
             os.close(self._idle.pop())
 
 
+def missing_file(url: str) -> Path | None:
+    """The SQLite file that a URL names, if it does not exist; of PostgreSQL only opening can tell.
+
+    Raises ``StoreError``.
+    """
+    parsed = _usable(url)
+    file = Path(str(parsed.database))
+    return file if parsed.get_backend_name() == SQLITE and not file.exists() else None
+
+
 def _usable(url: str) -> URL:
     try:
         parsed = make_url(url)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -13,7 +14,7 @@ from decision_service.errors import StoreError
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.store import clients, decisions, erasures, exposure, idempotency, log, records, rulesets
 from decision_service.store.clients import ClientEntry
-from decision_service.store.database import Database
+from decision_service.store.database import Database, missing_file
 from decision_service.store.decisions import Committed, DecisionCommit, Finish, StoredDecision
 from decision_service.store.evidence import LogRows
 from decision_service.store.exposure import ExposureState
@@ -51,6 +52,11 @@ class Store:
         database = Database(url)
         migrate(database)
         return cls(database)
+
+    @staticmethod
+    def missing_file(url: str) -> Path | None:
+        """The file that ``open`` would have to create; ``None`` when it is there, or in PostgreSQL."""
+        return missing_file(url)
 
     def close(self) -> None:
         """Close all connections, give leases back."""
