@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from decision_service.api.requests import ALL_KINDS, DECIDING_KINDS, READING_ALL
+from decision_service.api.simulations import KINDS as SIMULATING
+from decision_service.audit.record import FACT_PREFIX, values_of
 from decision_service.cli import main
 from decision_service.commands.console import width
 from decision_service.settings import Settings
+from decision_service.store import Store
 from tests.api.real import RULES, write_feeds
 
 
@@ -102,7 +107,21 @@ def test_a_client_s_key_is_shown_once_and_its_end_is_listed(fresh: Shell) -> Non
     assert set(added) == {"client_id", "key"}
     assert added["key"] not in fresh.fine("clients", "list")
     fresh.fine("clients", "revoke", added["client_id"])
-    assert fresh.json("clients", "list")[0]["revoked_at"]
+    ended = fresh.json("clients", "list")[0]["revoked_at"]
+    assert ended
+    again = fresh.run("clients", "revoke", added["client_id"])
+    assert again.exit_code == 1 and f"was revoked before, at {ended}" in again.stderr and not again.stdout
+    assert fresh.json("clients", "list")[0]["revoked_at"] == ended
+
+
+def test_the_kinds_of_clients_are_explained_as_the_api_treats_them() -> None:
+    output = CliRunner().invoke(main, ["clients", "add", "--help"]).output
+    told = {kind: re.search(rf"^ +{kind} +(.*)$", output, re.MULTILINE) for kind in ALL_KINDS}
+    texts = {kind: match[1] for kind, match in told.items() if match is not None}
+    assert texts.keys() == set(ALL_KINDS)
+    assert {kind for kind in ALL_KINDS if "reads everybody's" in texts[kind]} == READING_ALL
+    assert {kind for kind in ALL_KINDS if "applies" in texts[kind] or "as a bank" in texts[kind]} == set(DECIDING_KINDS)
+    assert {kind for kind in ALL_KINDS if "simulates" in texts[kind] or "as a bank" in texts[kind]} == set(SIMULATING)
 
 
 def test_decided_applications_verify_and_replay_identically(city: Shell, shows, tmp_path: Path) -> None:
@@ -284,6 +303,21 @@ def test_a_portrait_s_numbers_are_short_enough_to_read(city: Shell, shows) -> No
     assert table[1].split() == ["id", "indicator", "value", "unit", "status", "score"]
     numbers = [word for line in table[3:] for word in line.split() if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?(E.*)?", word)]
     assert len(numbers) > 32 and all(re.fullmatch(r"-?(0|[1-9]\d*)(\.\d{0,3}[1-9])?", number) for number in numbers)
+
+
+def test_the_terminal_s_user_is_one_lender_however_often_it_decides(fresh: Shell, shows, tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(applications(shows, "approve")[0]))
+    fresh.fine("feeds", "load", str(fresh.feeds))
+    for user in ("ann", "ann", "bob"):
+        assert fresh.run("decide", str(file), "--again", LOGNAME=user).exit_code == 0
+    clients = [(one["kind"], one["name"]) for one in fresh.json("clients", "list")]
+    assert clients == [("bank", "local:ann"), ("bank", "local:bob")]
+    with closing(Store.open(f"sqlite:///{fresh.home}/decisions.db")) as store:
+        private = [stored.private for stored in store.each_decision() if stored.private is not None]
+    assert [values_of(one)[FACT_PREFIX + "lenders_30d"] for one in private] == [1, 1, 2]
+    told = " ".join(CliRunner().invoke(main, ["decide", "--help"]).output.split())
+    assert "one lender more" in told and "MULTI_LENDER" in told
 
 
 def test_the_table_of_decisions_names_what_was_approved(city: Shell, shows, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from decision_service.api.requests import ALL_KINDS
-from decision_service.commands.console import as_json_option, now, platform, print_json, print_table
+from decision_service.commands.console import FOUND, as_json_option, finish, now, platform, print_json, print_table
 from decision_service.errors import InputError
+from decision_service.store import Store
 
 LONGEST_NAME = 200
 
@@ -21,10 +24,21 @@ def clients() -> None:
 
 @clients.command()
 @click.option("--name", required=True, help="How people call the client.")
-@click.option("--kind", required=True, type=click.Choice(ALL_KINDS), help="What it may do.")
+@click.option("--kind", required=True, type=click.Choice(ALL_KINDS), help="What it may do, see above.")
 @as_json_option
 def add(name: str, kind: str, as_json: bool) -> None:
     """Add a client and show its key, once.
+
+    \b
+    bank      applies for decisions, reads its own, simulates
+    fintech   as a bank
+    risk      reads everybody's decisions, simulates; decides nothing
+    auditor   reads everybody's decisions
+    steward   reads no decision: rules, models and the log only
+    admin     simulates; decides nothing and reads nobody's decisions
+
+    All of them read the rules and models in force and the log's checkpoints. Each client that decides counts as one
+    lender (MULTI_LENDER): add one per bank, not one per clerk.
 
     Example: decision-service clients add --name "Bank of the River" --kind bank --json
     """
@@ -69,10 +83,19 @@ def list_(as_json: bool) -> None:
 @clients.command()
 @click.argument("client_id")
 def revoke(client_id: str) -> None:
-    """End a client's access, within seconds in every running server.
+    """End a client's access, within seconds in every running server; exit 1 if it had ended before.
 
     Example: decision-service clients revoke 0b54c7a2-...
     """
     with platform() as built:
-        built.store.revoke_client(client_id, now())
+        before = _revoked_at(built.store, client_id)
+        if before is None:
+            built.store.revoke_client(client_id, now())
+    if before is not None:
+        click.echo(f"{client_id} was revoked before, at {before.isoformat()}; nothing changed", err=True)
+        finish(FOUND)
     click.echo(f"revoked {client_id}")
+
+
+def _revoked_at(store: Store, client_id: str) -> datetime | None:
+    return next((one.revoked_at for one in store.list_clients() if one.client.client_id == client_id), None)

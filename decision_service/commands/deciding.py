@@ -107,6 +107,11 @@ def decide(
 ) -> None:
     """Decide applications from JSON or JSON Lines files; exit 1 if one of them cannot be decided.
 
+    These are real decisions, stored and logged, and what is approved is reserved. You apply as a client of your own,
+    "local:" and your user name, of the kind bank: for MULTI_LENDER that is one lender more that the enterprise applied
+    to within 30 days, however often you decide; two users are two lenders. To try something out, simulate
+    (POST /v1/simulations).
+
     Example: decision-service decide applications.jsonl --json > decisions.jsonl
     """
     when = None if moment is None else _moment(moment)
