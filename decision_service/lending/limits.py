@@ -44,18 +44,18 @@ def _working_capital_bound(facts: Exacts) -> int | None:
 
     Were an unknown need left out, hiding it could raise the limit and so turn a referral into an approval.
     """
-    revenue = _scaled(facts["revenue_12m"], facts["industry.limit_multiple_of_revenue"])
+    revenue = scaled(facts["revenue_12m"], facts["industry.limit_multiple_of_revenue"])
     percent = GRADE_PERCENT.get(str(facts["grade"]))
-    headroom = _headroom(facts["total_assets"], facts["total_liabilities"], facts["industry.max_leverage"])
+    room = headroom(facts["total_assets"], facts["total_liabilities"], facts["industry.max_leverage"])
     need = facts["working_capital_need"]
-    if revenue is None or percent is None or headroom is None or not isinstance(need, int):
+    if revenue is None or percent is None or room is None or not isinstance(need, int):
         return None
-    return min(revenue * percent // 100, headroom, need)
+    return min(revenue * percent // 100, room, need)
 
 
 def _invoice_loan_bound(facts: Exacts) -> int | None:
     """The product's multiple of a year's net invoiced sales; an invoice loan needs no grade."""
-    return _scaled(facts["inv_sales_12m"], facts["product.limit_multiple_of_revenue"])
+    return scaled(facts["inv_sales_12m"], facts["product.limit_multiple_of_revenue"])
 
 
 def _no_formula(facts: Exacts) -> int | None:
@@ -68,13 +68,15 @@ _BOUNDS: Mapping[str, Callable[[Exacts], int | None]] = {
 }
 
 
-def _scaled(fen: Exact | None, millionths: Exact | None) -> int | None:
+def scaled(fen: Exact | None, millionths: Exact | None) -> int | None:
+    """An amount times a ratio, floored to the fen; ``None`` when either is unknown."""
     if not isinstance(fen, int) or not isinstance(millionths, int):
         return None
     return fen * millionths // MILLION
 
 
-def _headroom(assets: Exact | None, liabilities: Exact | None, ceiling: Exact | None) -> int | None:
+def headroom(assets: Exact | None, liabilities: Exact | None, ceiling: Exact | None) -> int | None:
+    """``leverage_headroom`` of exact facts; ``None`` when one is unknown or the ceiling is no share of the assets."""
     if not isinstance(assets, int) or not isinstance(liabilities, int) or not isinstance(ceiling, int):
         return None
     if not 0 < ceiling < MILLION:
