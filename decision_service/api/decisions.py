@@ -14,6 +14,7 @@ from flask.views import MethodView
 from werkzeug.datastructures import Headers
 
 from decision_service.api.documents import JSON, StrictBlueprint
+from decision_service.api.explanation_schema import ExplanationSchema
 from decision_service.api.render import decision_bytes, to_bytes
 from decision_service.api.requests import (
     ALL_KINDS,
@@ -122,10 +123,10 @@ class Explanation(MethodView):
 
     @allow(*READING_KINDS)
     @blueprint.problems(401, 403, 404, 422, 503)
-    @blueprint.response(200, {"type": "object"})
+    @blueprint.response(200, ExplanationSchema)
     @blueprint.arguments(LangQuery(), location="query")
     def get(self, query: dict[str, Any], decision_id: str) -> Response:
-        """Every rule with its comparisons and the values seen, contributions, what would have to change."""
+        """Every rule with its comparisons and the values seen, the score, the limit, what would have to change."""
         document = runtime().service.explanation(
             checked(decision_id), owner(), lang=query["lang"], openness=openness()
         )

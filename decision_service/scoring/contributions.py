@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from decision_service.scoring.spec import XgboostSpec
+from decision_service.scoring.spec import Calibration, XgboostSpec
+from decision_service.vocabulary import ModelVersion
 
 BASE = "base"
 INDUSTRY = "industry"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A tree model's score taken apart: the shares sum to its margin, ``calibration`` makes the margin a PD."""
+
+    model: ModelVersion
+    shares: Mapping[str, float]
+    calibration: Calibration
 
 
 def by_indicator(values: Sequence[float], spec: XgboostSpec) -> dict[str, float]:

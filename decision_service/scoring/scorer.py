@@ -13,6 +13,7 @@ import torch
 
 from decision_service.errors import ModelError
 from decision_service.scoring.blend import blended, rounded
+from decision_service.scoring.contributions import Explained
 from decision_service.scoring.current import POLL_SECONDS, CurrentModel, Places
 from decision_service.scoring.models import LstmModel, XgboostModel
 from decision_service.scoring.registry import LoadedModel, ModelRegistry
@@ -26,7 +27,7 @@ KEPT_VERSIONS = 32
 class Scorer:
     """Scores with the models an alias means. Loads on first use, so each forked worker has models of its own.
 
-    Safe under threads. No method but ``contributions`` raises for a model that is missing, corrupt or failing.
+    Safe under threads. No method but ``columns`` raises for a model that is missing, corrupt or failing.
     """
 
     def __init__(
@@ -109,6 +110,16 @@ class Scorer:
             return loaded.contributions(features) if isinstance(loaded, XgboostModel) else {}
         except ModelError:
             return {}
+
+    def explained(self, version: ModelVersion, features: Mapping[str, Any]) -> Explained | None:
+        """What one version of a tree model makes of features; ``None`` for another kind or one that cannot be used."""
+        try:
+            loaded = self._recorded_version(version)
+            if not isinstance(loaded.model, XgboostModel):
+                return None
+            return Explained(version, loaded.model.contributions(features), loaded.model.spec.calibration)
+        except ModelError:
+            return None
 
     def columns(self, features: Mapping[str, Any], model: str) -> dict[str, float]:
         """The tree model's input of one enterprise by column, nan where missing; raises ``ModelError``."""

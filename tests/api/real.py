@@ -14,6 +14,8 @@ from decision_service.decide import Platform
 from decision_service.policy import Policies
 from decision_service.radar.intake import load_feeds
 from decision_service.rulebook.files import load
+from decision_service.scoring.contributions import Explained
+from decision_service.scoring.spec import Calibration
 from decision_service.store import Store
 from decision_service.vocabulary import ModelVersion, Scores
 from ml.city_commands import place_of
@@ -22,7 +24,8 @@ from ml.showcase import showcase
 
 RULES = Path(__file__).parents[2] / "rules"
 VERSION = ModelVersion("pd-fixed", "1", "sha256:00")
-SHARES = {"debt_to_asset_ratio": -0.5, "max_overdue_days_24m": 0.25}  # the second is of openness level 3
+SHARES = {"debt_to_asset_ratio": -0.5, "max_overdue_days_24m": 0.25, "base": -1.0}  # the second is of openness level 3
+CALIBRATION = Calibration(slope=2.0, offset=-3.306138, base_rate=0.03)  # from the margin -1.25 to 0.003
 
 
 @dataclass
@@ -42,6 +45,9 @@ class FixedScorer:
 
     def contributions(self, features: Mapping[str, Any], model: str) -> dict[str, float]:
         return self.shares
+
+    def explained(self, version: ModelVersion, features: Mapping[str, Any]) -> Explained | None:
+        return Explained(version, self.shares, CALIBRATION) if version == VERSION else None
 
     def versions(self, names: Any) -> tuple[ModelVersion, ...]:
         return (VERSION,) if self.pd is not None else ()

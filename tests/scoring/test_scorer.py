@@ -23,7 +23,7 @@ from decision_service.scoring import current
 from decision_service.scoring.blend import MILLIONTH, blended, rounded
 from decision_service.scoring.current import FIRST_ANSWER_SECONDS
 from decision_service.scoring.inputs import ModelInputs
-from decision_service.scoring.models import LstmModel, XgboostModel
+from decision_service.scoring.models import LstmModel, XgboostModel, calibrated
 from decision_service.scoring.registry import HTTP_BOUNDS
 from decision_service.scoring.scorer import Scorer
 from decision_service.vocabulary import ModelVersion, Scores
@@ -319,6 +319,18 @@ def test_a_past_decision_is_scored_again_with_its_own_versions(uri: str) -> None
     again = scorer.score_version(*APPLICATION, versions=before.models, weights=WEIGHTS)
     assert again == before
     assert score(scorer, ("replayed", "pd-lstm")).pd_xgb != before.pd_xgb
+
+
+def test_a_score_is_taken_apart_by_the_version_that_gave_it(uri: str) -> None:
+    put(trees(), "apart", uri)
+    before = score(Scorer(uri), ("apart", "pd-lstm"))
+    put(trees(seed=9, rounds=3), "apart", uri)
+    scorer = Scorer(uri)
+    found = scorer.explained(before.models[0], APPLICATION[0])
+    assert found is not None and found.model == before.models[0]
+    assert before.pd_xgb == near(calibrated(sum(found.shares.values()), found.calibration))
+    assert scorer.explained(before.models[1], APPLICATION[0]) is None  # no tree model
+    assert scorer.explained(replace(before.models[0], digest="sha256:0"), APPLICATION[0]) is None
 
 
 @pytest.mark.parametrize(

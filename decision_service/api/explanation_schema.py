@@ -1,0 +1,177 @@
+"""What an explanation holds, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from decision_service.api.schemas import OUTCOMES, ModelSchema, Strict
+
+RESULTS = ("matched", "not_matched", "unknown")
+STAGES = ("status", "limit", "decision")
+
+
+def _text(told: str, **options: Any) -> fields.String:
+    return fields.String(metadata={"description": told}, **options)
+
+
+def _amount(told: str, **options: Any) -> fields.String:
+    return _text(f"{told}; CNY with two decimals, null is unknown", allow_none=True, **options)
+
+
+def _result(told: str, **options: Any) -> fields.String:
+    return fields.String(validate=validate.OneOf(RESULTS), metadata={"description": told}, **options)
+
+
+def _withheld() -> fields.Boolean:
+    return fields.Boolean(metadata={"description": "`true`: it rests on facts that the caller may not see"})
+
+
+class ComparisonSchema(Strict):
+    """One comparison of a rule with the values seen, as people read them."""
+
+    text = _text("As the rule file says it", required=True)
+    fact = fields.String(required=True)
+    label = fields.String(required=True)
+    seen = fields.String(required=True)
+    operator = fields.String(required=True)
+    against = fields.String(required=True)
+    result = _result("How it came out", required=True)
+    wanted = _result("Among `changes`: how it would have to come out")
+
+
+class ExplainedRuleSchema(Strict):
+    """One rule in force."""
+
+    rule = fields.String(required=True)
+    title = fields.String(required=True)
+    reference = fields.String(required=True)
+    withheld = _withheld()
+    outcome = _text("Of a decision rule: what it asks for when it matches")
+    sets = fields.Dict(keys=fields.String(), metadata={"description": "Of a status rule: the facts that it sets"})
+    reason = fields.String(allow_none=True)
+    result = _result("How it came out")
+    comparisons = fields.List(fields.Nested(ComparisonSchema))
+
+
+class ExplainedStageSchema(Strict):
+    """One stage with every rule in force."""
+
+    stage = fields.String(required=True, validate=validate.OneOf(STAGES))
+    rules = fields.List(fields.Nested(ExplainedRuleSchema), required=True)
+
+
+class ContributionSchema(Strict):
+    """A feature's share of the tree model's margin; above zero speaks against the enterprise."""
+
+    feature = _text("An indicator, `industry`, or `base`: the margin before any feature is looked at", required=True)
+    label = fields.String(required=True)
+    log_odds = _text("Log-odds of default before calibration", required=True)
+
+
+class CalibrationSchema(Strict):
+    """How a margin becomes a 12-month probability of default at a base rate."""
+
+    slope = fields.String(required=True)
+    offset = fields.String(required=True)
+    base_rate = fields.String(required=True)
+
+
+class ExplainedScoreSchema(Strict):
+    """The way from the contributions to `pd_xgb`: they sum to `margin`, and calibration makes that a probability.
+
+    The blend with the sequence model (`pd_lstm`), which has no contributions, gives `pd_12m`.
+    """
+
+    model = fields.Nested(ModelSchema, required=True)
+    withheld = _withheld()
+    base = _text("The contribution named `base`")
+    features = _text("The sum of all other contributions")
+    margin = _text("`base` + `features`: log-odds before calibration")
+    calibration = fields.Nested(CalibrationSchema)
+    formula = _text("How the margin becomes `pd_xgb`")
+    pd_xgb = _text("The score of the decision, rounded to six decimals", allow_none=True)
+
+
+class ExplainedFactSchema(Strict):
+    """A fact with its value as people read it."""
+
+    fact = fields.String(required=True)
+    label = fields.String(required=True)
+    value = fields.String()
+    withheld = _withheld()
+
+
+class BoundSchema(Strict):
+    """An amount that the limit cannot exceed, from the enterprise's own figures."""
+
+    bound = fields.String(required=True)
+    title = fields.String(required=True)
+    formula = fields.String(required=True)
+    inputs = fields.List(fields.Nested(ExplainedFactSchema), required=True)
+    withheld = _withheld()
+    grade_factor = _text("The factor that the portrait grade stands for")
+    amount = _amount("The bound")
+
+
+class LimitEffectSchema(Strict):
+    """A cap or a factor of a limit rule that matched, or is unknown and counts all the same."""
+
+    rule = fields.String(required=True)
+    title = fields.String(required=True)
+    reference = fields.String(required=True)
+    withheld = _withheld()
+    result = _result("How the rule came out")
+    # ``from`` is a word of Python, so it cannot be a class attribute.
+    source = fields.Nested(ExplainedFactSchema, data_key="from", metadata={"description": "The fact that it takes"})
+    amount = _amount("The cap; an unknown one counts as zero")
+    factor = _text("The factor; an unknown one counts as zero")
+
+
+class ExplainedLimitSchema(Strict):
+    """The limit: the least of `bounds`, at most the least of `caps`, times the least of `factors`, rounded down."""
+
+    bounds = fields.List(fields.Nested(BoundSchema), required=True)
+    caps = fields.List(fields.Nested(LimitEffectSchema), required=True)
+    factors = fields.List(fields.Nested(LimitEffectSchema), required=True)
+    bound = _amount("The least of `bounds`")
+    cap = fields.String(allow_none=True, metadata={"description": "The least of `caps`; null: no rule caps the limit"})
+    factor = _text("The least of `factors`, at most 1")
+    before_rounding = _amount("min(`bound`, `cap`) × `factor`")
+    rounded_down_to = _text("The step to which the limit is rounded down, in CNY", required=True)
+    limit = _amount("The limit of the decision", required=True)
+
+
+class ChangeSchema(Strict):
+    """A rule that stood in the way of an approval, and the comparisons that would have to come out differently.
+
+    Not all need to: of alternatives, such as those that make a rule match, one is enough.
+    """
+
+    rule = fields.String(required=True)
+    title = fields.String(required=True)
+    now = _result("How the rule came out", required=True)
+    wanted = _result("How it would have to come out", required=True)
+    comparisons = fields.List(fields.Nested(ComparisonSchema), required=True)
+
+
+class ExplanationSchema(Strict):
+    """Why a decision came out as it did, in one language."""
+
+    decision_id = fields.String(required=True)
+    outcome = fields.String(required=True, validate=validate.OneOf(OUTCOMES))
+    lang = fields.String(required=True)
+    in_force_on = fields.Date(required=True)
+    ruleset = _text("Digest of the ruleset that decided", required=True)
+    stages = fields.List(fields.Nested(ExplainedStageSchema), required=True)
+    contributions = fields.List(
+        fields.Nested(ContributionSchema),
+        required=True,
+        metadata={"description": "Of the tree model named in `score`, the heaviest first; without those withheld"},
+    )
+    score = fields.Nested(
+        ExplainedScoreSchema, required=True, allow_none=True, metadata={"description": "null: no model can be shown"}
+    )
+    limit = fields.Nested(ExplainedLimitSchema, required=True)
+    changes = fields.List(fields.Nested(ChangeSchema), required=True)

@@ -1,0 +1,78 @@
+"""What the tree model's score is made of: each feature's share of its margin, and how the margin becomes a PD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from decision_service.audit.record import values_of
+from decision_service.audit.replay import Recorded
+from decision_service.decide import Platform
+from decision_service.explain_view import View
+from decision_service.scoring.contributions import BASE, INDUSTRY, Explained
+from decision_service.store import StoredDecision
+
+LABELS: Mapping[str, Mapping[str, str]] = {
+    BASE: {"zh": "基准（模型截距）", "en": "base (the model's intercept)"},
+    INDUSTRY: {"zh": "行业", "en": "industry"},
+}
+FORMULA = "pd_xgb = 1 / (1 + exp(-(slope * margin + offset)))"
+
+
+def taken_apart(platform: Platform, recorded: Recorded, stored: StoredDecision) -> Explained | None:
+    """The recorded tree model's score of the recorded features; ``None`` when there is none or it cannot be loaded.
+
+    Contributions that were recorded with the decision are taken as they are.
+    """
+    for version in recorded.scores.models:
+        found = platform.scorer.explained(version, recorded.features)
+        if found is not None:
+            shares = values_of(stored.private)["contributions"] if stored.private else {}
+            kept = {name: float(value) for name, value in shares.items() if value is not None}
+            return replace(found, shares=kept) if kept else found
+    return None
+
+
+def contributions(explained: Explained | None, view: View) -> list[dict[str, Any]]:
+    """Shares of the margin (log-odds of default), the heaviest first; above zero speaks against."""
+    shares = {} if explained is None else explained.shares
+    seen = [(name, share) for name, share in shares.items() if view.may_see(name)]
+    return [
+        {"feature": name, "label": _label(name, view), "log_odds": f"{share:.6f}"}
+        for name, share in sorted(seen, key=lambda pair: (-abs(pair[1]), pair[0]))
+        if share
+    ]
+
+
+def score(explained: Explained | None, view: View, recorded: Recorded) -> dict[str, Any] | None:
+    """Which model, and the way from its contributions to ``pd_xgb``; ``None`` when there is no score to explain.
+
+    A reader who may not see every contribution gets no sum: it would give away what is withheld.
+    """
+    if explained is None:
+        return None
+    model, calibration = explained.model, explained.calibration
+    part: dict[str, Any] = {"model": {"name": model.name, "version": model.version, "digest": model.digest}}
+    if not all(map(view.may_see, explained.shares)):
+        return {**part, "withheld": True}
+    margin, base = sum(explained.shares.values()), explained.shares.get(BASE, 0.0)
+    return {
+        **part,
+        "base": f"{base:.6f}",
+        "features": f"{margin - base:.6f}",
+        "margin": f"{margin:.6f}",
+        "calibration": {
+            "slope": f"{calibration.slope:.9f}",
+            "offset": f"{calibration.offset:.9f}",
+            "base_rate": f"{calibration.base_rate:.6f}",
+        },
+        "formula": FORMULA,
+        "pd_xgb": None if recorded.scores.pd_xgb is None else f"{recorded.scores.pd_xgb:.6f}",
+    }
+
+
+def _label(name: str, view: View) -> str:
+    if name in view.catalogue:
+        return view.label(name)
+    return LABELS.get(name, {}).get(view.lang, name)

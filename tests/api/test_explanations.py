@@ -1,0 +1,144 @@
+"""Explanations that can be checked by hand: the limit, the score, and what would have to change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from decision_service.api.explanation_schema import ExplanationSchema
+from decision_service.explain_changes import in_the_way
+from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Not
+from tests.api.test_real_platform import City, explanation
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    found = City(tmp_path_factory.mktemp("explained"))
+    yield found
+    found.platform.store.close()
+
+
+def number(text: str) -> Decimal:
+    return Decimal(text.replace(",", ""))
+
+
+def explained(city: City, show: str, lang: str = "en", kind: str = "bank", **changes: Any) -> tuple[dict, dict]:
+    answer = city.post(show, kind=kind, application_id=f"E-{show}-{lang}-{len(changes)}", **changes)
+    assert answer.status_code == 201, answer.text
+    found = explanation(city, answer, kind, lang)
+    assert ExplanationSchema().validate(found) == {}
+    return answer.get_json(), found
+
+
+def test_every_limit_follows_from_the_steps_that_are_shown(city: City) -> None:
+    known = 0
+    for show in city.shows:
+        decision, found = explained(city, show)
+        limit = found["limit"]
+        assert limit["limit"] == decision["limit"]
+        amounts = [one["amount"] for one in limit["bounds"]]
+        if None in amounts:
+            assert limit["bound"] is limit["limit"] is None
+            continue
+        known += 1
+        caps = [number(one["amount"]) for one in limit["caps"]]
+        factor = min([Decimal(1), *(number(one["factor"]) for one in limit["factors"])])
+        raw = min(*map(number, amounts), *caps) * factor if caps else min(map(number, amounts)) * factor
+        assert abs(number(limit["before_rounding"]) - raw) <= Decimal("0.01")
+        step = number(limit["rounded_down_to"])
+        assert max(Decimal(0), number(limit["before_rounding"]) // step * step) == number(limit["limit"])
+    assert known >= 5
+
+
+def test_a_bound_follows_from_its_inputs(city: City) -> None:
+    _, found = explained(city, "approve")
+    bound = {one["bound"]: one for one in found["limit"]["bounds"]}["revenue_multiple"]
+    inputs = {one["fact"]: one["value"] for one in bound["inputs"]}
+    expected = number(inputs["revenue_12m"]) * number(inputs["industry.limit_multiple_of_revenue"])
+    assert abs(number(bound["amount"]) - expected * number(bound["grade_factor"])) <= Decimal("0.02")
+
+
+def test_a_yellow_card_s_factor_and_the_caps_name_their_rules(city: City) -> None:
+    _, found = explained(city, "yellow", "zh")
+    assert [(one["rule"], one["factor"]) for one in found["limit"]["factors"]] == [("LIM-03", "0.500000")]
+    caps = {one["rule"]: one["from"] for one in found["limit"]["caps"]}
+    assert caps["LIM-05"]["fact"] == "product.max_amount" and caps["LIM-05"]["label"] == "产品金额上限"
+
+
+def test_the_score_follows_from_the_contributions(city: City) -> None:
+    decision, found = explained(city, "approve", amount="20000.00")
+    score, shares = found["score"], {one["feature"]: one for one in found["contributions"]}
+    assert score["model"] == decision["models"][0]
+    assert shares["base"]["label"] == "base (the model's intercept)"
+    assert sum(float(one["log_odds"]) for one in shares.values()) == pytest.approx(float(score["margin"]), abs=1e-5)
+    assert float(score["base"]) + float(score["features"]) == pytest.approx(float(score["margin"]), abs=1e-5)
+    slope, offset = (float(score["calibration"][name]) for name in ("slope", "offset"))
+    probability = 1 / (1 + math.exp(-(slope * float(score["margin"]) + offset)))
+    assert probability == pytest.approx(float(decision["scores"]["pd_xgb"]), abs=1e-6)
+    assert score["pd_xgb"] == decision["scores"]["pd_xgb"]
+
+
+def test_a_reader_who_may_not_see_a_contribution_gets_no_sum_of_them(city: City) -> None:
+    _, found = explained(city, "approve", kind="fintech", amount="20000.00")
+    assert set(found["score"]) == {"model", "withheld"}
+    assert "max_overdue_days_24m" not in {one["feature"] for one in found["contributions"]}
+
+
+def test_without_models_there_is_no_score_to_explain(city: City) -> None:
+    city.scorer.pd = None
+    try:
+        _, found = explained(city, "approve", amount="10000.00", term_months=7)
+        assert found["score"] is None and found["contributions"] == []
+    finally:
+        city.scorer.pd = Decimal("0.003000")
+
+
+def test_a_score_above_the_cut_off_is_the_obstacle_and_what_holds_is_none(city: City) -> None:
+    city.scorer.pd = Decimal("0.060000")
+    try:
+        decision, found = explained(city, "approve", amount="10000.00", term_months=6, purpose="payroll")
+    finally:
+        city.scorer.pd = Decimal("0.003000")
+    assert "PD_REFER" in {one["code"] for one in decision["reasons"]}
+    changes = {one["rule"]: one["comparisons"] for one in found["changes"]}
+    assert [(one["fact"], one["wanted"]) for one in changes["PD-001"]] == [
+        ("pd_12m", "not_matched"), ("whitelisted", "matched"),
+    ]  # fmt: skip
+    assert [(one["fact"], one["wanted"]) for one in changes["AUTO-001"]] == [("pd_12m", "matched")]
+
+
+def test_no_change_asks_for_another_product_or_for_what_an_approval_needs(city: City) -> None:
+    listed = 0
+    for show in city.shows:
+        for change in explained(city, show, term_months=11, amount="10000.00")[1]["changes"]:
+            listed += 1
+            assert change["comparisons"]
+            for one in change["comparisons"]:
+                assert one["result"] != one["wanted"], (show, change["rule"], one["text"])
+                assert one["fact"] != "product"
+                assert not (one["text"] == "card == none" and one["result"] == "matched")
+    assert listed > 10
+
+
+A, B = Comparison("a", "==", 1, "a"), Comparison("b", "==", 1, "b")
+IN_THE_WAY: dict[str, tuple[Condition, dict[str, int | None], bool, list[tuple[str, bool]]]] = {
+    "nothing, when it is as wanted": (AllOf((A, B)), {"a": 1, "b": 1}, True, []),
+    "the part that fails": (AllOf((A, B)), {"a": 1, "b": 0}, True, [("b", True)]),
+    "the part that is unknown": (AllOf((A, B)), {"a": None, "b": 1}, True, [("a", True)]),
+    "each part that holds, to undo a conjunction": (
+        AllOf((A, B)), {"a": 1, "b": 1}, False, [("a", False), ("b", False)]
+    ),
+    "only what holds, to undo a disjunction": (AnyOf((A, B)), {"a": 1, "b": 0}, False, [("a", False)]),
+    "under a negation, what would have to hold": (
+        AllOf((A, Not(AllOf((B, A))))), {"a": 1, "b": 0}, False, [("a", False), ("b", True)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "facts", "wanted", "found"), IN_THE_WAY.values(), ids=IN_THE_WAY.keys())
+def test_what_stands_in_the_way(condition: Condition, facts: dict, wanted: bool, found: list) -> None:
+    assert [(one.fact, other) for one, other in in_the_way(condition, facts, wanted=wanted)] == found
