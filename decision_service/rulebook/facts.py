@@ -14,6 +14,7 @@ from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.encoding import ENCODERS, EPOCH, Encoder, Fact, FactType, encoder
 from decision_service.rulebook.formulas import compile_formula
 from decision_service.rulebook.literals import shown
+from decision_service.rulebook.words import chinese
 
 CIRCLE = "derived facts form a circle: "
 Computation = Callable[[Mapping[str, Any]], "int | None"]
@@ -101,7 +102,7 @@ class FactCatalogue(Mapping[str, Fact]):
         return exact
 
     def text(self, name: str, exact: Exact | None, lang: str = "en") -> str:
-        """A value as people read it, in ``zh`` or ``en``; ``None`` is 未知 or unknown."""
+        """A value as people read it, in ``zh`` or ``en`` (there a choice is its code); ``None`` is 未知 or unknown."""
         if exact is None:
             return "未知" if lang == "zh" else "unknown"
         kind = self._facts[name].type
@@ -109,6 +110,8 @@ class FactCatalogue(Mapping[str, Fact]):
             return (("否", "是") if lang == "zh" else ("no", "yes"))[bool(exact)]
         if kind is FactType.DATE and not 1 - EPOCH <= int(exact) <= date.max.toordinal() - EPOCH:
             return f"{exact} days after 1970-01-01"
+        if kind is FactType.CHOICE and lang == "zh":
+            return chinese(name, str(exact))
         value = self.decode(name, exact)
         if kind is FactType.RATIO:
             return f"{value:f}".rstrip("0").rstrip(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -122,6 +123,33 @@ def test_no_change_asks_for_another_product_or_for_what_an_approval_needs(city: 
                 assert one["fact"] != "product"
                 assert not (one["text"] == "card == none" and one["result"] == "matched")
     assert listed > 10
+
+
+SELF_EXPLANATORY = re.compile(r"[A-Z][0-9]?")  # a tax rating, a grade
+
+
+def test_every_choice_of_the_shipped_facts_reads_as_chinese(city: City) -> None:
+    catalogue = city.platform.policies.current().ruleset.catalogue
+    seen = 0
+    for name, fact in catalogue.items():
+        for choice in fact.choices:
+            seen += 1
+            text = catalogue.text(name, choice, "zh")
+            assert SELF_EXPLANATORY.fullmatch(choice) or re.search(r"[\u4e00-\u9fff]", text), f"{name}: {choice}"
+            assert catalogue.text(name, choice) == choice
+        words = [catalogue.text(name, choice, "zh") for choice in fact.choices]
+        assert len(set(words)) == len(words), f"{name}: two choices read alike"
+    assert seen > 100
+
+
+def test_a_chinese_explanation_speaks_chinese_throughout(city: City) -> None:
+    _, found = explained(city, "yellow", "zh", term_months=10)
+    compared = [one for stage in found["stages"] for rule in stage["rules"] for one in rule["comparisons"]]
+    shown = [one[side] for one in compared for side in ("seen", "against", "label")]
+    shown += [one["label"] for one in found["contributions"]]
+    wordy = {text for text in shown if re.search(r"[a-z]{2,}", text)}
+    assert wordy == set()
+    assert {"无", "黄牌", "流动资金贷款", "基准（模型截距）"} <= set(shown)
 
 
 A, B = Comparison("a", "==", 1, "a"), Comparison("b", "==", 1, "b")
