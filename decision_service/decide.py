@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,6 @@ from decision_service.vocabulary import Client, CreditApplication, Decision, Out
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ATTEMPTS = 8
 DECLARED = ("product", "amount", "term_months", "purpose")
-_DECLARED_OF = attrgetter(*DECLARED)
 PD_REASONS = frozenset({"PD_REFER", "PD_DECLINE", "MODEL_GAP"})
 
 
@@ -119,7 +118,7 @@ def decide(
     try:
         policy = platform.policies.current()
         # A known key was answered above, whatever the rules say today.
-        if problems := inadmissible(declared_fields(application), policy):
+        if problems := inadmissible(application, policy):
             raise InadmissibleApplication(problems)
         for _ in range(ATTEMPTS):
             try:
@@ -135,17 +134,14 @@ def decide(
     raise StoreError("the customer's exposure kept changing", remedy="send the same request again")
 
 
-def declared_fields(application: CreditApplication) -> dict[str, Any]:
-    """The fields of an application that the rules declare as facts."""
-    return dict(zip(DECLARED, _DECLARED_OF(application), strict=True))
-
-
-def inadmissible(fields: Mapping[str, Any], policy: Policy) -> tuple[tuple[str, str], ...]:
-    """Every (field, why) of declared fields that the active ruleset's declarations do not admit."""
+def inadmissible(
+    application: CreditApplication | SimpleNamespace, policy: Policy, names: Iterable[str] = DECLARED
+) -> tuple[tuple[str, str], ...]:
+    """Every (field, why) that the active ruleset's declarations do not admit; ``names`` are the fields it has."""
     found = []
-    for name, value in fields.items():
+    for name in names:
         try:
-            policy.ruleset.catalogue.encode(name, value)
+            policy.ruleset.catalogue.encode(name, getattr(application, name))
         except FactError as error:
             found.append((name, f"{error.what}; {error.remedy}"))
     return tuple(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 from decision_service.api import render
@@ -19,7 +20,6 @@ from decision_service.decide import (
     Render,
     business_date,
     decide,
-    declared_fields,
     inadmissible,
 )
 from decision_service.errors import FactError, NotFound, StoreError
@@ -44,8 +44,9 @@ class PlatformService:
     def field_problems(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What the active ruleset's declarations do not admit of a body's fields, simulated facts among them."""
         policy = self._policy()
-        declared = {name: fields[name] for name in DECLARED if name in fields}
-        return [*inadmissible(declared, policy), *fact_problems(fields.get("facts", {}), policy)]
+        names = [name for name in DECLARED if name in fields]
+        problems = inadmissible(SimpleNamespace(**fields), policy, names)
+        return [*problems, *fact_problems(fields.get("facts", {}), policy)]
 
     def decide(
         self,
@@ -163,7 +164,7 @@ class PlatformService:
         if request.application is None and "product" not in request.facts:
             problems.append(("facts.product", "is required when there is no application"))
         if request.application is not None:
-            problems += inadmissible(declared_fields(request.application), policy)
+            problems += inadmissible(request.application, policy)
         if problems:
             raise invalid_fields(problems)
 
