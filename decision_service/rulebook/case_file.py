@@ -38,7 +38,10 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One sentence: these facts, on this date, must be decided like this."""
+    """One sentence: these facts, on this date, must be decided like this.
+
+    ``policy_on`` is the date whose rules and parameters decide, if it is not ``as_of``.
+    """
 
     name: str
     as_of: date
@@ -52,6 +55,12 @@ class Case:
     file: str = ""
     line: int = 0
     profile: FactValues = field(default_factory=dict)
+    policy_on: date | None = None
+
+    @property
+    def decided_by(self) -> date:
+        """The business date whose rules and parameters decide the case."""
+        return self.policy_on or self.as_of
 
 
 class CaseFiles:
@@ -77,7 +86,7 @@ class CaseFiles:
                 node,
                 "a case",
                 required=("name", "as_of", "expect"),
-                optional=("base", "industry", "facts", "records", "matches", "misses"),
+                optional=("policy_on", "base", "industry", "facts", "records", "matches", "misses"),
             )
             if branch is not None:
                 self._drafts.append((branch, sheet))
@@ -102,6 +111,7 @@ class CaseFiles:
         name = sheet.text(entries.get("name"), "name")
         as_of = sheet.day(entries.get("as_of"), "as_of")
         what = f"case '{name}'"
+        policy_on = sheet.day(entries.get("policy_on"), f"{what}: policy_on")
         expect = self._expectation(entries.get("expect"), what, sheet)
         base = sheet.text(entries.get("base"), f"{what}: base")
         if base is not None and base not in self._profiles:
@@ -127,6 +137,7 @@ class CaseFiles:
             file=sheet.shown_as,
             line=branch.line,
             profile=self._profiles.get(base or "", {}),
+            policy_on=policy_on,
         )
 
     def _rule_ids(self) -> list[str]:

@@ -117,13 +117,13 @@ def run_cases(
     evaluate: Evaluate,
     facts_from_records: FactsFromRecords | None = None,
 ) -> CaseReport:
-    """Evaluate each case with what was in force on its ``as_of``. Raises ``RulebookError`` for unusable records."""
+    """Evaluate each case with what was in force on its date. Raises ``RulebookError`` for unusable records."""
     seen: dict[str, tuple[list[str], list[str], list[str]]] = {rule.id: ([], [], []) for rule in ruleset.rules}
     failures = []
     count = 0
     for case in cases:
         count += 1
-        rules = ruleset.in_force(case.as_of)
+        rules = ruleset.in_force(case.decided_by)
         assessed = evaluate(rules, case_facts(case, rules, facts_from_records=facts_from_records))
         differences = tuple(_differences(case, assessed))
         if differences:
