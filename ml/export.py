@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from decision_service.errors import ModelError
 from decision_service.scoring.graph import Graph
-from decision_service.scoring.models import TOLERANCE
+from decision_service.scoring.models import TOLERANCE, XgboostModel
 from decision_service.scoring.rows import Floats
 from decision_service.scoring.spec import XgboostSpec
 from ml.fitted import FittedModel, probabilities
@@ -18,9 +18,11 @@ from ml.trees_graph import tree_rows, trees_graph
 def exported(fitted: FittedModel) -> bytes:
     """The ONNX graph of a model, from its inputs as ``scoring.rows`` makes them to its margin.
 
-    Raises ``ModelError`` unless graph and model agree within 1e-6 on the canaries and on random rows.
+    Raises ``ModelError`` unless graph and model agree within 1e-6 on the canaries and on random rows,
+    and, of trees, unless the tables of contributions say on the canaries what XGBoost says.
     """
     if isinstance(fitted.spec, XgboostSpec):
+        XgboostModel(fitted.weights, fitted.spec).prove_tables()
         return proven(trees_graph(fitted.weights, fitted.spec), fitted, *tree_rows(fitted.weights, fitted.spec))
     return proven(network_graph(fitted.weights, fitted.spec), fitted, *network_rows(fitted.weights, fitted.spec))
 

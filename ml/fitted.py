@@ -14,7 +14,7 @@ from safetensors.torch import load as load_tensors
 
 from decision_service.scoring.blend import LEAST
 from decision_service.scoring.models import LstmModel, XgboostModel
-from decision_service.scoring.network import SeriesNetwork
+from decision_service.scoring.network import series_network
 from decision_service.scoring.rows import channels
 from decision_service.scoring.spec import Calibration, LstmSpec, Spec, XgboostSpec
 
@@ -74,7 +74,7 @@ def lstm_margins(fitted: FittedModel, series: Array, mask: NDArray[np.bool_]) ->
     """
     spec = fitted.spec
     assert isinstance(spec, LstmSpec)
-    network = SeriesNetwork(channels=spec.channels, hidden=spec.hidden)
+    network = series_network(channels=spec.channels, hidden=spec.hidden)
     network.load_state_dict(load_tensors(fitted.weights))
     network.eval()
     known = np.asarray(mask, dtype=bool)

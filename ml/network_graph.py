@@ -10,7 +10,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.torch import load as load_tensors
 
 from decision_service.scoring.graph import INPUT, OUTPUT
-from decision_service.scoring.network import SeriesNetwork
+from decision_service.scoring.network import series_network
 from decision_service.scoring.rows import Floats, series_window
 from decision_service.scoring.spec import LstmSpec
 from ml.onnx_file import serialized
@@ -21,7 +21,7 @@ LAYER = ("input_weights", "state_weights", "bias")
 
 
 def network_graph(weights: bytes, spec: LstmSpec) -> bytes:
-    """The layers of ``SeriesNetwork`` without dropout; ONNX's LSTM wants the months first."""
+    """The layers of ``series_network`` without dropout; ONNX's LSTM wants the months first."""
     node = helper.make_node
     nodes = [
         node("Transpose", [INPUT], ["months_first"], perm=[1, 0, 2]),
@@ -63,7 +63,7 @@ def network_rows(weights: bytes, spec: LstmSpec) -> tuple[Floats, NDArray[np.flo
     windows = random.normal(size=(PROOF_ROWS, spec.months, spec.channels)).astype(np.float32)
     windows[:, :, -1] = random.random((PROOF_ROWS, spec.months)) >= MISSING_SHARE
     windows = np.concatenate([windows, *(series_window(series, mask, spec) for series, mask, _ in spec.canaries)])
-    network = SeriesNetwork(channels=spec.channels, hidden=spec.hidden)
+    network = series_network(channels=spec.channels, hidden=spec.hidden)
     network.load_state_dict(load_tensors(weights))
     network.eval()
     with torch.inference_mode():

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from decision_service.errors import InputError
-from decision_service.scoring.network import SeriesNetwork
+from decision_service.scoring.network import series_network
 from decision_service.scoring.rows import channels, relative_and_level
 from decision_service.scoring.spec import Calibration, LstmSpec
 from ml.fitted import Array, FittedModel, with_canaries
@@ -59,7 +59,7 @@ def fit_lstm(
     targets = torch.from_numpy(labels.astype(np.float32))
     with _one_thread():
         torch.manual_seed(seed)
-        network = SeriesNetwork(channels=spec.channels, hidden=hidden)
+        network = series_network(channels=spec.channels, hidden=hidden)
         optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
         data, kept_out = ((windows[rows], targets[rows]) for rows in (fit_rows, held))
         done = _train(network, data, kept_out, optimizer=optimizer, epochs=epochs, patience=patience, batch=batch)
@@ -123,7 +123,7 @@ def _positive(spread: Array) -> tuple[float, ...]:
 
 
 def _train(
-    network: SeriesNetwork,
+    network: nn.Module,
     data: tuple[Tensor, Tensor],
     held: tuple[Tensor, Tensor],
     *,
@@ -150,7 +150,7 @@ def _train(
 
 
 def _epoch(
-    network: SeriesNetwork, data: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer, *, batch: int
+    network: nn.Module, data: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer, *, batch: int
 ) -> None:
     network.train()
     for part in torch.randperm(len(data[1])).split(batch):
@@ -160,7 +160,7 @@ def _epoch(
         optimizer.step()
 
 
-def _loss(network: SeriesNetwork, held: tuple[Tensor, Tensor]) -> float:
+def _loss(network: nn.Module, held: tuple[Tensor, Tensor]) -> float:
     network.eval()
     with torch.inference_mode():
         return float(binary_cross_entropy_with_logits(network(held[0]), held[1]))

@@ -13,21 +13,15 @@ from onnx import helper
 from decision_service.scoring.graph import INPUT, OUTPUT
 from decision_service.scoring.rows import Floats, feature_row
 from decision_service.scoring.spec import XgboostSpec
-from decision_service.scoring.trees import NO_CHILD, Tree, Trees, read_trees
+from decision_service.scoring.trees import NO_CHILD, Tree, read_trees
 from ml.onnx_file import serialized
 
 PROOF_ROWS = 512
 MISSING_SHARE = 0.2
 
 
-def _trees(weights: bytes) -> Trees:
-    booster = xgboost.Booster()
-    booster.load_model(bytearray(weights))
-    return read_trees(booster)
-
-
 def trees_graph(weights: bytes, spec: XgboostSpec) -> bytes:
-    booster = _trees(weights)
+    booster = read_trees(weights)
     nodes: dict[str, Any] = {}
     for number, tree in enumerate(booster.trees):
         for place in range(len(tree["left_children"])):
@@ -67,7 +61,7 @@ def _node(tree: Tree, place: int) -> dict[str, Any]:
 
 def tree_rows(weights: bytes, spec: XgboostSpec) -> tuple[Floats, NDArray[np.float32]]:
     """Canaries and random rows with their margins: each value stands on, just below or above a split, or is missing."""
-    trees = _trees(weights).trees
+    trees = read_trees(weights).trees
     random = np.random.default_rng(0)
     rows = random.normal(size=(PROOF_ROWS, len(spec.columns))).astype(np.float32)
     for column in range(rows.shape[1]):

@@ -77,7 +77,7 @@ class LeafPaths:
         return [*by_column.tolist(), self._base]
 
 
-def read_leaf_paths(booster: Trees, *, columns: int) -> LeafPaths | None:
+def read_leaf_paths(booster: Trees) -> LeafPaths | None:
     """The tables of a booster; ``None`` when its trees are too deep for them or do not say how much went where."""
     if not booster.trees or min(min(tree["sum_hessian"]) for tree in booster.trees) <= 0:
         return None
@@ -85,7 +85,7 @@ def read_leaf_paths(booster: Trees, *, columns: int) -> LeafPaths | None:
     width = max(len(leaf.path) for leaf in leaves)
     if width > MAX_WIDTH or len(leaves) * 4**width > MAX_COALITIONS:
         return None
-    return LeafPaths(leaves, intercept=booster.intercept, columns=columns)
+    return LeafPaths(leaves, intercept=booster.intercept, columns=booster.columns)
 
 
 def _leaves(tree: Tree, node: int, path: Mapping[int, Condition]) -> Iterator[Leaf]:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import torch
-import xgboost
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-
 from decision_service.errors import ModelError
 from decision_service.scoring.blend import clipped, expit
+from decision_service.scoring.booster import Booster
 from decision_service.scoring.contributions import by_indicator
 from decision_service.scoring.graph import GRAPH_FILE, Graph
 from decision_service.scoring.leaf_paths import LeafPaths, read_leaf_paths
-from decision_service.scoring.network import SeriesNetwork
+from decision_service.scoring.network import network_margins, use_one_thread
 from decision_service.scoring.rows import Floats, feature_row, series_window
 from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec, from_json, kind_of
 from decision_service.scoring.trees import read_trees
@@ -35,32 +30,24 @@ def calibrated(margin: float, calibration: Calibration) -> float:
 
 
 class XgboostModel:
-    """A booster with its spec. One thread, one row at a time; safe under threads.
+    """A booster with its spec; safe under threads.
 
-    With a ``graph`` (ONNX) the score comes from that, and the booster only explains it.
+    With a ``graph`` (ONNX) the score comes from that, and tables read from the booster's file explain it. XGBoost runs
+    what has no graph or no tables.
     """
 
     def __init__(self, weights: bytes, spec: XgboostSpec, graph: bytes | None = None) -> None:
         self.spec = spec
+        self._weights = weights
         self._graph = None if graph is None else Graph(graph, shape=(len(spec.columns),))
-        self._booster = xgboost.Booster({"nthread": 1})
-        self._lock = threading.Lock()  # predict with contributions is not declared thread-safe, inplace_predict is
-        try:
-            self._booster.load_model(bytearray(weights))
-            self._booster.set_param({"nthread": 1})
-        except xgboost.core.XGBoostError as error:
-            raise ModelError(f"the booster cannot be read ({str(error)[:200]})") from error
-        if self._booster.num_features() != len(spec.columns):
-            raise ModelError(f"the booster reads {self._booster.num_features()} columns, spec.json {len(spec.columns)}")
+        needed = self._graph is None or self._paths is None
+        self._booster = Booster(weights, columns=len(spec.columns)) if needed else None
 
     def margin(self, row: Floats) -> float:
         """Log-odds before calibration of one row (1 x columns)."""
-        if self._graph is not None:
-            return float(self._graph.margins(row)[0])
-        return self._booster_margin(row)
-
-    def _booster_margin(self, row: Floats) -> float:
-        return float(self._booster.inplace_predict(row, predict_type="margin", validate_features=False)[0])
+        source = self._graph or self._booster
+        assert source is not None
+        return float(source.margins(row)[0])
 
     def probability(self, features: Mapping[str, Any]) -> float:
         """Calibrated, unrounded probability; raises ``ModelError`` for features it cannot read."""
@@ -69,34 +56,46 @@ class XgboostModel:
     def contributions(self, features: Mapping[str, Any]) -> dict[str, float]:
         """Each feature's share of the margin; the values sum to it."""
         row = feature_row(features, self.spec)
-        values = self._booster_contributions(row) if self._paths is None else self._paths.contributions(row)
-        return by_indicator(values, self.spec)
+        source = self._paths or self._booster
+        assert source is not None
+        return by_indicator(source.contributions(row), self.spec)
 
     @cached_property
     def _paths(self) -> LeafPaths | None:
         """Tables give the booster's own contributions ten times faster; not every booster has them."""
         try:
-            return read_leaf_paths(read_trees(self._booster), columns=len(self.spec.columns))
+            trees = read_trees(self._weights)
         except ModelError:
-            return None
-
-    def _booster_contributions(self, row: Floats) -> list[float]:
-        with self._lock:
-            data = xgboost.DMatrix(row, nthread=1)
-            found = self._booster.predict(data, pred_contribs=True, validate_features=False)[0]
-        return [float(value) for value in found]
+            return None  # XGBoost has the last word
+        return read_leaf_paths(trees) if trees.columns == len(self.spec.columns) else None
 
     def prove(self) -> None:
-        """Raises ``ModelError`` unless the canary predictions come out as recorded, from graph and booster alike.
+        """Raises ``ModelError`` unless the canary predictions come out as recorded, from each of the model's parts.
 
-        The tables of contributions must say what the booster says.
+        Contributions sum to the margin of the trees they come from, so this holds the booster's file against the same
+        canaries as the graph, without XGBoost.
         """
         for features, expected in self.spec.canaries:
-            _agree(self.probability(features), expected)
             row = feature_row(features, self.spec)
-            _agree(calibrated(self._booster_margin(row), self.spec.calibration), expected)
+            margins = [self.margin(row)]
             if self._paths is not None:
-                _explain_alike(self._paths.contributions(row), self._booster_contributions(row))
+                margins.append(math.fsum(self._paths.contributions(row)))
+            if self._booster is not None:
+                margins.append(float(self._booster.margins(row)[0]))
+            for margin in margins:
+                _agree(calibrated(margin, self.spec.calibration), expected)
+        self.prove_tables()
+
+    def prove_tables(self) -> None:
+        """Raises ``ModelError`` unless the tables divide the canaries' margins as XGBoost does, where it is loaded.
+
+        It is loaded without a graph: that is how ``ml/export.py`` proves a version before it is registered.
+        """
+        if self._paths is None or self._booster is None:
+            return
+        for features, _ in self.spec.canaries:
+            row = feature_row(features, self.spec)
+            _explain_alike(self._paths.contributions(row), self._booster.contributions(row))
 
 
 class LstmModel:
@@ -104,8 +103,11 @@ class LstmModel:
 
     def __init__(self, weights: bytes, spec: LstmSpec, graph: bytes | None = None) -> None:
         self.spec = spec
-        margins = _network(weights, spec) if graph is None else Graph(graph, shape=(spec.months, spec.channels)).margins
-        self._margins: Callable[[Floats], Floats] = margins
+        self._margins: Callable[[Floats], Floats]
+        if graph is None:
+            self._margins = network_margins(weights, spec)
+        else:
+            self._margins = Graph(graph, shape=(spec.months, spec.channels)).margins
 
     def margin(self, window: Floats) -> float:
         """Log-odds before calibration of one window (1 x months x channels)."""
@@ -122,21 +124,6 @@ class LstmModel:
         """Raises ``ModelError`` unless the canary predictions come out as recorded."""
         for series, mask, expected in self.spec.canaries:
             _agree(self.probability(series, mask), expected)
-
-
-def _network(weights: bytes, spec: LstmSpec) -> Callable[[Floats], Floats]:
-    network = SeriesNetwork(channels=spec.channels, hidden=spec.hidden)
-    try:
-        network.load_state_dict(load_tensors(weights), strict=True)
-    except (RuntimeError, SafetensorError) as error:
-        raise ModelError(f"the weights do not fit the declared architecture ({str(error)[:200]})") from error
-    network.eval()
-
-    def margins(windows: Floats) -> Floats:
-        with torch.inference_mode():
-            return network(torch.from_numpy(windows)).numpy()
-
-    return margins
 
 
 Model = XgboostModel | LstmModel
@@ -158,6 +145,8 @@ def build(files: Mapping[str, bytes]) -> Model:
     if isinstance(spec, XgboostSpec):
         model = XgboostModel(files[name], spec, graph)
     else:
+        if graph is None:
+            use_one_thread()
         model = LstmModel(files[name], spec, graph)
     model.prove()
     return model

@@ -1,4 +1,7 @@
-"""Reads model versions from MLflow's registry and lets nothing through whose hash is not the registered one."""
+"""Reads model versions from MLflow's registry and lets nothing through whose hash is not the registered one.
+
+MLflow is imported on first use: it takes half a second, and most commands ask no registry.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
-from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
-from mlflow.exceptions import MlflowException
+from typing import TYPE_CHECKING
 
 from decision_service.errors import ModelError
 from decision_service.scoring.models import Model, build
 from decision_service.vocabulary import ModelVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
 
 HASH_TAG = "sha256/"
 SQLITE = "sqlite:///"
@@ -67,6 +70,8 @@ class ModelRegistry:
 
         Raises ``ModelError`` for a missing or changed file, a bad spec or a failed canary.
         """
+        from mlflow.artifacts import download_artifacts
+
         where = f"{name} version {version}"
         with model_errors(where):
             client = self._connected()
@@ -87,9 +92,16 @@ class ModelRegistry:
                 "there is no model registry at MLFLOW_TRACKING_URI", remedy="train one: python -m ml train-city"
             )
         if self._client is None:
+            from mlflow import MlflowClient
+
             _bound_waiting()
             self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._client
+
+
+def import_library() -> None:
+    """Import MLflow now, where whoever calls would otherwise count it as waiting for the registry."""
+    import mlflow  # noqa: F401
 
 
 def _bound_waiting() -> None:
@@ -151,6 +163,8 @@ def model_errors(where: str) -> Iterator[None]:
     The one place with a broad ``except``: MLflow, its database, its artifact stores and both model libraries raise
     foreign exceptions of many kinds, and a model that fails must only be an unknown fact.
     """
+    from mlflow.exceptions import MlflowException
+
     try:
         yield
     except ModelError as error:

@@ -9,14 +9,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-import torch
-
 from decision_service.errors import ModelError
 from decision_service.scoring.blend import blended, rounded
 from decision_service.scoring.contributions import Explained
 from decision_service.scoring.current import POLL_SECONDS, CurrentModel, Places
 from decision_service.scoring.models import LstmModel, XgboostModel
-from decision_service.scoring.registry import LoadedModel, ModelRegistry
+from decision_service.scoring.registry import LoadedModel, ModelRegistry, import_library
 from decision_service.scoring.rows import feature_row
 from decision_service.vocabulary import ModelVersion, Scores
 
@@ -165,7 +163,7 @@ class Scorer:
             self._start()  # connections and library threads of the parent must not be used after a fork
         follower = self._current.get(name)
         if follower is None:
-            torch.set_num_threads(1)  # one row at a time: more threads only cost
+            import_library()  # before the time runs that the registry has for its first answer
             follower = CurrentModel(
                 self._registry, name, self._alias, places=self._places, poll_seconds=self._poll_seconds
             )

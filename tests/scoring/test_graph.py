@@ -10,7 +10,9 @@ from models_for_tests import application, network, trees
 
 from decision_service.errors import ModelError
 from decision_service.scoring.graph import Graph
+from decision_service.scoring.leaf_paths import LeafPaths
 from decision_service.scoring.models import Model, build
+from decision_service.scoring.rows import Floats
 from decision_service.scoring.spec import to_json
 from ml.export import exported
 from ml.fitted import FittedModel
@@ -63,3 +65,17 @@ def test_a_cut_graph_is_refused() -> None:
     graph = exported(trees())
     with pytest.raises(ModelError, match="ONNX graph"):
         Graph(graph[: len(graph) // 2], shape=(5,))
+
+
+def test_tables_that_divide_a_margin_otherwise_than_the_booster_are_not_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = LeafPaths.contributions
+
+    def swapped(self: LeafPaths, row: Floats) -> list[float]:
+        first, second, *others = found(self, row)
+        return [second, first, *others]
+
+    monkeypatch.setattr(LeafPaths, "contributions", swapped)
+    with pytest.raises(ModelError, match="contributions differ"):
+        exported(trees())

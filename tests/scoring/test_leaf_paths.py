@@ -26,6 +26,10 @@ def booster(rounds: int = 30, **params: Any) -> xgboost.Booster:
     return xgboost.train(settings, xgboost.DMatrix(MATRIX, LABELS), rounds)
 
 
+def stored(fitted: xgboost.Booster) -> bytes:
+    return bytes(fitted.save_raw("ubj"))
+
+
 def tree(*, left: list[int], right: list[int], column: list[int], value: list[float], weight: list[float]) -> dict:
     """Missing goes left."""
     return {
@@ -73,7 +77,7 @@ TWICE = tree(
 )
 def test_trees_worked_out_by_hand(shape: dict, row: list[float], expected: list[float]) -> None:
     """``expected``: margins for one feature (its contribution and the base), else both contributions and the base."""
-    paths = read_leaf_paths(Trees((shape,), 0.0), columns=2)
+    paths = read_leaf_paths(Trees((shape,), 0.0, 2))
     assert paths is not None
     first, second, base = paths.contributions(np.array([row], dtype=np.float32))
     if shape is not BOTH:
@@ -95,7 +99,7 @@ def test_trees_worked_out_by_hand(shape: dict, row: list[float], expected: list[
 )
 def test_the_tables_say_what_the_booster_says(params: dict[str, Any]) -> None:
     fitted = booster(**params)
-    paths = read_leaf_paths(read_trees(fitted), columns=COLUMNS)
+    paths = read_leaf_paths(read_trees(stored(fitted)))
     assert paths is not None
     expected = fitted.predict(xgboost.DMatrix(MATRIX), pred_contribs=True)
     found = [paths.contributions(MATRIX[row : row + 1]) for row in range(len(MATRIX))]
@@ -110,13 +114,13 @@ def test_the_tables_say_what_the_booster_says(params: dict[str, Any]) -> None:
     ],
 )
 def test_a_booster_without_tables(params: dict[str, Any]) -> None:
-    assert read_leaf_paths(read_trees(booster(**params)), columns=COLUMNS) is None
+    assert read_leaf_paths(read_trees(stored(booster(**params)))) is None
 
 
 def test_trees_that_do_not_say_how_much_went_where_have_no_tables() -> None:
-    assert read_leaf_paths(Trees(({**STUMP, "sum_hessian": [4.0, 4.0, 0.0]},), 0.0), columns=2) is None
+    assert read_leaf_paths(Trees(({**STUMP, "sum_hessian": [4.0, 4.0, 0.0]},), 0.0, 2)) is None
 
 
 def test_another_objective_is_refused() -> None:
     with pytest.raises(ModelError, match="reg:squarederror"):
-        read_trees(booster(objective="reg:squarederror"))
+        read_trees(stored(booster(objective="reg:squarederror")))
