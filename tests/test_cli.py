@@ -258,7 +258,23 @@ def test_rules_whose_cases_fail_are_not_activated(tmp_path: Path, fresh: Shell) 
     assert fresh.run("rules", "test", str(folder)).exit_code == 1
     result = fresh.run("rules", "activate", str(folder))
     assert result.exit_code == 1 and "not activated" in result.stderr
-    assert [row["active"] for row in fresh.json("rules", "list")] == [False]
+    assert fresh.json("rules", "list") == []
+
+
+def test_the_list_of_rulesets_tells_which_decides_and_which_never_did(tmp_path: Path, shows, fresh: Shell) -> None:
+    file, folder = tmp_path / "application.json", tmp_path / "rules"
+    file.write_text(json.dumps(applications(shows, "approve")))
+    shutil.copytree(RULES, folder)
+    parameters = folder / "parameters.yaml"
+    fresh.fine("feeds", "load", str(shows[0]))
+    for command in (("rules", "activate"), ("rules", "activate"), ("decide", str(file), "--rules")):
+        parameters.write_text(parameters.read_text(encoding="utf-8") + "# one more edition\n", encoding="utf-8")
+        fresh.fine(*command, str(folder))
+    head, _, *rows = fresh.fine("rules", "list").splitlines()
+    assert head.split() == ["version", "digest", "saved", "last", "activated", "state"]
+    states = [row.split("  ")[-1].strip() for row in rows]
+    assert states == ["no longer active", "active", "never active"]
+    assert [row["activated_at"] is None for row in fresh.json("rules", "list")] == [False, False, True]
 
 
 def test_a_folder_without_cases_is_checked_tested_and_activated_in_vain(tmp_path: Path, fresh: Shell) -> None:

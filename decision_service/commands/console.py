@@ -92,9 +92,14 @@ def finish(code: int) -> NoReturn:
 def save_rules(built: Platform, folder: Any) -> Policy:
     """Load a folder of rules, check that it can decide, and keep it in the store. Raises ``RulebookError``."""
     policy = load_policy(folder, on=business_date(now()))
+    keep_rules(built, policy)
+    return policy
+
+
+def keep_rules(built: Platform, policy: Policy) -> None:
+    """Keep a policy's texts in the store, so that what it decides can be taken again."""
     ruleset = policy.ruleset
     built.store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now())
-    return policy
 
 
 def ensure_rules(built: Platform, found: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from decision_service.commands.console import (
     FOUND,
     as_json_option,
     finish,
+    keep_rules,
     now,
     platform,
     print_json,
     print_table,
-    save_rules,
     settings,
 )
 from decision_service.decide import business_date
@@ -102,6 +103,9 @@ def test(folder: Path | None, as_json: bool) -> None:
 def list_(folder: Path | None, as_json: bool) -> None:
     """Without a folder: the rulesets in the store. With one: its rules.
 
+    A ruleset that only `decide --rules` used is in the store, too, so that its decisions can be replayed: it was never
+    active.
+
     Example: decision-service rules list rules
     """
     if folder is None:
@@ -129,18 +133,18 @@ def list_(folder: Path | None, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @as_json_option
 def activate(folder: Path, as_json: bool) -> None:
-    """Check a folder, run its cases, store it and decide by it from now on; exit 1 if a case fails.
+    """Check a folder, run its cases, store it and decide by it from now on; exit 1, storing nothing, if a case fails.
 
     Example: decision-service rules activate rules
     """
+    policy, cases = check_folder(_folder(folder), on=business_date(now()))
+    report = run_ruleset(policy, cases)
+    if not report.passed:
+        print_report(report)
+        click.echo("not activated: every case must pass first", err=True)
+        finish(FOUND)
     with platform() as built:
-        _, cases = check_folder(_folder(folder), on=business_date(now()))
-        policy = save_rules(built, folder)
-        report = run_ruleset(policy, cases)
-        if not report.passed:
-            print_report(report)
-            click.echo("not activated: every case must pass first", err=True)
-            finish(FOUND)
+        keep_rules(built, policy)
         built.store.activate(policy.ruleset.digest, now(), built.signer.receipt)
     ruleset = policy.ruleset
     if as_json:
@@ -186,6 +190,7 @@ def _list_store(as_json: bool) -> None:
             "version": entry.version,
             "digest": entry.digest,
             "saved_at": entry.saved_at.isoformat(),
+            "activated_at": None if entry.activated_at is None else entry.activated_at.isoformat(),
             "active": entry.digest == active,
         }
         for entry in entries
@@ -193,5 +198,11 @@ def _list_store(as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        table = [(*list(row.values())[:3], "active" if row["active"] else "") for row in rows]
-        print_table(("version", "digest", "saved", ""), table)
+        table = [(*list(row.values())[:3], row["activated_at"] or "never", _state(row)) for row in rows]
+        print_table(("version", "digest", "saved", "last activated", "state"), table)
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    if row["active"]:
+        return "active"
+    return "no longer active" if row["activated_at"] else "never active"

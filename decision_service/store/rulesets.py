@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from decision_service.audit.record import activation_record
 from decision_service.errors import NotFound, StoreError
@@ -22,11 +22,12 @@ _ACTIVE = select(ACTIVATIONS.c.digest).order_by(ACTIVATIONS.c.leaf_index.desc())
 
 @dataclass(frozen=True, slots=True)
 class RulesetEntry:
-    """A stored ruleset, without its texts."""
+    """A stored ruleset, without its texts; ``activated_at`` is the last time it became active, if it ever did."""
 
     digest: str
     version: str
     saved_at: datetime
+    activated_at: datetime | None
 
 
 def save_ruleset(
@@ -60,8 +61,11 @@ def ruleset_sources(connection: Connection, digest: str) -> dict[str, str] | Non
 
 def list_rulesets(connection: Connection) -> tuple[RulesetEntry, ...]:
     """All stored rulesets, oldest first."""
+    activated = select(func.max(ACTIVATIONS.c.activated_at)).where(ACTIVATIONS.c.digest == RULESETS.c.digest)
     rows = connection.execute(
-        select(RULESETS.c.digest, RULESETS.c.version, RULESETS.c.saved_at).order_by(RULESETS.c.saved_at)
+        select(
+            RULESETS.c.digest, RULESETS.c.version, RULESETS.c.saved_at, activated.scalar_subquery()
+        ).order_by(RULESETS.c.saved_at)
     )
     return tuple(RulesetEntry(*row) for row in rows)
 

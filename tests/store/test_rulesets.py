@@ -46,6 +46,15 @@ def test_the_last_one_activated_is_active_also_within_one_moment(store, signer):
         assert store.active_ruleset() == digest
 
 
+def test_the_list_tells_when_each_was_last_activated_if_ever(store, signer):
+    for number in (1, 2, 3):
+        store.save_ruleset(f"sha256:{number}", "v", SOURCES, NOW + timedelta(hours=number))
+    for hours, number in ((4, 1), (5, 2), (6, 1)):
+        store.activate(f"sha256:{number}", NOW + timedelta(hours=hours), signer.receipt)
+    activated = [one.activated_at for one in store.list_rulesets()]
+    assert activated == [NOW + timedelta(hours=6), NOW + timedelta(hours=5), None]
+
+
 def test_an_activation_is_a_signed_leaf_of_the_log(store, signer):
     store.save_ruleset(RULESET, "v1", SOURCES_OF_DECISIONS, NOW)
     store.activate(RULESET, NOW, signer.receipt)
