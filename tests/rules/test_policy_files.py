@@ -113,6 +113,13 @@ def test_customers_never_read_thresholds_or_probabilities_of_default() -> None:
     assert not [code for code, one in RULESET.reasons.items() if any(map(revealing.search, one.customer.values()))]
 
 
+def test_the_text_about_the_automatic_cap_is_true_whatever_the_cap_is() -> None:
+    """A lowered cap refers what is below 5,000,000, so that figure may only be called the highest possible cap."""
+    customer = RULESET.reasons["AMT_OVER_5M"].customer
+    assert "超过现行的自动审批上限（最高500万元）" in customer["zh"]
+    assert "exceeds the cap for automatic approval now in force (5,000,000 CNY at most)" in customer["en"]
+
+
 @pytest.mark.parametrize(
     "rule", [rule for rule in RULESET.rules if rule.outcome is Outcome.APPROVE], ids=lambda rule: rule.id
 )
