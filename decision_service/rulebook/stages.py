@@ -150,10 +150,13 @@ def _decide(verdict: _Verdict, matched: list[Rule], unknown: list[Rule]) -> tupl
 
 
 def _accompanying(rules: RulesInForce, results: Mapping[Stage, StageResult]) -> list[Reason]:
-    """Reasons of status rules that matched, and of limit rules that matched or are unknown (which count as matched)."""
+    """Reasons of the status and limit rules that matched.
+
+    An unknown limit rule has its effects, but its reason would state what nobody knows.
+    """
     limit = results.get(Stage.LIMIT, StageResult())
     status = results.get(Stage.STATUS, StageResult())
-    return rules.reasons_of([*status.matched, *sorted({*limit.matched, *limit.unknown})])
+    return rules.reasons_of([*status.matched, *sorted(limit.matched)])
 
 
 def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
