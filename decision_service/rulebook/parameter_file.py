@@ -17,7 +17,7 @@ from decision_service.rulebook.reading import Sheet
 from decision_service.rulebook.rules import Product
 from decision_service.rulebook.ruleset import POLICY
 from decision_service.rulebook.syntax import did_you_mean
-from decision_service.rulebook.yamltree import Branch, Node
+from decision_service.rulebook.yamltree import Branch, Listing, Node, Scalar
 
 INDUSTRY_CODE = re.compile(r"[0-9]{2}")
 PRODUCT_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -30,12 +30,20 @@ MODELS = ("xgboost", "lstm")
 def read_policy(root: Node, catalogue: FactCatalogue, sheet: Sheet) -> list[ParameterRow]:
     """The rows of ``parameters.yaml``: facts ``policy.<name>``."""
     branch = sheet.branch(root, "the file", required=("parameters",))
-    rows = read_rows(branch.entries.get("parameters") if branch else None, POLICY, POLICY, catalogue, sheet)
-    given = {name for row in rows for name in row.values}
+    node = branch.entries.get("parameters") if branch else None
+    rows = read_rows(node, POLICY, POLICY, catalogue, sheet)
+    written = _names_written(node)
     for name in catalogue:
-        if name.startswith(f"{POLICY}.") and name not in given:
+        if name.startswith(f"{POLICY}.") and name.removeprefix(f"{POLICY}.") not in written:
             sheet.report(1, f"the declared parameter {name} has no row", "add a row for it")
     return rows
+
+
+def _names_written(node: Node | None) -> set[str]:
+    """The parameters that have a row, also when its value could not be read: that is reported already."""
+    rows = node.items if isinstance(node, Listing) else ()
+    names = [row.entries.get("name") for row in rows if isinstance(row, Branch)]
+    return {name.text for name in names if isinstance(name, Scalar)}
 
 
 def read_rows(

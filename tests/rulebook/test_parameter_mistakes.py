@@ -223,3 +223,10 @@ def test_a_mistake_is_reported_with_file_line_and_remedy(sources: dict[str, str]
     found = problems(sources)
     assert any(message in problem for problem in found), found
     assert all("; " in problem for problem in found)
+
+
+def test_a_parameter_whose_value_cannot_be_read_is_not_called_missing_as_well() -> None:
+    rows = SOURCES["parameters.yaml"].splitlines()[:2]
+    sources = {**SOURCES, "parameters.yaml": "\n".join(rows).replace("5_000_000.00", "10%") + "\n"}
+    (problem,) = problems(sources)
+    assert "parameters.yaml:2: policy.line: '10%' is not a number" in problem
