@@ -23,6 +23,7 @@ from decision_service.api.simulations import KINDS as SIMULATING
 from decision_service.audit.record import FACT_PREFIX, values_of
 from decision_service.cli import main
 from decision_service.commands.console import width
+from decision_service.commands.demo import Show, Shown, ask_all, read_showcase, visitor
 from decision_service.settings import Settings
 from decision_service.store import Store
 from tests.api.real import RULES, write_feeds
@@ -415,6 +416,42 @@ def test_chinese_counts_twice_as_wide() -> None:
     assert (width("红牌 red"), width("")) == (8, 0)
 
 
+def test_the_demo_shows_one_fen_more_below_its_firm_and_asks_it_first(tmp_path: Path, monkeypatch) -> None:
+    sound, line, last = (
+        {
+            "uscc": f"firm {number}",
+            "story": {"zh": "企业", "en": f"firm {number}"},
+            "application": {"application_id": f"A{number}", "amount": amount},
+            "expected_outcome": "APPROVE",
+        }
+        for number, amount in ((1, "3000000.00"), (2, "5000000.00"), (3, "1000000.00"))
+    )
+    showcase = tmp_path / "showcase.json"
+    showcase.write_text(json.dumps([sound, line, last]))
+    shows = read_showcase(showcase)
+    assert [show.story["en"] for show in shows] == ["firm 1", "firm 2", "The same firm, one fen more", "firm 3"]
+    assert shows[2].application["enterprise"] == shows[1].application["enterprise"]
+    asked: list[str] = []
+
+    def answer(port: int, key: str, show: Show) -> Shown:
+        asked.append(show.application["application_id"])
+        return Shown(show, 201, {}, 0.0, False)
+
+    monkeypatch.setattr("decision_service.commands.demo.ask", answer)
+    assert [one.show for one in ask_all(1, "key", shows)] == shows
+    assert asked == ["A2-over", "A1", "A2", "A3"]
+
+
+def test_the_demo_s_client_ends_with_the_demo_also_when_it_fails(fresh: Shell) -> None:
+    found = Settings.from_environ(fresh.environ)
+    with pytest.raises(KeyboardInterrupt), visitor(found) as key:
+        assert [one["revoked_at"] for one in fresh.json("clients", "list")] == [None]
+        assert key
+        raise KeyboardInterrupt
+    (ended,) = fresh.json("clients", "list")
+    assert ended["name"] == "demo" and ended["revoked_at"]
+
+
 @pytest.mark.slow
 def test_the_demo_serves_decides_verifies_replays_and_ends_by_itself(city: Shell, shows, tmp_path: Path) -> None:
     without_scores = [
@@ -434,3 +471,4 @@ def test_the_demo_serves_decides_verifies_replays_and_ends_by_itself(city: Shell
     report = json.loads(run.stdout)
     assert [one["answer"]["outcome"] for one in report["decisions"]] == ["REFER"] * 4
     assert all(report["checks"].values())
+    assert [one["revoked_at"] is None for one in city.json("clients", "list") if one["name"] == "demo"] == [False]

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +40,16 @@ LINE, OVER_LINE = "5000000.00", "5000000.01"
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """One application to show, and what must come of it: the outcome, and reasons that must be among those given."""
+    """One application to show, and what must come of it: the outcome, and reasons that must be among those given.
+
+    ``early``: it is asked before the others, because an approval of theirs would change what comes of it.
+    """
 
     story: Mapping[str, str]
     application: Mapping[str, Any]
     expected: str | None
     reasons: frozenset[str] = frozenset()
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,8 @@ def demo(showcase: Path, as_json: bool) -> None:
     found = settings(DECISION_PORT=free_port(), DECISION_WORKERS=WORKERS)
     with platform(found) as built:
         ensure_rules(built, found)
-        _, key = built.store.add_client("demo", "bank", now())
-    log = found.home / "demo-server.log"
-    with server(found, log):
-        shown = [ask(found.port, key, show) for show in progress(shows, total=len(shows), what="deciding")]
+    with visitor(found) as key, server(found, found.home / "demo-server.log"):
+        shown = ask_all(found.port, key, shows)
         retried = ask(found.port, key, shows[0])
     checks = {"the retry gave the same bytes": retried.replayed and retried.answer == shown[0].answer}
     for command in ("audit verify", "replay --all"):
@@ -98,8 +100,19 @@ def demo(showcase: Path, as_json: bool) -> None:
     finish(0 if all(one.fine for one in shown) and all(checks.values()) else FOUND)
 
 
+@contextmanager
+def visitor(found: Settings) -> Iterator[str]:
+    """The key of a bank that is a client until the block ends."""
+    with platform(found) as built:
+        client, key = built.store.add_client("demo", "bank", now())
+        try:
+            yield key
+        finally:
+            built.store.revoke_client(client.client_id, now())
+
+
 def read_showcase(file: Path) -> list[Show]:
-    """The applications to show. Raises ``InputError`` for a file that is not one."""
+    """The applications in the order to show them. Raises ``InputError`` for a file that is not one."""
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
         shows = [show for entry in entries for show in _with_one_fen_more(_show(entry))]
@@ -118,12 +131,15 @@ def _show(entry: Mapping[str, Any]) -> Show:
 
 
 def _with_one_fen_more(show: Show) -> Iterator[Show]:
-    """Before an approval of exactly 5,000,000.00: the same customer's application for one fen more."""
+    """After an approval of exactly 5,000,000.00: the same customer's application for one fen more.
+
+    It is asked before, because the approval would take up all that may be approved.
+    """
+    yield show
     if show.expected == "APPROVE" and show.application["amount"] == LINE:
         changed = {"amount": OVER_LINE, "application_id": f"{show.application['application_id']}-over"}
         story = {"zh": "同一企业，多一分钱", "en": "The same firm, one fen more"}
-        yield Show(story, {**show.application, **changed}, "REFER", frozenset({"AMT_OVER_5M"}))
-    yield show
+        yield Show(story, {**show.application, **changed}, "REFER", frozenset({"AMT_OVER_5M"}), early=True)
 
 
 def free_port() -> int:
@@ -163,6 +179,13 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             pass  # not listening yet
         time.sleep(0.2)
     raise StoreError("the service did not become ready", where=str(log), remedy="see what it wrote there")
+
+
+def ask_all(port: int, key: str, shows: Sequence[Show]) -> list[Shown]:
+    """Send all applications, the early ones first; the answers in the order of ``shows``."""
+    order = sorted(range(len(shows)), key=lambda place: not shows[place].early)
+    answers = {place: ask(port, key, shows[place]) for place in progress(order, total=len(order), what="deciding")}
+    return [answers[place] for place in range(len(shows))]
 
 
 def ask(port: int, key: str, show: Show) -> Shown:
