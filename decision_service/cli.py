@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decision_service.interrupts import leave_quietly
 
-if __name__ == "__main__":  # before the imports below, which take seconds
+if __name__ == "__main__":  # before the imports below
     leave_quietly()
 
 import click
