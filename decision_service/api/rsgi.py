@@ -46,7 +46,7 @@ def rsgi(app: Wsgi, *, body_seconds: float = BODY_SECONDS) -> Handle:
 
 
 def environ_of(scope: Any) -> Environ:
-    """The WSGI environment of a request (PEP 3333), without its body; a header that is repeated is joined by commas."""
+    """The WSGI environment of a request (PEP 3333), without its body; repeated headers are joined by commas."""
     host, _, port = scope.server.rpartition(":")
     environ: Environ = {
         "REQUEST_METHOD": scope.method,
@@ -65,6 +65,8 @@ def environ_of(scope: Any) -> Environ:
         "wsgi.run_once": False,
     }
     for name, value in scope.headers.items():
+        if "_" in name:
+            continue  # here it would pass for the header with a hyphen
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"

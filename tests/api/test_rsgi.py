@@ -90,6 +90,12 @@ def test_a_header_that_is_repeated_is_joined_so_that_neither_value_passes_for_th
     assert seen["key"] == "a, b"
 
 
+def test_a_header_with_an_underscore_never_passes_for_the_one_with_a_hyphen(app: Flask) -> None:
+    headers = Headers(("content_length", "abc"), ("idempotency_key", "k"), ("transfer_encoding", "chunked"))
+    status, seen = answer(app, Scope(headers=headers), Protocol(ends=False))
+    assert (status, seen["key"], seen["length"]) == (201, None, 0)
+
+
 MISSING = {
     "late": (Protocol(b"ab", ends=False), 408, "0.05 seconds"),
     "short": (Protocol(b"ab"), 400, "announced length"),
