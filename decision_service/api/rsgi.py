@@ -6,8 +6,10 @@ import asyncio
 import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
+from granian.rsgi import ProtocolClosed
 from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 
 from decision_service.api.documents import MAX_BODY_BYTES
@@ -40,7 +42,8 @@ def rsgi(app: Wsgi, *, body_seconds: float = BODY_SECONDS) -> Handle:
             whole = b"".join(content)
         finally:
             getattr(content, "close", bool)()
-        protocol.response_bytes(*answered, whole)
+        with suppress(ProtocolClosed):  # who hung up gets the answer by its key
+            protocol.response_bytes(*answered, whole)
 
     return handle
 
@@ -88,6 +91,8 @@ async def _body(environ: Environ, protocol: Any, seconds: float) -> io.IOBase:
             taken = await protocol() if announced else await _unannounced(protocol)
     except TimeoutError:
         return _Missing(RequestTimeout(f"the body did not arrive within {seconds:g} seconds"))
+    except ProtocolClosed:
+        return _Missing(BadRequest("the client hung up before the body's end"))
     if announced and int(announced) != len(taken):
         return _Missing(BadRequest("the body ended before its announced length"))
     return io.BytesIO(taken)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, request
+from granian.rsgi import ProtocolClosed
 
 from decision_service.api.documents import MAX_BODY_BYTES
 from decision_service.api.rsgi import rsgi
@@ -108,6 +109,23 @@ def test_a_body_that_is_not_whole_is_told_to_who_reads_it(
 ) -> None:
     code, text = answer(app, Scope(headers=Headers(("content-length", "5"))), protocol)
     assert code == status and says in text
+
+
+class HungUp(Protocol):
+    """A client that is gone: neither its body nor an answer gets through."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        raise ProtocolClosed
+        yield b""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        super().response_bytes(status, headers, body)
+        raise ProtocolClosed
+
+
+def test_a_client_that_hangs_up_is_no_failure_of_the_service(app: Flask) -> None:
+    code, text = answer(app, Scope(headers=Headers(("content-length", "5"))), HungUp())
+    assert code == 400 and "hung up" in text
 
 
 def test_who_may_not_read_a_body_is_answered_without_it(app: Flask) -> None:
