@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from decision_service.explain_view import TRUTH, View
-from decision_service.lending.limit_steps import Bound, bounds, least
-from decision_service.lending.limits import FEN_10K, MILLION
+from decision_service.lending.limit_steps import Bound, bounds
+from decision_service.lending.limits import FEN_10K, MILLION, before_rounding, least
 from decision_service.rulebook.rules import Rule, Stage
 
 Part = dict[str, Any]
@@ -29,20 +29,19 @@ def limit(view: View) -> Part:
     }
     return {
         **parts,
-        **({} if any("withheld" in one for part in parts.values() for one in part) else _sums(view, least(found))),
+        **({} if any("withheld" in one for part in parts.values() for one in part) else _sums(view, found)),
         "rounded_down_to": _amount(FEN_10K),
         "limit": _amount(assessment.limit),
     }
 
 
-def _sums(view: View, bound: int | None) -> Part:
-    effects = view.assessment.effects
-    capped = bound if bound is None or effects.limit_cap is None else min(bound, effects.limit_cap)
+def _sums(view: View, found: Iterable[Bound]) -> Part:
+    effects, bound = view.assessment.effects, least([one.value for one in found])
     return {
         "bound": _amount(bound),
         "cap": _amount(effects.limit_cap),
         "factor": _ratio(effects.limit_factor),
-        "before_rounding": _amount(None if capped is None else capped * effects.limit_factor // MILLION),
+        "before_rounding": _amount(before_rounding(bound, effects)),
     }
 
 

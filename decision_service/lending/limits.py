@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Protocol
 
 Exact = int | str
 Exacts = Mapping[str, Exact | None]
+BoundOf = Callable[[Exacts], "int | None"]
 
 MILLION = 1_000_000
 GRADE_PERCENT: Mapping[str, int] = {"P1": 120, "P2": 100, "P3": 80, "P4": 50, "P5": 0}
@@ -32,39 +33,65 @@ def limit_max(facts: Exacts, effects: Caps) -> int | None:
     ``facts`` are exact (money in fen, ratios in millionths). ``None`` is unknown: a fact that matters is unknown, or
     the product has no formula. The cap and the factor come from the rules.
     """
-    bound = _BOUNDS.get(str(facts["product"]), _no_formula)(facts)
+    full = before_rounding(least([bound(facts) for bound in bounds_of(facts)]), effects)
+    return None if full is None else floor_10k(full)
+
+
+def least(values: Sequence[int | None]) -> int | None:
+    """The product's own bound: the least of its bounds; ``None`` when there is none or one is unknown.
+
+    Were an unknown bound left out, hiding it could raise the limit and so turn a referral into an approval.
+    """
+    known = [value for value in values if value is not None]
+    return min(known) if known and len(known) == len(values) else None
+
+
+def before_rounding(bound: int | None, effects: Caps) -> int | None:
+    """At most the cap, times the factor; ``None`` when the bound is unknown."""
     if bound is None:
         return None
     capped = bound if effects.limit_cap is None else min(bound, effects.limit_cap)
-    return floor_10k(capped * effects.limit_factor // MILLION)
+    return capped * effects.limit_factor // MILLION
 
 
-def _working_capital_bound(facts: Exacts) -> int | None:
-    """The least of multiple · revenue · grade factor, leverage headroom and working-capital need; all must be known.
+def bounds_of(facts: Exacts) -> tuple[BoundOf, ...]:
+    """What bounds the product of ``facts``; nothing does for a product without formula, whose limit is unknown."""
+    return _BOUNDS.get(str(facts["product"]), ())
 
-    Were an unknown need left out, hiding it could raise the limit and so turn a referral into an approval.
-    """
+
+def revenue_multiple(facts: Exacts) -> int | None:
+    """Multiple of the industry · revenue of 12 months · factor of the portrait grade."""
     revenue = scaled(facts["revenue_12m"], facts["industry.limit_multiple_of_revenue"])
     percent = GRADE_PERCENT.get(str(facts["grade"]))
-    room = headroom(facts["total_assets"], facts["total_liabilities"], facts["industry.max_leverage"])
-    need = facts["working_capital_need"]
-    if revenue is None or percent is None or room is None or not isinstance(need, int):
+    return None if revenue is None or percent is None else revenue * percent // 100
+
+
+def headroom(facts: Exacts) -> int | None:
+    """``leverage_headroom``; ``None`` when a fact is unknown or the ceiling is no share of the assets."""
+    assets, liabilities = facts["total_assets"], facts["total_liabilities"]
+    ceiling = facts["industry.max_leverage"]
+    if not isinstance(assets, int) or not isinstance(liabilities, int) or not isinstance(ceiling, int):
         return None
-    return min(revenue * percent // 100, room, need)
+    if not 0 < ceiling < MILLION:
+        return None
+    max_leverage = Decimal(ceiling) / MILLION
+    return leverage_headroom(total_assets=assets, total_liabilities=liabilities, max_leverage=max_leverage)
 
 
-def _invoice_loan_bound(facts: Exacts) -> int | None:
+def loan_need(facts: Exacts) -> int | None:
+    """The working-capital loan need as computed."""
+    need = facts["working_capital_need"]
+    return need if isinstance(need, int) else None
+
+
+def sales_multiple(facts: Exacts) -> int | None:
     """The product's multiple of a year's net invoiced sales; an invoice loan needs no grade."""
     return scaled(facts["inv_sales_12m"], facts["product.limit_multiple_of_revenue"])
 
 
-def _no_formula(facts: Exacts) -> int | None:
-    return None
-
-
-_BOUNDS: Mapping[str, Callable[[Exacts], int | None]] = {
-    "working_capital": _working_capital_bound,
-    "invoice_loan": _invoice_loan_bound,
+_BOUNDS: Mapping[str, tuple[BoundOf, ...]] = {
+    "working_capital": (revenue_multiple, headroom, loan_need),
+    "invoice_loan": (sales_multiple,),
 }
 
 
@@ -73,16 +100,6 @@ def scaled(fen: Exact | None, millionths: Exact | None) -> int | None:
     if not isinstance(fen, int) or not isinstance(millionths, int):
         return None
     return fen * millionths // MILLION
-
-
-def headroom(assets: Exact | None, liabilities: Exact | None, ceiling: Exact | None) -> int | None:
-    """``leverage_headroom`` of exact facts; ``None`` when one is unknown or the ceiling is no share of the assets."""
-    if not isinstance(assets, int) or not isinstance(liabilities, int) or not isinstance(ceiling, int):
-        return None
-    if not 0 < ceiling < MILLION:
-        return None
-    max_leverage = Decimal(ceiling) / MILLION
-    return leverage_headroom(total_assets=assets, total_liabilities=liabilities, max_leverage=max_leverage)
 
 
 def floor_10k(fen: int) -> int:
