@@ -15,7 +15,6 @@ TAX_POINTS: Mapping[str, Fraction] = {
 PENALTY_POINTS: Mapping[str, int] = {"minor": 1, "general": 3, "serious": 10}
 PENALTY_MONTHS = 36
 HOP_DECAY = 0.5
-ROOT_BITS = 64  # a float holds 53
 OPINION_DECAY_DAYS = 30
 OPINION_SCALE = 5
 
@@ -27,21 +26,6 @@ def variation(values: Sequence[float]) -> float | None:
     if count < 2 or mean <= 0:
         return None
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1)) / mean
-
-
-def whole_stdev(values: Sequence[int]) -> float:
-    """Standard deviation (ddof 1) of at least two whole numbers, correctly rounded, as ``statistics.stdev`` of floats.
-
-    n · Σx² − (Σx)² over n · (n − 1) is exact; of its root more bits are taken than a float holds, the last one set
-    when the root does not end there, so that the division rounds once and rightly.
-    """
-    count = len(values)
-    part = count * sum([value * value for value in values]) - sum(values) ** 2
-    whole = count * (count - 1)
-    shift = max(0, ROOT_BITS - (part.bit_length() - whole.bit_length()) // 2)
-    part <<= 2 * shift
-    root = math.isqrt(part // whole)
-    return (root | (root * root * whole != part)) / (1 << shift)
 
 
 def tax_continuity(filings: Sequence[str]) -> Fraction:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import groupby
-from statistics import fmean
+from statistics import fmean, stdev
 
 from decision_service.portrait.calendar import YEAR, month_number
 from decision_service.portrait.counterparties import TOP, TradeYear, trade_year
-from decision_service.portrait.formulas import whole_stdev
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.portrait.series import Slots, slots
 
@@ -190,7 +189,7 @@ def _variation(values: Monthly) -> float | None:
     reported = _reported(values)
     if len(reported) < MONTHS_FOR_VOLATILITY or (mean := fmean(reported)) <= 0:
         return None
-    return whole_stdev(reported) / mean
+    return stdev(reported) / mean
 
 
 def _share(part: int | None, whole: int | None) -> float | None:

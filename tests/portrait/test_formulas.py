@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from statistics import stdev
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from decision_service.portrait.formulas import (
     contagion,
@@ -15,7 +12,6 @@ from decision_service.portrait.formulas import (
     penalty_lookback,
     tax_continuity,
     variation,
-    whole_stdev,
 )
 
 
@@ -79,11 +75,3 @@ def test_contagion(name, sources, expected):
 def test_opinion_index():
     assert opinion_index([(3, 1, 0), (2, 0.5, 30)]) == pytest.approx(49.0118, abs=5e-5)
     assert opinion_index([]) == 0
-
-
-WHOLE = st.integers(-(2**63), 2**63) | st.integers(-3, 3) | st.sampled_from([10**40, 10**40 + 1, -(10**200)])
-
-
-@given(st.lists(WHOLE, min_size=2, max_size=24))
-def test_the_deviation_of_whole_numbers_is_correctly_rounded(values):
-    assert whole_stdev(values) == stdev(values)
