@@ -98,13 +98,6 @@ def encode_number(kind: FactType, value: Any) -> int:
         raise FactError(f"{value} is not a number", remedy="leave the fact out if it is unknown")
     if value.is_zero():
         return 0
-    if abs(value.adjusted()) < QUICK_MAGNITUDE:
-        try:
-            scaled = _SCALING.scaleb(value, kind.places)
-        except Inexact:
-            scaled = None
-        if scaled is not None and scaled == (exact := int(scaled)):
-            return _bounded(exact, value)
     sign, digits, exponent = value.as_tuple()
     shift = int(exponent) + kind.places
     magnitude = len(digits) + int(exponent)
