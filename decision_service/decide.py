@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -118,7 +117,7 @@ def decide(
     try:
         policy = platform.policies.current()
         # A known key was answered above, whatever the rules say today.
-        if problems := inadmissible(application, policy):
+        if problems := inadmissible(declared(application), policy):
             raise InadmissibleApplication(problems)
         for _ in range(ATTEMPTS):
             try:
@@ -134,14 +133,18 @@ def decide(
     raise StoreError("the customer's exposure kept changing", remedy="send the same request again")
 
 
-def inadmissible(
-    application: CreditApplication | SimpleNamespace, policy: Policy, names: Iterable[str] = DECLARED
-) -> tuple[tuple[str, str], ...]:
-    """Every (field, why) that the active ruleset's declarations do not admit; ``names`` are the fields it has."""
+def declared(application: CreditApplication) -> dict[str, Any]:
+    """The fields of an application that the rules declare as facts."""
+    return {name: getattr(application, name) for name in DECLARED}
+
+
+def inadmissible(fields: Mapping[str, Any], policy: Policy) -> tuple[tuple[str, str], ...]:
+    """Every (field, why) of an application's declared fields that the ruleset's declarations do not admit."""
     found = []
-    for name in names:
+    for name in DECLARED:
         try:
-            policy.ruleset.catalogue.encode(name, getattr(application, name))
+            if name in fields:
+                policy.ruleset.catalogue.encode(name, fields[name])
         except FactError as error:
             found.append((name, f"{error.what}; {error.remedy}"))
     return tuple(found)
@@ -221,10 +224,7 @@ def find(
         **portrait.facts,
         **exposure_facts(records, exposure, client_id=client_id, now=now),
         "application_approved": repeated,
-        "product": application.product,
-        "amount": application.amount,
-        "term_months": application.term_months,
-        "purpose": application.purpose,
+        **declared(application),
         "industry_status": rules.industry_status(code),
     }
     exact = {**encoded(catalogue, values), **parameters}

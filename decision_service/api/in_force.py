@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 from flask.views import MethodView
 
-from decision_service.api.documents import StrictBlueprint
+from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.render import to_bytes
 from decision_service.api.requests import ALL_KINDS, allow, runtime
 from decision_service.api.schemas import ModelListSchema, RulesetSchema
@@ -22,7 +22,7 @@ class ActiveRuleset(MethodView):
     @blueprint.response(200, RulesetSchema)
     def get(self) -> Response:
         """Version, digest and closed lists of the active ruleset."""
-        return Response(to_bytes(runtime().service.ruleset(runtime().clock())), content_type="application/json")
+        return Response(to_bytes(runtime().service.ruleset(runtime().clock())), content_type=JSON)
 
 
 @blueprint.route("/models")
@@ -34,7 +34,7 @@ class Models(MethodView):
     @blueprint.response(200, ModelListSchema)
     def get(self) -> Response:
         """Names, versions and digests of the models in use, and why others are not."""
-        return Response(to_bytes(runtime().service.models()), content_type="application/json")
+        return Response(to_bytes(runtime().service.models()), content_type=JSON)
 
 
 @blueprint.route("/log/checkpoint")

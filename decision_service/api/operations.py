@@ -6,7 +6,7 @@ from flask import Response, current_app
 from flask.views import MethodView
 
 from decision_service.api import metrics
-from decision_service.api.documents import StrictBlueprint
+from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.render import to_bytes
 from decision_service.api.requests import runtime
 from decision_service.api.schemas import StateSchema
@@ -23,7 +23,7 @@ class Live(MethodView):
     @blueprint.response(200, StateSchema)
     def get(self) -> Response:
         """Whether the process lives."""
-        return Response(to_bytes({"status": "alive"}), content_type="application/json")
+        return Response(to_bytes({"status": "alive"}), content_type=JSON)
 
 
 @blueprint.route("/readyz")
@@ -36,7 +36,7 @@ class Ready(MethodView):
     def get(self) -> Response:
         """Whether the store answers and a ruleset is active; a model that is down only refers applications."""
         runtime().service.ready()
-        return Response(to_bytes({"status": "ready"}), content_type="application/json")
+        return Response(to_bytes({"status": "ready"}), content_type=JSON)
 
 
 @blueprint.route("/metrics")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 
 from decision_service.api import render
@@ -14,12 +13,12 @@ from decision_service.api.schemas import SimulationRequest
 from decision_service.api.service import Document, Page
 from decision_service.audit.merkle import inclusion_proof, root_of
 from decision_service.decide import (
-    DECLARED,
     Decided,
     Platform,
     Render,
     business_date,
     decide,
+    declared,
     inadmissible,
 )
 from decision_service.errors import FactError, NotFound, StoreError
@@ -44,9 +43,7 @@ class PlatformService:
     def field_problems(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What the active ruleset's declarations do not admit of a body's fields, simulated facts among them."""
         policy = self._policy()
-        names = [name for name in DECLARED if name in fields]
-        problems = inadmissible(SimpleNamespace(**fields), policy, names)
-        return [*problems, *fact_problems(fields.get("facts", {}), policy)]
+        return [*inadmissible(fields, policy), *fact_problems(fields.get("facts", {}), policy)]
 
     def decide(
         self,
@@ -164,7 +161,7 @@ class PlatformService:
         if request.application is None and "product" not in request.facts:
             problems.append(("facts.product", "is required when there is no application"))
         if request.application is not None:
-            problems += inadmissible(request.application, policy)
+            problems += inadmissible(declared(request.application), policy)
         if problems:
             raise invalid_fields(problems)
 

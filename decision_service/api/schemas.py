@@ -18,6 +18,8 @@ APPLICATION_FIELDS = (
 INDUSTRY = re.compile(r"[0-9]{2}")
 CURSOR = re.compile(r"[A-Za-z0-9_=.:~-]+")
 MAX_FACTS = 400
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""The years as of which anything may be assessed."""
 
 
 class Strict(Schema):
@@ -86,7 +88,7 @@ class SimulationSchema(Strict):
     industry = Text(INDUSTRY, longest=2, description="Two-digit division, for facts alone")
     as_of = fields.Date(
         format="iso",
-        validate=validate.Range(min=date(2000, 1, 1), max=date(2100, 12, 31)),
+        validate=validate.Range(min=date(FIRST_YEAR, 1, 1), max=date(LAST_YEAR, 12, 31)),
         metadata={"description": "Judge by what is in force on this business date"},
     )
 

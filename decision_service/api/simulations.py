@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 from flask.views import MethodView
 
-from decision_service.api.documents import StrictBlueprint
+from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.render import to_bytes
 from decision_service.api.requests import allow, caller, runtime
 from decision_service.api.schemas import SimulationRequest, SimulationResultSchema, SimulationSchema
@@ -25,4 +25,4 @@ class Simulations(MethodView):
     def post(self, simulation: SimulationRequest) -> Response:
         """Assess an application with facts changed, or facts alone."""
         result = runtime().service.simulate(simulation, client=caller(), now=runtime().clock())
-        return Response(to_bytes(result), content_type="application/json")
+        return Response(to_bytes(result), content_type=JSON)

@@ -18,6 +18,7 @@ from decision_service.api.decisions import digest_of
 from decision_service.api.platform import PlatformService
 from decision_service.api.problems import HttpProblem
 from decision_service.api.render import decision_bytes
+from decision_service.api.schemas import FIRST_YEAR, LAST_YEAR
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
@@ -37,8 +38,6 @@ from decision_service.store import Store
 from decision_service.vocabulary import Client, CreditApplication
 
 LOCAL_KIND = "bank"
-FIRST_YEAR, LAST_YEAR = 2000, 2100
-"""The years that simulations know, too."""
 
 
 @dataclass(frozen=True, slots=True)
