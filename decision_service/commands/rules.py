@@ -11,6 +11,7 @@ import click
 from decision_service.case_runs import run_ruleset
 from decision_service.commands.console import (
     FOUND,
+    Lazy,
     as_json_option,
     finish,
     keep_rules,
@@ -29,9 +30,13 @@ from decision_service.rulebook.files import load
 folder_argument = click.argument("folder", required=False, type=click.Path(path_type=Path))
 
 
-@click.group()
+WORKBENCH: dict[str, str] = {}
+"""Commands that are loaded when they are called, ``module:attribute`` by name: some need large libraries."""
+
+
+@click.group(cls=Lazy, lazy=WORKBENCH)
 def rules() -> None:
-    """The rule files: check, test, list, activate.
+    """The rule files: what they say, what they can never do, what a change would do, and who let it.
 
     Example: decision-service rules test rules
     """
