@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from decision_service.explain_view import TRUTH, View
 from decision_service.lending.limit_steps import Bound, bounds
-from decision_service.lending.limits import FEN_10K, MILLION, before_rounding, least
+from decision_service.lending.limits import FEN_10K, MILLION, Whole, before_rounding, own_bound
 from decision_service.rulebook.rules import Rule, Stage
 
 Part = dict[str, Any]
@@ -29,19 +29,20 @@ def limit(view: View) -> Part:
     }
     return {
         **parts,
-        **({} if any("withheld" in one for part in parts.values() for one in part) else _sums(view, found)),
+        **({} if any("withheld" in one for part in parts.values() for one in part) else _sums(view)),
         "rounded_down_to": _amount(FEN_10K),
         "limit": _amount(assessment.limit),
     }
 
 
-def _sums(view: View, found: Iterable[Bound]) -> Part:
-    effects, bound = view.assessment.effects, least([one.value for one in found])
+def _sums(view: View) -> Part:
+    effects, numbers = view.assessment.effects, Whole(view.assessment.facts)
+    bound, cap = own_bound(numbers), effects.limit_cap
     return {
         "bound": _amount(bound),
-        "cap": _amount(effects.limit_cap),
+        "cap": _amount(cap),
         "factor": _ratio(effects.limit_factor),
-        "before_rounding": _amount(before_rounding(bound, effects)),
+        "before_rounding": _amount(before_rounding(numbers, bound, cap=cap, factor=effects.limit_factor)),
     }
 
 

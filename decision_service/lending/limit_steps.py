@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from decision_service.lending.limits import (
+    BOUNDS,
     GRADE_PERCENT,
     BoundOf,
     Exacts,
-    bounds_of,
+    Whole,
     headroom,
     loan_need,
     revenue_multiple,
@@ -45,11 +46,11 @@ class _Told:
 
 def bounds(facts: Exacts) -> tuple[Bound, ...]:
     """The bounds of the product of ``facts`` (exact), of which ``limits.limit_max`` takes the least."""
-    found = []
-    for bound in bounds_of(facts):
+    found, numbers = [], Whole(facts)
+    for bound in BOUNDS.get(str(facts["product"]), ()):
         told = _TOLD[bound]
         percent = GRADE_PERCENT.get(str(facts["grade"])) if "grade" in told.inputs else None
-        found.append(Bound(told.name, told.inputs, bound(facts), told.title, told.formula, percent))
+        found.append(Bound(told.name, told.inputs, bound(numbers), told.title, told.formula, percent))
     return tuple(found)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 Exact = int | str
 Exacts = Mapping[str, Exact | None]
-BoundOf = Callable[[Exacts], "int | None"]
+N = TypeVar("N")
 
 MILLION = 1_000_000
 GRADE_PERCENT: Mapping[str, int] = {"P1": 120, "P2": 100, "P3": 80, "P4": 50, "P5": 0}
@@ -16,6 +17,40 @@ GRADE_PERCENT: Mapping[str, int] = {"P1": 120, "P2": 100, "P3": 80, "P4": 50, "P
 
 FEN_10K = 1_000_000
 """Limits are floored to ten thousand CNY, in fen."""
+
+
+class Numbers(Protocol[N]):
+    """What a limit is computed with: whole numbers of one application, columns of a table, or terms of a proof.
+
+    Each formula stands once and means the same in all three. A number may be unknown, and what comes of it is unknown.
+    """
+
+    def constant(self, value: int) -> N:
+        """A number that is always known."""
+
+    def fact(self, name: str) -> N:
+        """The exact value of a fact (fen, millionths)."""
+
+    def by_choice(self, name: str, numbers: Mapping[str, Callable[[], N]]) -> N:
+        """The number that belongs to a fact's choice; unknown for a choice without one."""
+
+    def minus(self, one: N, other: N) -> N:
+        """one − other"""
+
+    def times(self, one: N, other: N) -> N:
+        """one × other"""
+
+    def floor(self, one: N, other: N) -> N:
+        """⌊one ÷ other⌋; unknown unless ``other`` is above zero."""
+
+    def least(self, numbers: Sequence[N]) -> N:
+        """The least; unknown if one of them is."""
+
+    def most(self, numbers: Sequence[N]) -> N:
+        """The greatest; unknown if one of them is."""
+
+
+BoundOf = Callable[[Numbers[N]], N]
 
 
 class Caps(Protocol):
@@ -28,94 +63,132 @@ class Caps(Protocol):
 
 
 def limit_max(facts: Exacts, effects: Caps) -> int | None:
-    """The initial limit in fen: floor to 10,000 CNY of (the product's own bound, at most the cap) times the factor.
+    """The initial limit in fen of one application; ``facts`` are exact (money in fen, ratios in millionths).
 
-    ``facts`` are exact (money in fen, ratios in millionths). ``None`` is unknown: a fact that matters is unknown, or
-    the product has no formula. The cap and the factor come from the rules.
+    ``None`` is unknown: a fact that matters is unknown, or the product has no formula.
     """
-    full = before_rounding(least([bound(facts) for bound in bounds_of(facts)]), effects)
-    return None if full is None else floor_10k(full)
+    cap = effects.limit_cap
+    return limit(Whole(facts), cap=cap, factor=effects.limit_factor)
 
 
-def least(values: Sequence[int | None]) -> int | None:
-    """The product's own bound: the least of its bounds; ``None`` when there is none or one is unknown.
+def limit(numbers: Numbers[N], *, cap: N | None, factor: N) -> N:
+    """Floor to 10,000 CNY of (the product's own bound, at most the cap) times the factor; never below zero.
+
+    ``cap`` (fen; ``None`` for no cap) and ``factor`` (millionths) come from the rules.
+    """
+    return floor_10k(numbers, before_rounding(numbers, own_bound(numbers), cap=cap, factor=factor))
+
+
+def own_bound(numbers: Numbers[N]) -> N:
+    """The product's own bound: the least of its bounds. A product without formula has none, and its limit is unknown.
 
     Were an unknown bound left out, hiding it could raise the limit and so turn a referral into an approval.
     """
-    known = [value for value in values if value is not None]
-    return min(known) if known and len(known) == len(values) else None
+    return numbers.by_choice("product", {name: partial(_least_of, numbers, bounds) for name, bounds in BOUNDS.items()})
 
 
-def before_rounding(bound: int | None, effects: Caps) -> int | None:
-    """At most the cap, times the factor; ``None`` when the bound is unknown."""
-    if bound is None:
-        return None
-    capped = bound if effects.limit_cap is None else min(bound, effects.limit_cap)
-    return capped * effects.limit_factor // MILLION
+def _least_of(numbers: Numbers[N], bounds: Sequence[BoundOf]) -> N:
+    return numbers.least([bound(numbers) for bound in bounds])
 
 
-def bounds_of(facts: Exacts) -> tuple[BoundOf, ...]:
-    """What bounds the product of ``facts``; nothing does for a product without formula, whose limit is unknown."""
-    return _BOUNDS.get(str(facts["product"]), ())
+def before_rounding(numbers: Numbers[N], bound: N, *, cap: N | None, factor: N) -> N:
+    """At most the cap, times the factor."""
+    capped = bound if cap is None else numbers.least([bound, cap])
+    return numbers.floor(numbers.times(capped, factor), numbers.constant(MILLION))
 
 
-def revenue_multiple(facts: Exacts) -> int | None:
+def floor_10k(numbers: Numbers[N], fen: N) -> N:
+    """An amount in fen floored to whole ten thousand CNY; never below zero."""
+    step = numbers.constant(FEN_10K)
+    return numbers.most([numbers.constant(0), numbers.times(numbers.floor(fen, step), step)])
+
+
+def revenue_multiple(numbers: Numbers[N]) -> N:
     """Multiple of the industry · revenue of 12 months · factor of the portrait grade."""
-    revenue = scaled(facts["revenue_12m"], facts["industry.limit_multiple_of_revenue"])
-    percent = GRADE_PERCENT.get(str(facts["grade"]))
-    return None if revenue is None or percent is None else revenue * percent // 100
+    revenue = _scaled(numbers, "revenue_12m", "industry.limit_multiple_of_revenue")
+    percent = numbers.by_choice(
+        "grade", {grade: partial(numbers.constant, value) for grade, value in GRADE_PERCENT.items()}
+    )
+    return numbers.floor(numbers.times(revenue, percent), numbers.constant(100))
 
 
-def headroom(facts: Exacts) -> int | None:
-    """``leverage_headroom``; ``None`` when a fact is unknown or the ceiling is no share of the assets."""
-    assets, liabilities = facts["total_assets"], facts["total_liabilities"]
-    ceiling = facts["industry.max_leverage"]
-    if not isinstance(assets, int) or not isinstance(liabilities, int) or not isinstance(ceiling, int):
-        return None
-    if not 0 < ceiling < MILLION:
-        return None
-    max_leverage = Decimal(ceiling) / MILLION
-    return leverage_headroom(total_assets=assets, total_liabilities=liabilities, max_leverage=max_leverage)
+def headroom(numbers: Numbers[N]) -> N:
+    """How much debt (fen) may be added before liabilities / assets passes the ceiling m: ⌊(m·A − D) / (1 − m)⌋.
+
+    A loan raises assets and debt alike. Unknown when the ceiling is no share of the assets (m ≥ 1).
+    """
+    million, ceiling = numbers.constant(MILLION), numbers.fact("industry.max_leverage")
+    owed = numbers.times(million, numbers.fact("total_liabilities"))
+    room = numbers.minus(numbers.times(ceiling, numbers.fact("total_assets")), owed)
+    return numbers.floor(room, numbers.minus(million, ceiling))
 
 
-def loan_need(facts: Exacts) -> int | None:
+def loan_need(numbers: Numbers[N]) -> N:
     """The working-capital loan need as computed."""
-    need = facts["working_capital_need"]
-    return need if isinstance(need, int) else None
+    return numbers.fact("working_capital_need")
 
 
-def sales_multiple(facts: Exacts) -> int | None:
+def sales_multiple(numbers: Numbers[N]) -> N:
     """The product's multiple of a year's net invoiced sales; an invoice loan needs no grade."""
-    return scaled(facts["inv_sales_12m"], facts["product.limit_multiple_of_revenue"])
+    return _scaled(numbers, "inv_sales_12m", "product.limit_multiple_of_revenue")
 
 
-_BOUNDS: Mapping[str, tuple[BoundOf, ...]] = {
+BOUNDS: Mapping[str, tuple[BoundOf, ...]] = {
     "working_capital": (revenue_multiple, headroom, loan_need),
     "invoice_loan": (sales_multiple,),
 }
+"""What bounds each product."""
 
 
-def scaled(fen: Exact | None, millionths: Exact | None) -> int | None:
-    """An amount times a ratio, floored to the fen; ``None`` when either is unknown."""
-    if not isinstance(fen, int) or not isinstance(millionths, int):
-        return None
-    return fen * millionths // MILLION
+def _scaled(numbers: Numbers[N], fen: str, millionths: str) -> N:
+    """An amount times a ratio, floored to the fen."""
+    product = numbers.times(numbers.fact(fen), numbers.fact(millionths))
+    return numbers.floor(product, numbers.constant(MILLION))
 
 
-def floor_10k(fen: int) -> int:
-    """An amount in fen floored to whole ten thousand CNY; never below zero."""
-    return max(0, fen // FEN_10K * FEN_10K)
+class Whole:
+    """The whole numbers of one application; ``None`` is unknown."""
 
+    __slots__ = ("_facts",)
 
-def leverage_headroom(*, total_assets: int, total_liabilities: int, max_leverage: Decimal) -> int:
-    """How much debt (fen) may be added before liabilities / assets passes ``max_leverage``: (m·A − D)/(1 − m).
+    def __init__(self, facts: Exacts) -> None:
+        self._facts = facts
 
-    A loan raises assets and debt alike. Raises ``ValueError`` unless 0 < m < 1.
-    """
-    if not 0 < max_leverage < 1:
-        raise ValueError(f"max_leverage must lie between 0 and 1, not {max_leverage}")
-    room = (max_leverage * total_assets - total_liabilities) / (1 - max_leverage)
-    return int(room.to_integral_value(ROUND_FLOOR))
+    def constant(self, value: int) -> int | None:
+        """See ``Numbers``, as for all that follows."""
+        return value
+
+    def fact(self, name: str) -> int | None:
+        """The value of a fact that is a number."""
+        value = self._facts[name]
+        return value if isinstance(value, int) else None
+
+    def by_choice(self, name: str, numbers: Mapping[str, Callable[[], int | None]]) -> int | None:
+        """Only the number that is asked for is computed."""
+        number = numbers.get(str(self._facts[name]))
+        return None if number is None else number()
+
+    def minus(self, one: int | None, other: int | None) -> int | None:
+        """Exact."""
+        return None if one is None or other is None else one - other
+
+    def times(self, one: int | None, other: int | None) -> int | None:
+        """Exact."""
+        return None if one is None or other is None else one * other
+
+    def floor(self, one: int | None, other: int | None) -> int | None:
+        """Exact."""
+        return None if one is None or other is None or other <= 0 else one // other
+
+    def least(self, numbers: Sequence[int | None]) -> int | None:
+        """Of none, unknown."""
+        known = [number for number in numbers if number is not None]
+        return min(known) if known and len(known) == len(numbers) else None
+
+    def most(self, numbers: Sequence[int | None]) -> int | None:
+        """Of none, unknown."""
+        known = [number for number in numbers if number is not None]
+        return max(known) if known and len(known) == len(numbers) else None
 
 
 def quarterly_limit(
@@ -135,4 +208,4 @@ def quarterly_limit(
     f_card = Decimal("0.5") if card == "yellow" else Decimal(1)
     highest = Decimal(1) if card == "yellow" else Decimal("1.3")
     factor = min(highest, max(Decimal("0.5"), f_score * f_util * f_behaviour * f_card))
-    return floor_10k(min(cap, int((old * factor).to_integral_value(ROUND_FLOOR))))
+    return max(0, min(cap, int((old * factor).to_integral_value(ROUND_FLOOR))) // FEN_10K * FEN_10K)

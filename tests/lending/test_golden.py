@@ -10,7 +10,7 @@ import pytest
 
 from decision_service.errors import CalendarError
 from decision_service.lending.clock import due_at
-from decision_service.lending.limits import floor_10k, leverage_headroom, quarterly_limit
+from decision_service.lending.limits import Whole, floor_10k, headroom, quarterly_limit
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -35,15 +35,21 @@ def test_a_year_without_calendar_is_refused_not_guessed():
         due_at(datetime(2090, 1, 4, 9, tzinfo=SHANGHAI))
 
 
+def room(ceiling, assets=10**9, liabilities=5 * 10**8):
+    facts = {"industry.max_leverage": ceiling, "total_assets": assets, "total_liabilities": liabilities}
+    return headroom(Whole(facts))
+
+
 def test_leverage_headroom():
-    room = leverage_headroom(total_assets=10**9, total_liabilities=5 * 10**8, max_leverage=Decimal("0.70"))
-    assert room == 666_666_666
+    assert room(700_000) == 666_666_666
 
 
-@pytest.mark.parametrize("leverage", ["0", "1", "1.2"])
-def test_a_leverage_ceiling_outside_0_to_1_is_refused(leverage):
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        leverage_headroom(total_assets=1, total_liabilities=0, max_leverage=Decimal(leverage))
+@pytest.mark.parametrize(
+    ("ceiling", "fen"),
+    [(0, -500_000_000), (1, -499_999_500), (999_999, 499_999_000_000_000), (1_000_000, None), (1_200_000, None)],
+)
+def test_a_ceiling_of_one_or_more_bounds_nothing(ceiling, fen):
+    assert room(ceiling) == fen
 
 
 @pytest.mark.parametrize(
@@ -72,4 +78,4 @@ def test_quarterly_limit(change, use, overdue, card, limit):
 
 @pytest.mark.parametrize(("fen", "floored"), [(999_999, 0), (1_000_000, 1_000_000), (1_999_999, 1_000_000), (-5, 0)])
 def test_floor_to_ten_thousand(fen, floored):
-    assert floor_10k(fen) == floored
+    assert floor_10k(Whole({}), fen) == floored

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from decision_service.lending.limit_steps import bounds
-from decision_service.lending.limits import floor_10k, least, limit_max
+from decision_service.lending.limits import Whole, floor_10k, limit_max
 from tests.lending.test_limits import INVOICE, SOUND, Effects
 
 MONEY = some.none() | some.integers(-(10**13), 10**13)
@@ -28,11 +28,12 @@ FACTS = some.fixed_dictionaries(
 
 @given(FACTS, some.integers(0, 1_000_000), some.none() | some.integers(0, 10**12))
 def test_the_least_bound_capped_and_factored_is_the_limit(facts, factor, cap):
-    bound = least([one.value for one in bounds(facts)])
+    numbers = Whole(facts)
+    bound = numbers.least([one.value for one in bounds(facts)])
     limit = limit_max(facts, Effects(factor, cap))
     assert (bound is None) == (limit is None)
     if bound is not None:
-        assert floor_10k((bound if cap is None else min(bound, cap)) * factor // 1_000_000) == limit
+        assert floor_10k(numbers, (bound if cap is None else min(bound, cap)) * factor // 1_000_000) == limit
 
 
 @pytest.mark.parametrize(
