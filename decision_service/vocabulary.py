@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,9 @@ FEED_MAX_AGE: Mapping[str, timedelta] = {
 
 RESERVATION = timedelta(hours=24)
 """How long an approval counts as exposure without the bank's own report of it."""
+
+CLIENT_ID = re.compile(r"(?=.{1,64}\Z)[a-z0-9]+(-[a-z0-9]+)*")
+"""A client's id, which is also the name of its folder of rules: one spelling only, on every file system."""
 
 
 class Outcome(IntEnum):
@@ -54,6 +58,22 @@ class Client:
     client_id: str
     name: str
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who acts on the rules: ``kind`` is ``client`` or ``os_user``, ``id`` the client's id or the user's number."""
+
+    kind: str
+    id: str
+    name: str
+
+    def is_same_as(self, other: "Person") -> bool:
+        """One person may change a name; kind and id tell persons apart."""
+        return (self.kind, self.id) == (other.kind, other.id)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind} {self.id})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 from decision_service.errors import Problem, RulebookError
 from decision_service.rulebook.fact_file import read_facts
 from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.overlay_file import Base, client_of, read_overlay, unread
+from decision_service.rulebook.overlays import Overlay
 from decision_service.rulebook.parameter_file import (
     read_excluded,
     read_industries,
@@ -81,6 +83,7 @@ def read_sources(folder: Path, problems: list[Problem]) -> dict[str, str]:
         text = read_file(path, problems)
         if text is not None:
             texts[path.relative_to(folder).as_posix()] = text
+    problems += unread(folder, set(paths))
     return texts
 
 
@@ -116,6 +119,7 @@ class _Draft:
     policy: list[ParameterRow] = field(default_factory=list)
     industries: list[ParameterRow] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
+    overlays: dict[str, Overlay] = field(default_factory=dict)
 
 
 def _load(
@@ -142,6 +146,7 @@ def _load(
         policy=ParameterTable(draft.policy),
         lists=sources["lists.yaml"],
         indicators=sources["indicators.csv"],
+        overlays=draft.overlays,
     )
 
 
@@ -165,8 +170,12 @@ class _Reader:
             self._read_syntax()
             return draft
         for path in sorted(set(self._sources) - {"facts.yaml"}):  # industries.csv comes before the excluded ones
-            self._read_one(path, draft)
-        self._check_rules(draft)
+            if client_of(path) is None:
+                self._read_one(path, draft)
+        if not draft.rules and not self._problems:
+            self._sheet("facts.yaml").report(1, "there is no rule beside this file", "add a file with stage and rules")
+        self._check_rules(draft.rules, draft.reasons)
+        self._read_overlays(draft)
         self._check_reasons(draft)
         self._check_products(draft)
         return draft
@@ -238,19 +247,26 @@ class _Reader:
         else:
             sheet.report(root.line, "this file is not a rule file", "begin it with stage: status, limit or decision")
 
-    def _check_rules(self, draft: _Draft) -> None:
+    def _read_overlays(self, draft: _Draft) -> None:
+        """Every overlay over the whole base, which has been read before."""
+        base = Base(draft.catalogue, {rule.id: rule for rule in draft.rules}, draft.reasons)
+        clients = {path: client for path in sorted(self._sources) if (client := client_of(path)) is not None}
+        for client in sorted(set(clients.values())):
+            files = [(self._sheet(path), self._sources[path]) for path in clients if clients[path] == client]
+            overlay = draft.overlays[client] = read_overlay(client, files, base)
+            self._check_rules(overlay.rules, {**draft.reasons, **overlay.reasons} if draft.reasons else {})
+
+    def _check_rules(self, rules: Iterable[Rule], reasons: Mapping[str, ReasonCode]) -> None:
         first: dict[str, Rule] = {}
-        for rule in draft.rules:
+        for rule in rules:
             sheet = self._sheet(rule.file)
             if rule.id in first:
                 where = f"{first[rule.id].file}:{first[rule.id].line}"
                 sheet.report(rule.line, f"rule {rule.id} stands twice, first in {where}", "rename one")
             first.setdefault(rule.id, rule)
-            if rule.reason is not None and rule.reason not in draft.reasons and draft.reasons:
-                hint = did_you_mean(rule.reason, draft.reasons, otherwise="add its texts to reasons.yaml")
+            if rule.reason is not None and rule.reason not in reasons and reasons:
+                hint = did_you_mean(rule.reason, reasons, otherwise="add its texts to reasons.yaml")
                 sheet.report(rule.line, f"rule {rule.id}: unknown reason code '{rule.reason}'", hint)
-        if not draft.rules and not self._problems:
-            self._sheet("facts.yaml").report(1, "there is no rule beside this file", "add a file with stage and rules")
 
     def _check_reasons(self, draft: _Draft) -> None:
         for code in RESERVED_REASONS if draft.reasons else ():

@@ -37,7 +37,10 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; exactly one of ``sets``, ``effects``, ``outcome`` is given, according to its stage."""
+    """One rule; exactly one of ``sets``, ``effects``, ``outcome`` is given, according to its stage.
+
+    ``client`` is the one whose overlay holds the rule; empty for a rule of the base.
+    """
 
     id: str
     stage: Stage
@@ -52,6 +55,12 @@ class Rule:
     reference: str = ""
     file: str = ""
     line: int = 0
+    client: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other rule of the ruleset: its id, in an overlay behind the client's."""
+        return f"{self.client}/{self.id}" if self.client else self.id
 
     def in_force(self, on: date) -> bool:
         """Whether the rule is in force on a business date; ``effective_to`` is exclusive."""

@@ -11,6 +11,7 @@ from datetime import date
 
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.overlays import NO_OVERLAY, Overlay
 from decision_service.rulebook.parameters import ParameterTable
 from decision_service.rulebook.rules import Product, ReasonCode, Rule, Stage
 from decision_service.vocabulary import Reason
@@ -22,7 +23,11 @@ RESERVED_REASONS = ("DATA_MISSING", "NO_APPROVAL", "ENGINE_MISMATCH", "ENGINE_FA
 
 
 class RulesInForce:
-    """Rules, reason texts, products and parameters on one business date. Only the catalogue and rules are required."""
+    """Rules, reason texts, products and parameters on one business date. Only the catalogue and rules are required.
+
+    ``client`` is the one for whom they are in force, if an overlay changed them; rows of ``own_policy`` go before those
+    of ``policy``.
+    """
 
     def __init__(
         self,
@@ -36,9 +41,12 @@ class RulesInForce:
         excluded_industries: Iterable[str] = (),
         product_parameters: ParameterTable = ParameterTable(),
         policy: ParameterTable = ParameterTable(),
+        own_policy: ParameterTable = ParameterTable(),
+        client: str = "",
     ) -> None:
         self.catalogue = catalogue
         self.on = on
+        self.client = client
         self.reasons = dict(reasons or {})
         self.products = dict(products or {})
         self._by_id = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
@@ -51,7 +59,7 @@ class RulesInForce:
         self._industries = {code: industries.in_force(code, on) for code in industries.keys()}
         self._excluded = frozenset(excluded_industries)
         self._products = {name: product_parameters.in_force(name, on) for name in self.products}
-        self._policy = policy.in_force(POLICY, on)
+        self._policy = {**policy.in_force(POLICY, on), **own_policy.in_force(POLICY, on)}
 
     def rules(self, stage: Stage) -> tuple[Rule, ...]:
         """The rules of a stage, by id."""
@@ -82,6 +90,10 @@ class RulesInForce:
         """Exact ``policy.*``, ``product.*`` and ``industry.*`` facts; those without a row in force are left out."""
         return {**self._policy, **self._products.get(product, {}), **self._industries.get(industry_code or "", {})}
 
+    def industry_codes(self) -> tuple[str, ...]:
+        """Every industry that a file names, covered or excluded."""
+        return (*self._industries, *sorted(self._excluded))
+
     def industry_status(self, industry_code: str | None) -> str:
         """``covered``, ``excluded`` or ``unknown``; there is no default row for a code that is not listed."""
         if industry_code in self._excluded:
@@ -93,7 +105,8 @@ class RulesInForce:
 class Ruleset:
     """One immutable version of the rule files. ``sources`` are their texts, by path inside the folder, without cases.
 
-    ``lists`` and ``indicators`` are the texts that the portrait reads.
+    ``lists`` and ``indicators`` are the texts that the portrait reads. ``rules``, ``reasons`` and ``policy`` are the
+    base's; ``overlays`` holds what differs for a client, by client id.
     """
 
     version: str
@@ -109,30 +122,41 @@ class Ruleset:
     policy: ParameterTable
     lists: str = ""
     indicators: str = ""
-    _dates: dict[date, RulesInForce] = field(default_factory=dict, repr=False, compare=False)
+    overlays: Mapping[str, Overlay] = field(default_factory=dict)
+    _dates: dict[tuple[date, str], RulesInForce] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def in_force(self, on: date) -> RulesInForce:
-        """What is in force on a business date (Asia/Shanghai); the last few dates asked for are kept."""
+    def every_rule(self) -> tuple[Rule, ...]:
+        """The rules of the base, then those of each overlay."""
+        return (*self.rules, *(rule for overlay in self.overlays.values() for rule in overlay.rules))
+
+    def in_force(self, on: date, client: str = "") -> RulesInForce:
+        """What is in force on a business date (Asia/Shanghai), for a client that has an overlay or for all others.
+
+        The last few dates asked for are kept.
+        """
+        key = on, client if client in self.overlays else ""
         with self._lock:
-            found = self._dates.get(on)
+            found = self._dates.get(key)
             if found is None:
-                if len(self._dates) >= DATES_KEPT:
+                if len(self._dates) >= DATES_KEPT * (1 + len(self.overlays)):
                     self._dates.pop(next(iter(self._dates)))
-                found = self._dates[on] = self._build(on)
+                found = self._dates[key] = self._build(on, self.overlays.get(client, NO_OVERLAY))
             return found
 
-    def _build(self, on: date) -> RulesInForce:
+    def _build(self, on: date, overlay: Overlay) -> RulesInForce:
         return RulesInForce(
             self.catalogue,
-            (rule for rule in self.rules if rule.in_force(on)),
+            overlay.rules_over(self.rules, on),
             on=on,
-            reasons=self.reasons,
+            client=overlay.client,
+            reasons={**self.reasons, **overlay.reasons},
             products=self.products,
             industries=self.industries,
             excluded_industries=self.excluded_industries,
             product_parameters=self.product_parameters,
             policy=self.policy,
+            own_policy=overlay.policy,
         )
 
 
