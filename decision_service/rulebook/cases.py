@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from decision_service.errors import FactError, Problem, RulebookError
 from decision_service.rulebook.case_file import Case, CaseFiles
 from decision_service.rulebook.conditions import Exact
+from decision_service.rulebook.coverage import ComparisonCoverage, Coverage
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.files import CASES, read_file
 from decision_service.rulebook.reading import Sheet
@@ -19,7 +20,10 @@ from decision_service.vocabulary import Outcome, Reason
 
 
 class Assessed(Protocol):
-    """What the evaluation of a case must give; ``limit`` in fen, ``matched`` and ``unknown`` are rule ids."""
+    """What the evaluation of a case must give: ``limit`` in fen, ``matched`` and ``unknown`` as rule ids.
+
+    ``facts`` are those after every stage.
+    """
 
     @property
     def outcome(self) -> Outcome: ...
@@ -31,6 +35,8 @@ class Assessed(Protocol):
     def whitelisted(self) -> bool | None: ...
     @property
     def limit(self) -> int | None: ...
+    @property
+    def facts(self) -> Facts: ...
     @property
     def matched(self) -> tuple[str, ...]: ...
     @property
@@ -67,11 +73,25 @@ class RuleCoverage:
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """The result of running cases; ``coverage`` has every rule of the ruleset, by id."""
+    """The result of running cases; ``coverage`` has every rule of the ruleset, by id, ``comparisons`` what is in them.
 
-    cases: int
+    ``ran`` are the cases, in the order they ran.
+    """
+
+    ran: tuple[Case, ...]
     failures: tuple[Failure, ...]
     coverage: Mapping[str, RuleCoverage]
+    comparisons: tuple[ComparisonCoverage, ...]
+
+    @property
+    def cases(self) -> int:
+        """How many cases ran."""
+        return len(self.ran)
+
+    @property
+    def gaps(self) -> tuple[ComparisonCoverage, ...]:
+        """Comparisons of which no case shows a state."""
+        return tuple(one for one in self.comparisons if one.missing)
 
     @property
     def never_matched(self) -> tuple[str, ...]:
@@ -119,10 +139,10 @@ def run_cases(
 ) -> CaseReport:
     """Evaluate each case with what was in force on its date. Raises ``RulebookError`` for unusable records."""
     seen: dict[str, tuple[list[str], list[str], list[str]]] = {rule.id: ([], [], []) for rule in ruleset.rules}
-    failures = []
-    count = 0
+    comparisons = Coverage(ruleset.rules, ruleset.catalogue)
+    failures, ran = [], []
     for case in cases:
-        count += 1
+        ran.append(case)
         rules = ruleset.in_force(case.decided_by)
         assessed = evaluate(rules, case_facts(case, rules, facts_from_records=facts_from_records))
         differences = tuple(_differences(case, assessed))
@@ -131,8 +151,9 @@ def run_cases(
         for stage in Stage:
             for rule in rules.rules(stage):
                 seen[rule.id][_column(rule.id, assessed)].append(case.name)
+        comparisons.add(case.name, rules, assessed.facts)
     coverage = {rule_id: RuleCoverage(*map(tuple, columns)) for rule_id, columns in sorted(seen.items())}
-    return CaseReport(count, tuple(failures), coverage)
+    return CaseReport(tuple(ran), tuple(failures), coverage, comparisons.comparisons())
 
 
 def _column(rule_id: str, assessed: Assessed) -> int:

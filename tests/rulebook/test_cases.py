@@ -39,6 +39,7 @@ class Answer:
     card: str | None
     whitelisted: bool | None
     limit: int | None
+    facts: Facts
     matched: tuple[str, ...]
     unknown: tuple[str, ...]
 
@@ -57,7 +58,7 @@ def evaluate(rules: RulesInForce, facts: Facts) -> Answer:
     unknown = tuple(rule for result in results.values() for rule in result.unknown)
     listed = facts["whitelisted"]
     white = None if listed is None else bool(listed)
-    return Answer(outcome, reasons, facts["card"], white, limit, matched, unknown)  # type: ignore[arg-type]
+    return Answer(outcome, reasons, facts["card"], white, limit, facts, matched, unknown)  # type: ignore[arg-type]
 
 
 def report(tmp_path: Path, cases: str) -> CaseReport:

@@ -1,0 +1,192 @@
+"""Which truth values of each comparison the cases show, whether it decides its rule, and its boundary on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from decision_service.rulebook.conditions import AllOf, Comparison, Condition, FactName, Not, comparisons
+from decision_service.rulebook.evaluate import Truth, Values, compile_condition
+from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.rules import Rule, Stage
+from decision_service.rulebook.ruleset import RulesInForce
+
+TRUTHS: Mapping[Truth, str] = {True: "true", False: "false", None: "unknown"}
+DECIDES: Mapping[bool, str] = {True: "decides_true", False: "decides_false"}
+OFFSETS: Mapping[str, int] = {"at": 0, "above": 1, "below": -1}
+"""Boundary states, by how many units the left side lies above the right one."""
+BOUNDARIES: Mapping[str, tuple[str, ...]] = {
+    "<": ("below", "at"),
+    ">=": ("below", "at"),
+    "<=": ("at", "above"),
+    ">": ("at", "above"),
+    "==": ("below", "at", "above"),
+    "!=": ("below", "at", "above"),
+}
+"""The two neighbouring values between which a comparison changes; for equality the one between two changes."""
+MEMBER = "is "
+"""State of a list's member: the comparison is true, and decides, because the fact is this member."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How many cases show a state, and the first that does."""
+
+    cases: int = 0
+    first: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonCoverage:
+    """What cases show of one comparison; ``place`` counts a rule's comparisons from 0, in the order written.
+
+    ``states`` has every state that the comparison can have: ``true``, ``false``, ``unknown``; ``decides_true`` and
+    ``decides_false``; for an ordered fact those of ``below``, ``at``, ``above`` that lie at its boundary; for a list
+    ``is X`` for each of its members.
+    """
+
+    rule: Rule
+    place: int
+    comparison: Comparison
+    states: Mapping[str, Seen]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The states that no case shows."""
+        return tuple(state for state, seen in self.states.items() if not seen.cases)
+
+    @property
+    def paired(self) -> bool:
+        """Whether there is a pair of cases for modified condition/decision coverage (MC/DC), as ``decides`` says."""
+        return all(self.states[state].cases for state in DECIDES.values())
+
+
+class Coverage:
+    """Counts states over cases, one after the other."""
+
+    def __init__(self, rules: Iterable[Rule], catalogue: FactCatalogue) -> None:
+        self._counts = {rule.id: _Count(rule, catalogue) for rule in sorted(rules, key=lambda one: one.id)}
+
+    def add(self, name: str, rules: RulesInForce, facts: Values) -> None:
+        """Count one case; ``facts`` are those after every stage, ``rules`` those that decided it."""
+        for stage in Stage:
+            for rule in rules.rules(stage):
+                self._counts[rule.id].add(name, facts)
+
+    def comparisons(self) -> tuple[ComparisonCoverage, ...]:
+        """Every comparison of every rule, by rule id."""
+        return tuple(one for count in self._counts.values() for one in count.comparisons())
+
+    def missing(self, rule_id: str, place: int) -> tuple[str, ...]:
+        """The states of one comparison that no case has shown so far."""
+        return tuple(state for state, seen in self._counts[rule_id].states[place].items() if not seen.cases)
+
+
+def states_of(rule: Rule, facts: Values, catalogue: FactCatalogue) -> tuple[frozenset[str], ...]:
+    """The states that one table of facts shows of each comparison of a rule, in the order written."""
+    return _Count(rule, catalogue).shown(facts)
+
+
+def decides(condition: Condition, truths: Sequence[Truth]) -> tuple[bool, ...]:
+    """Of each comparison, whether it decides the condition while the others have these truths.
+
+    It decides if, the others staying as they are, the condition is true for one of *true* and *false* in its place and
+    false for the other. In three-valued logic this means: whatever is joined to it or to a group around it by ``and``
+    is true, whatever is joined by ``or`` is false; a part that is unknown masks like one that settles the matter.
+
+    A comparison has an MC/DC pair if it decides in one case being true and in another being false. As it stands at one
+    place under a fixed number of ``not``, the rule's truth then differs in the two, and the other comparisons, though
+    they may differ themselves, have no effect in either: masking MC/DC, of which the unique-cause form is the special
+    case that they are equal.
+    """
+    found = []
+    for place in range(len(truths)):
+        with_true, with_false = (
+            truth_with(condition, iter((*truths[:place], truth, *truths[place + 1 :]))) for truth in (True, False)
+        )
+        found.append(None not in (with_true, with_false) and with_true is not with_false)
+    return tuple(found)
+
+
+def truth_with(condition: Condition, truths: Iterator[Truth]) -> Truth:
+    """The truth of a condition whose comparisons have given truths, in the order written."""
+    if isinstance(condition, Comparison):
+        return next(truths)
+    if isinstance(condition, Not):
+        inner = truth_with(condition.part, truths)
+        return None if inner is None else not inner
+    parts = [truth_with(part, truths) for part in condition.parts]
+    settling = not isinstance(condition, AllOf)
+    if settling in parts:
+        return settling
+    return None if None in parts else not settling
+
+
+def boundary_states(comparison: Comparison, catalogue: FactCatalogue) -> tuple[str, ...]:
+    """The boundary states of a comparison, or those of a list's members; none for one choice or flag."""
+    if isinstance(comparison.operand, tuple):
+        return tuple(f"{MEMBER}{catalogue.text(comparison.fact, one)}" for one in comparison.operand)
+    ordered = catalogue[comparison.fact].type.ordered
+    return BOUNDARIES.get(comparison.operator, ()) if ordered else ()
+
+
+def boundary_state(comparison: Comparison, facts: Values, catalogue: FactCatalogue) -> str:
+    """The state at its boundary that facts show of a comparison, or an empty text."""
+    value = facts[comparison.fact]
+    if isinstance(comparison.operand, tuple):
+        return f"{MEMBER}{catalogue.text(comparison.fact, value)}" if value in comparison.operand else ""
+    units = distance(comparison, facts)
+    return next((state for state, offset in OFFSETS.items() if offset == units), "")
+
+
+def distance(comparison: Comparison, facts: Values) -> int | None:
+    """How many units the left side lies above the right one; unknown if a side is, or is no number."""
+    operand = comparison.operand
+    left, right = facts[comparison.fact], facts[operand.name] if isinstance(operand, FactName) else operand
+    return left - right if isinstance(left, int) and isinstance(right, int) else None
+
+
+@dataclass
+class _Count:
+    """The counts of one rule; cases mostly repeat the same few truths, so what decides is kept by truths."""
+
+    rule: Rule
+    catalogue: FactCatalogue
+    states: list[dict[str, Seen]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._comparisons = tuple(comparisons(self.rule.when))
+        self._tests = [compile_condition(one) for one in self._comparisons]
+        self._boundaries = [boundary_states(one, self.catalogue) for one in self._comparisons]
+        self._deciding: dict[tuple[Truth, ...], tuple[bool, ...]] = {}
+        names = (*TRUTHS.values(), *DECIDES.values())
+        self.states = [dict.fromkeys((*names, *own), Seen()) for own in self._boundaries]
+
+    def add(self, name: str, facts: Values) -> None:
+        for states, shown in zip(self.states, self.shown(facts)):
+            for state in shown:
+                before = states[state]
+                states[state] = Seen(before.cases + 1, before.first or name)
+
+    def shown(self, facts: Values) -> tuple[frozenset[str], ...]:
+        truths = tuple(test(facts) for test in self._tests)
+        if truths not in self._deciding:
+            self._deciding[truths] = decides(self.rule.when, truths)
+        deciding = self._deciding[truths]
+        return tuple(
+            frozenset(self._of(place, facts, truth, deciding[place])) for place, truth in enumerate(truths)
+        )
+
+    def _of(self, place: int, facts: Values, truth: Truth, deciding: bool) -> Iterator[str]:
+        """A boundary is shown only where the comparison decides: elsewhere moving it would change nothing."""
+        yield TRUTHS[truth]
+        if truth is None or not deciding:
+            return
+        yield DECIDES[truth]
+        state = boundary_state(self._comparisons[place], facts, self.catalogue)
+        if state in self._boundaries[place]:
+            yield state
+
+    def comparisons(self) -> Iterator[ComparisonCoverage]:
+        for place, one in enumerate(self._comparisons):
+            yield ComparisonCoverage(self.rule, place, one, dict(self.states[place]))
