@@ -14,7 +14,7 @@ from decision_service.rulebook.coverage import ComparisonCoverage, Coverage
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.files import CASES, read_file
 from decision_service.rulebook.reading import Sheet
-from decision_service.rulebook.rules import Stage
+from decision_service.rulebook.rules import LimitEffects, Stage
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
 from decision_service.vocabulary import Outcome, Reason
 
@@ -139,7 +139,7 @@ def run_cases(
 ) -> CaseReport:
     """Evaluate each case with what was in force on its date. Raises ``RulebookError`` for unusable records."""
     seen: dict[str, tuple[list[str], list[str], list[str]]] = {rule.id: ([], [], []) for rule in ruleset.rules}
-    comparisons = Coverage(ruleset.rules, ruleset.catalogue)
+    comparisons = Coverage(ruleset.every_rule(), ruleset.catalogue)
     failures, ran = [], []
     for case in cases:
         ran.append(case)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from decision_service.rulebook.conditions import AllOf, Comparison, Condition, FactName, Not, comparisons
 from decision_service.rulebook.evaluate import Truth, Values, compile_condition
@@ -62,29 +62,66 @@ class ComparisonCoverage:
 
 
 class Coverage:
-    """Counts states over cases, one after the other."""
+    """Counts states over cases, one after the other; rules are told apart by their names."""
 
     def __init__(self, rules: Iterable[Rule], catalogue: FactCatalogue) -> None:
-        self._counts = {rule.id: _Count(rule, catalogue) for rule in sorted(rules, key=lambda one: one.id)}
+        self._probes = {rule.name: Probe(rule, catalogue) for rule in sorted(rules, key=lambda one: one.name)}
+        self._counts = {name: probe.nothing_seen() for name, probe in self._probes.items()}
 
-    def add(self, name: str, rules: RulesInForce, facts: Values) -> None:
-        """Count one case; ``facts`` are those after every stage, ``rules`` those that decided it."""
+    def add(self, case: str, rules: RulesInForce, facts: Values) -> None:
+        """Count one case by name; ``facts`` are those after every stage, ``rules`` those that decided it."""
         for stage in Stage:
             for rule in rules.rules(stage):
-                self._counts[rule.id].add(name, facts)
+                for counts, shown in zip(self._counts[rule.name], self._probes[rule.name].shown(facts)):
+                    for state in shown:
+                        before = counts[state]
+                        counts[state] = Seen(before.cases + 1, before.first or case)
 
     def comparisons(self) -> tuple[ComparisonCoverage, ...]:
-        """Every comparison of every rule, by rule id."""
-        return tuple(one for count in self._counts.values() for one in count.comparisons())
+        """Every comparison of every rule, by the rule's name."""
+        return tuple(
+            ComparisonCoverage(probe.rule, place, comparison, dict(self._counts[name][place]))
+            for name, probe in self._probes.items()
+            for place, comparison in enumerate(probe.comparisons)
+        )
 
-    def missing(self, rule_id: str, place: int) -> tuple[str, ...]:
-        """The states of one comparison that no case has shown so far."""
-        return tuple(state for state, seen in self._counts[rule_id].states[place].items() if not seen.cases)
 
+class Probe:
+    """Tells which states facts show of each comparison of one rule, in the order written.
 
-def states_of(rule: Rule, facts: Values, catalogue: FactCatalogue) -> tuple[frozenset[str], ...]:
-    """The states that one table of facts shows of each comparison of a rule, in the order written."""
-    return _Count(rule, catalogue).shown(facts)
+    Facts mostly repeat the same few truths, so what decides is kept by truths.
+    """
+
+    def __init__(self, rule: Rule, catalogue: FactCatalogue) -> None:
+        self.rule = rule
+        self.comparisons = tuple(comparisons(rule.when))
+        self._catalogue = catalogue
+        self._tests = [compile_condition(one) for one in self.comparisons]
+        self._boundaries = [boundary_states(one, catalogue) for one in self.comparisons]
+        self._deciding: dict[tuple[Truth, ...], tuple[bool, ...]] = {}
+
+    def nothing_seen(self) -> list[dict[str, Seen]]:
+        """Every state that each comparison can have, seen in no case."""
+        names = (*TRUTHS.values(), *DECIDES.values())
+        return [dict.fromkeys((*names, *own), Seen()) for own in self._boundaries]
+
+    def shown(self, facts: Values) -> tuple[frozenset[str], ...]:
+        """By comparison, the states that facts (those after every stage) show."""
+        truths = tuple(test(facts) for test in self._tests)
+        if truths not in self._deciding:
+            self._deciding[truths] = decides(self.rule.when, truths)
+        deciding = self._deciding[truths]
+        return tuple(frozenset(self._of(place, facts, truth, deciding[place])) for place, truth in enumerate(truths))
+
+    def _of(self, place: int, facts: Values, truth: Truth, deciding: bool) -> Iterator[str]:
+        """A boundary is shown only where the comparison decides: elsewhere moving it would change nothing."""
+        yield TRUTHS[truth]
+        if truth is None or not deciding:
+            return
+        yield DECIDES[truth]
+        state = boundary_state(self.comparisons[place], facts, self._catalogue)
+        if state in self._boundaries[place]:
+            yield state
 
 
 def decides(condition: Condition, truths: Sequence[Truth]) -> tuple[bool, ...]:
@@ -144,49 +181,3 @@ def distance(comparison: Comparison, facts: Values) -> int | None:
     operand = comparison.operand
     left, right = facts[comparison.fact], facts[operand.name] if isinstance(operand, FactName) else operand
     return left - right if isinstance(left, int) and isinstance(right, int) else None
-
-
-@dataclass
-class _Count:
-    """The counts of one rule; cases mostly repeat the same few truths, so what decides is kept by truths."""
-
-    rule: Rule
-    catalogue: FactCatalogue
-    states: list[dict[str, Seen]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._comparisons = tuple(comparisons(self.rule.when))
-        self._tests = [compile_condition(one) for one in self._comparisons]
-        self._boundaries = [boundary_states(one, self.catalogue) for one in self._comparisons]
-        self._deciding: dict[tuple[Truth, ...], tuple[bool, ...]] = {}
-        names = (*TRUTHS.values(), *DECIDES.values())
-        self.states = [dict.fromkeys((*names, *own), Seen()) for own in self._boundaries]
-
-    def add(self, name: str, facts: Values) -> None:
-        for states, shown in zip(self.states, self.shown(facts)):
-            for state in shown:
-                before = states[state]
-                states[state] = Seen(before.cases + 1, before.first or name)
-
-    def shown(self, facts: Values) -> tuple[frozenset[str], ...]:
-        truths = tuple(test(facts) for test in self._tests)
-        if truths not in self._deciding:
-            self._deciding[truths] = decides(self.rule.when, truths)
-        deciding = self._deciding[truths]
-        return tuple(
-            frozenset(self._of(place, facts, truth, deciding[place])) for place, truth in enumerate(truths)
-        )
-
-    def _of(self, place: int, facts: Values, truth: Truth, deciding: bool) -> Iterator[str]:
-        """A boundary is shown only where the comparison decides: elsewhere moving it would change nothing."""
-        yield TRUTHS[truth]
-        if truth is None or not deciding:
-            return
-        yield DECIDES[truth]
-        state = boundary_state(self._comparisons[place], facts, self.catalogue)
-        if state in self._boundaries[place]:
-            yield state
-
-    def comparisons(self) -> Iterator[ComparisonCoverage]:
-        for place, one in enumerate(self._comparisons):
-            yield ComparisonCoverage(self.rule, place, one, dict(self.states[place]))
