@@ -87,7 +87,7 @@ def warm_up(platform: Platform) -> None:
     """Compile the rules and load the models now; what fails is told by ``/readyz`` and ``/v1/models``."""
     try:
         policy = platform.policies.current()
-        policy.on(business_date(utc_now()))
+        policy.prepare(business_date(utc_now()))
     except DecisionServiceError as error:
         log.warning("no rules are ready: %s", error)
         return

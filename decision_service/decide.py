@@ -164,7 +164,7 @@ def _draft(
     application: CreditApplication, *, client: Client, policy: Policy, platform: Platform, now: datetime
 ) -> Draft:
     seen = situation(platform.store, client.client_id, application, now=now)
-    in_force = policy.on(business_date(now))
+    in_force = policy.on(business_date(now), client.client_id)
     findings = find(
         application,
         seen.records,
@@ -215,7 +215,7 @@ def find(
     now: datetime,
 ) -> Findings:
     """Portrait, exposure, parameters in force and scores: the one flat table of facts."""
-    in_force = policy.on(business_date(now))
+    in_force = policy.on(business_date(now), client_id)
     rules, catalogue = in_force.rules, in_force.rules.catalogue
     code = industry_code(records.registration)
     parameters = rules.parameters(application.product, code)

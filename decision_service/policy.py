@@ -87,7 +87,10 @@ def portrait_mistakes(sources: Mapping[str, str]) -> Iterator[Problem]:
 
 
 class Policy:
-    """One immutable ruleset version. Engines are compiled once per distinct set of rules in force, not per date."""
+    """One immutable ruleset version. Engines are compiled once per distinct set of rules in force, not per date.
+
+    Two clients' rules may share an id, so sets of rules are told apart by the rules' names.
+    """
 
     DAYS_KEPT = 64
 
@@ -96,16 +99,25 @@ class Policy:
         self.registry = Registry.from_csv(ruleset.sources["indicators.csv"], ruleset.sources["industries.csv"])
         self.lists = Lists.from_yaml(ruleset.sources["lists.yaml"])
         self._engines: dict[tuple[str, ...], Engines] = {}
-        self._days: dict[date, PolicyInForce] = {}
+        self._days: dict[tuple[date, str], PolicyInForce] = {}
         self._lock = threading.Lock()
 
-    def on(self, day: date) -> PolicyInForce:
-        """What is in force on a business date (Asia/Shanghai)."""
-        found = self._days.get(day)
+    def on(self, day: date, client: str = "") -> PolicyInForce:
+        """What is in force on a business date (Asia/Shanghai) for a client; ``""`` is one without an overlay."""
+        key = day, client if client in self.ruleset.overlays else ""
+        found = self._days.get(key)
         if found is None:
             with self._lock:
-                found = self._days.get(day) or self._compile(day)
+                found = self._days.get(key) or self._compile(*key)
         return found
+
+    def prepare(self, day: date) -> None:
+        """Compile what is in force on a date for everybody now, so that no request waits for it.
+
+        Raises ``EngineError`` for rules that durable-rules cannot hold.
+        """
+        for client in ("", *self.ruleset.overlays):
+            self.on(day, client)
 
     def model_inputs(self, name: str) -> tuple[ModelInputs, ...]:
         """What every product that names this model delivers to it."""
@@ -117,15 +129,15 @@ class Policy:
                 found.append(ModelInputs("lstm", SERIES, WINDOW))
         return tuple(found)
 
-    def _compile(self, day: date) -> PolicyInForce:
-        rules = self.ruleset.in_force(day)
-        ids = tuple(rule.id for stage in Stage for rule in rules.rules(stage))
-        if ids not in self._engines:
-            self._engines[ids] = Engines(rules)
-        if len(self._days) >= self.DAYS_KEPT:
+    def _compile(self, day: date, client: str) -> PolicyInForce:
+        rules = self.ruleset.in_force(day, client)
+        names = tuple(rule.name for stage in Stage for rule in rules.rules(stage))
+        if names not in self._engines:
+            self._engines[names] = Engines(rules)
+        if len(self._days) >= self.DAYS_KEPT * (1 + len(self.ruleset.overlays)):
             self._days.pop(next(iter(self._days)))
-        self._days[day] = PolicyInForce(rules, self._engines[ids])
-        return self._days[day]
+        self._days[day, client] = PolicyInForce(rules, self._engines[names])
+        return self._days[day, client]
 
     def close(self) -> None:
         """Unload the rules from durable-rules, which never frees them by itself."""

@@ -13,8 +13,12 @@ CALENDAR = ("CALENDAR_MISSING", "")
 
 
 def in_force(platform: Platform, recorded: Recorded) -> PolicyInForce:
-    """The rules of the record. Raises ``NotFound`` when they are not in the store, ``AuditError`` when changed."""
-    return platform.policies.by_digest(recorded.ruleset_digest).on(recorded.in_force_on)
+    """The rules of the record as they were for its client.
+
+    Raises ``NotFound`` when they are not in the store, ``AuditError`` when changed.
+    """
+    policy = platform.policies.by_digest(recorded.ruleset_digest)
+    return policy.on(recorded.in_force_on, recorded.client_id)
 
 
 def given_facts(policy: PolicyInForce, recorded: Recorded) -> Facts:

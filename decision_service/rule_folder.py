@@ -31,7 +31,7 @@ def load_policy(folder: Path | str, *, on: date) -> Policy:
     """The policy of a folder that can decide from a business date on. Raises ``RulebookError`` with every problem."""
     policy = Policy(load(folder, checks=(portrait_mistakes,)))
     _raise(_lacking(policy, Path(folder), on))
-    policy.on(on)
+    policy.prepare(on)
     return policy
 
 
@@ -48,7 +48,7 @@ def check_folder(folder: Path | str, *, on: date) -> tuple[Policy, tuple[Case, .
     except RulebookError as error:
         problems += error.problems
     _raise([*problems, *_unusable_records(cases)])
-    policy.on(on)
+    policy.prepare(on)
     return policy, cases
 
 

@@ -50,7 +50,7 @@ def simulate_application(
     as_of: date | None,
     now: datetime,
 ) -> Simulation:
-    """Assess an application as ``decide`` would, with some facts overridden (``None`` makes one unknown).
+    """Assess an application as ``decide`` would for this client, with some facts overridden (``None``: unknown).
 
     Raises ``FactError`` for an override that its declaration does not admit, ``NotFound`` for the enterprise.
     """
@@ -70,17 +70,18 @@ def simulate_application(
     facts = findings.facts.with_values(strictly_encoded(policy, overrides))
     on = business_date(moment)
     scores = assessed_scores(facts, findings.scores, policy.ruleset.products[application.product], given=overrides)
-    return Simulation(assess(policy.on(on), facts), scores, tuple(sorted(overrides)), policy, on)
+    in_force = policy.on(on, client.client_id)
+    return Simulation(assess(in_force, facts), scores, tuple(sorted(overrides)), policy, on)
 
 
 def simulate_facts(
-    facts: Mapping[str, Any], *, industry: str | None, policy: Policy, as_of: date
+    facts: Mapping[str, Any], *, industry: str | None, client_id: str, policy: Policy, as_of: date
 ) -> Simulation:
-    """Assess facts alone; parameters in force on ``as_of`` are filled in, everything not given is unknown.
+    """Assess facts alone, for a client; parameters in force on ``as_of`` are filled in, what is not given is unknown.
 
     Raises ``InputError`` when no product is named, ``FactError`` for a value its declaration does not admit.
     """
-    in_force = policy.on(as_of)
+    in_force = policy.on(as_of, client_id)
     exact = strictly_encoded(policy, facts)
     product = exact.get("product")
     if not isinstance(product, str):

@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.render import to_bytes
-from decision_service.api.requests import ALL_KINDS, allow, runtime
+from decision_service.api.requests import ALL_KINDS, allow, caller, runtime
 from decision_service.api.schemas import ModelListSchema, RulesetSchema
 
 blueprint = StrictBlueprint("in-force", __name__, url_prefix="/v1", description="What is in force")
@@ -21,8 +21,9 @@ class ActiveRuleset(MethodView):
     @blueprint.problems(401, 503)
     @blueprint.response(200, RulesetSchema)
     def get(self) -> Response:
-        """Version, digest and closed lists of the active ruleset."""
-        return Response(to_bytes(runtime().service.ruleset(runtime().clock())), content_type=JSON)
+        """Version, digest and closed lists of the active ruleset, and how many rules decide for the caller."""
+        found = runtime().service.ruleset(client=caller(), now=runtime().clock())
+        return Response(to_bytes(found), content_type=JSON)
 
 
 @blueprint.route("/models")

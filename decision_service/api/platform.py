@@ -25,6 +25,7 @@ from decision_service.errors import FactError, NotFound, StoreError
 from decision_service.explain import explain
 from decision_service.policy import Policy
 from decision_service.recorded import COMPUTED
+from decision_service.rulebook.rules import Stage
 from decision_service.simulate import Simulation, simulate_application, simulate_facts
 from decision_service.store import StoredDecision
 from decision_service.vocabulary import Client, CreditApplication
@@ -106,8 +107,13 @@ class PlatformService:
         policy = self._policy()
         self._check_facts(request, policy)
         if request.application is None:
-            as_of = request.as_of or business_date(now)
-            result = simulate_facts(request.facts, industry=request.industry, policy=policy, as_of=as_of)
+            result = simulate_facts(
+                request.facts,
+                industry=request.industry,
+                client_id=client.client_id,
+                policy=policy,
+                as_of=request.as_of or business_date(now),
+            )
         else:
             result = simulate_application(
                 request.application,
@@ -119,15 +125,16 @@ class PlatformService:
             )
         return simulated(result)
 
-    def ruleset(self, now: datetime) -> Document:
-        """The ruleset in force."""
+    def ruleset(self, *, client: Client, now: datetime) -> Document:
+        """The ruleset in force, as far as it concerns the client: others' overlays are not counted."""
         ruleset = self._policy().ruleset
         today = business_date(now)
+        rules = ruleset.in_force(today, client.client_id)
         return {
             "version": ruleset.version,
             "digest": ruleset.digest,
             "in_force_on": today.isoformat(),
-            "rules": sum(rule.in_force(today) for rule in ruleset.rules),
+            "rules": sum(len(rules.rules(stage)) for stage in Stage),
             "products": sorted(ruleset.products),
             "purposes": list(ruleset.catalogue["purpose"].choices),
         }

@@ -63,8 +63,8 @@ class Service(Protocol):
     def simulate(self, request: SimulationRequest, *, client: Client, now: datetime) -> Document:
         """An assessment that is not stored; raises a 422 problem, ``NotFound``."""
 
-    def ruleset(self, now: datetime) -> Document:
-        """The ruleset in force."""
+    def ruleset(self, *, client: Client, now: datetime) -> Document:
+        """The ruleset in force, as far as it concerns the client."""
 
     def models(self) -> Document:
         """The models in use."""

@@ -54,6 +54,7 @@ class Recorded:
     """A decision read back from its record. ``series`` is months by series, NaN where missing."""
 
     decision_id: str
+    client_id: str
     product: str
     ruleset_digest: str
     in_force_on: date
@@ -116,6 +117,7 @@ def read_record(stored: Stored) -> Recorded:
 def _recorded(body: Mapping[str, Any], values: Mapping[str, Any]) -> Recorded:
     return Recorded(
         decision_id=body["decision_id"],
+        client_id=body["client_id"],
         product=body["application"]["product"],
         ruleset_digest=body["ruleset"]["digest"],
         in_force_on=date.fromisoformat(body["in_force_on"]),

@@ -25,8 +25,9 @@ def clients() -> None:
 @clients.command()
 @click.option("--name", required=True, help="How people call the client.")
 @click.option("--kind", required=True, type=click.Choice(ALL_KINDS), help="What it may do, see above.")
+@click.option("--id", "client_id", help="Its id, such as bank-03, by which its overlay of rules is called. [random]")
 @as_json_option
-def add(name: str, kind: str, as_json: bool) -> None:
+def add(name: str, kind: str, client_id: str | None, as_json: bool) -> None:
     """Add a client and show its key, once.
 
     \b
@@ -38,15 +39,15 @@ def add(name: str, kind: str, as_json: bool) -> None:
     admin     simulates; decides nothing and reads nobody's decisions
 
     All of them read the rules and models in force and the log's checkpoints. Each client that decides counts as one
-    lender (MULTI_LENDER): add one per bank, not one per clerk.
+    lender (MULTI_LENDER): add one per bank, not one per clerk. An id is given once, also when its client was revoked.
 
-    Example: decision-service clients add --name "Bank of the River" --kind bank --json
+    Example: decision-service clients add --name "Bank of the River" --kind bank --id bank-03 --json
     """
     if not name.isprintable() or len(name) > LONGEST_NAME:
         what = f"{ascii(name[:LONGEST_NAME])} holds control characters or is longer than {LONGEST_NAME} characters"
         raise InputError(what, where="--name", remedy="give a name that people can read in a list")
     with platform() as built:
-        client, key = built.store.add_client(name, kind, now())
+        client, key = built.store.add_client(name, kind, now(), client_id=client_id)
     if as_json:
         print_json({"client_id": client.client_id, "key": key})
         return

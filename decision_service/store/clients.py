@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from decision_service.errors import InputError, NotFound
 from decision_service.store.database import Session
 from decision_service.store.tables import CLIENTS
-from decision_service.vocabulary import Client
+from decision_service.vocabulary import CLIENT_ID, Client
 
 KINDS = ("bank", "fintech", "risk", "auditor", "steward", "admin")
 KEY_PREFIX = "dsk_"
@@ -31,17 +31,29 @@ class ClientEntry:
     revoked_at: datetime | None
 
 
-def add_client(connection: Connection, *, name: str, kind: str, now: datetime) -> tuple[Client, str]:
-    """A new client and its key. Raises ``InputError`` for an empty name or an unknown kind."""
+def add_client(
+    connection: Connection, *, name: str, kind: str, client_id: str | None, now: datetime
+) -> tuple[Client, str]:
+    """A new client and its key. Raises ``InputError``: an empty name, an unknown kind, an id unusable or taken."""
     if not name.strip():
         raise InputError("a client needs a name", where="name")
     if kind not in KINDS:
         raise InputError(f"there is no kind of client '{kind}'", where="kind", remedy=f"use one of {', '.join(KINDS)}")
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
-    client = Client(str(uuid.uuid4()), name.strip(), kind)
+    client = Client(str(uuid.uuid4()) if client_id is None else client_id, name.strip(), kind)
+    _check_id(connection, client.client_id)
     row = {"client_id": client.client_id, "name": client.name, "kind": kind}
     connection.execute(insert(CLIENTS).values(**row, key_hash=key_hash(key), created_at=now))
     return client, key
+
+
+def _check_id(connection: Connection, client_id: str) -> None:
+    """An id is never given twice: decisions, and the rules of an overlay, belong to it for good."""
+    if not CLIENT_ID.fullmatch(client_id):
+        remedy = "use at most 64 small letters and digits, with single hyphens between them, such as bank-03"
+        raise InputError(f"{ascii(client_id)} cannot be the id of a client", where="id", remedy=remedy)
+    if connection.execute(select(CLIENTS.c.client_id).where(CLIENTS.c.client_id == client_id)).first() is not None:
+        raise InputError(f"there is a client {client_id}, or was one", where="id", remedy="choose another id")
 
 
 def client_by_key(session: Session, key: str) -> Client | None:

@@ -69,10 +69,15 @@ class Store:
             if connection.execute(select(LOG_HEAD.c.size)).scalar_one_or_none() is None:
                 raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
 
-    def add_client(self, name: str, kind: str, now: datetime) -> tuple[Client, str]:
-        """A new client and its key, which is shown this once. Raises ``InputError``."""
+    def add_client(
+        self, name: str, kind: str, now: datetime, *, client_id: str | None = None
+    ) -> tuple[Client, str]:
+        """A new client and its key, which is shown this once; its id is random if none is given.
+
+        Raises ``InputError``.
+        """
         with self._database.write() as connection:
-            return clients.add_client(connection, name=name, kind=kind, now=now)
+            return clients.add_client(connection, name=name, kind=kind, client_id=client_id, now=now)
 
     def client_by_key(self, key: str) -> Client | None:
         """The client that holds a key, unless revoked."""

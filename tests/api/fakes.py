@@ -111,7 +111,7 @@ class FakeService:
         self._check()
         return {"simulation": True, "facts": sorted(request.facts)}
 
-    def ruleset(self, now: datetime) -> dict[str, Any]:
+    def ruleset(self, *, client: Client, now: datetime) -> dict[str, Any]:
         self._check()
         return {"version": "v1", "digest": "sha256:00", "in_force_on": "2026-11-24", "rules": 1,
                 "products": ["working_capital"], "purposes": ["payroll"]}  # fmt: skip
