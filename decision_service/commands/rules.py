@@ -30,7 +30,9 @@ from decision_service.rulebook.files import load
 folder_argument = click.argument("folder", required=False, type=click.Path(path_type=Path))
 
 
-WORKBENCH: dict[str, str] = {}
+WORKBENCH: dict[str, str] = {
+    "schemas": "decision_service.commands.rules_schemas:schemas",
+}
 """Commands that are loaded when they are called, ``module:attribute`` by name: some need large libraries."""
 
 
