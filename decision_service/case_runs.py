@@ -54,7 +54,7 @@ def run_ruleset(policy: Policy, cases: Iterable[Case]) -> CaseReport:
     """Evaluate every case with both engines. Raises ``RulebookError`` for records that cannot be used."""
 
     def evaluate(rules: RulesInForce, facts: Facts) -> Assessment:
-        return assess(policy.on(rules.on), facts)
+        return assess(policy.on(rules.on, rules.client), facts)
 
     def facts_from_records(case: Case, rules: RulesInForce) -> dict[str, Any]:
         return record_facts(case, rules, policy=policy)
@@ -66,7 +66,8 @@ def record_facts(case: Case, rules: RulesInForce, *, policy: Policy) -> dict[str
     """The facts that a case's records speak about; every feed counts as delivered at noon of ``as_of``."""
     now = datetime.combine(case.as_of, time(12), SHANGHAI)
     product = str(case.facts.get("product", case.profile.get("product")))
-    portrait = portray(enterprise(case, now), policy=policy, in_force=policy.on(rules.on), product=product, now=now)
+    in_force = policy.on(rules.on, rules.client)
+    portrait = portray(enterprise(case, now), policy=policy, in_force=in_force, product=product, now=now)
     spoken_about = {SOURCES[kind] for kind in case.records}
     return {
         name: value for name, value in portrait.facts.items() if rules.catalogue[name].source in spoken_about

@@ -12,6 +12,7 @@ from decision_service.errors import FactError
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.encoding import Fact, FactType, encode_number
 from decision_service.rulebook.literals import parse_literal, parse_number
+from decision_service.rulebook.overlays import NO_OVERLAY, OVERLAYS, Overlay
 from decision_service.rulebook.reading import Sheet
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.rulebook.syntax import did_you_mean
@@ -40,7 +41,8 @@ class Expectation:
 class Case:
     """One sentence: these facts, on this date, must be decided like this.
 
-    ``policy_on`` is the date whose rules and parameters decide, if it is not ``as_of``.
+    ``policy_on`` is the date whose rules and parameters decide, if it is not ``as_of``; ``client`` is the one whose
+    overlay decides, empty for the base.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Case:
     line: int = 0
     profile: FactValues = field(default_factory=dict)
     policy_on: date | None = None
+    client: str = ""
 
     @property
     def decided_by(self) -> date:
@@ -86,7 +89,7 @@ class CaseFiles:
                 node,
                 "a case",
                 required=("name", "as_of", "expect"),
-                optional=("policy_on", "base", "industry", "facts", "records", "matches", "misses"),
+                optional=("policy_on", "client", "base", "industry", "facts", "records", "matches", "misses"),
             )
             if branch is not None:
                 self._drafts.append((branch, sheet))
@@ -112,7 +115,10 @@ class CaseFiles:
         as_of = sheet.day(entries.get("as_of"), "as_of")
         what = f"case '{name}'"
         policy_on = sheet.day(entries.get("policy_on"), f"{what}: policy_on")
-        expect = self._expectation(entries.get("expect"), what, sheet)
+        overlay = self._overlay(entries.get("client"), what, sheet)
+        if overlay is None:
+            return None
+        expect = self._expectation(entries.get("expect"), what, overlay, sheet)
         base = sheet.text(entries.get("base"), f"{what}: base")
         if base is not None and base not in self._profiles:
             hint = did_you_mean(base, self._profiles, otherwise="write it under profiles")
@@ -132,16 +138,29 @@ class CaseFiles:
             industry=sheet.text(entries.get("industry"), f"{what}: industry"),
             facts=case_facts,
             records=records,
-            matches=self._known(entries.get("matches"), self._rule_ids(), f"{what}: matches", sheet),
-            misses=self._known(entries.get("misses"), self._rule_ids(), f"{what}: misses", sheet),
+            matches=self._known(entries.get("matches"), self._rule_ids(overlay), f"{what}: matches", sheet),
+            misses=self._known(entries.get("misses"), self._rule_ids(overlay), f"{what}: misses", sheet),
             file=sheet.shown_as,
             line=branch.line,
             profile=self._profiles.get(base or "", {}),
             policy_on=policy_on,
+            client=overlay.client,
         )
 
-    def _rule_ids(self) -> list[str]:
-        return [rule.id for rule in self._ruleset.rules]
+    def _overlay(self, node: Node | None, what: str, sheet: Sheet) -> Overlay | None:
+        """The overlay of the client that a case names; a client without one is a slip that would test the base."""
+        client = sheet.text(node, f"{what}: client")
+        if client is None or node is None:
+            return NO_OVERLAY
+        found = self._ruleset.overlays.get(client)
+        if found is None:
+            remedy = f"add {OVERLAYS}/{client}/, or leave the client out to test what holds for everybody"
+            hint = did_you_mean(client, self._ruleset.overlays, otherwise=remedy)
+            sheet.report(node.line, f"{what}: the client '{client}' has no overlay", hint)
+        return found
+
+    def _rule_ids(self, overlay: Overlay) -> list[str]:
+        return [rule.id for rule in (*self._ruleset.rules, *overlay.rules)]
 
     def _facts(self, node: Node | None, what: str, sheet: Sheet) -> FactValues:
         branch = sheet.free_branch(node, f"{what}: facts")
@@ -164,7 +183,7 @@ class CaseFiles:
                 sheet.report(node.line, f"{what}: '{name}' does not exist", hint)
         return names
 
-    def _expectation(self, node: Node | None, what: str, sheet: Sheet) -> Expectation | None:
+    def _expectation(self, node: Node | None, what: str, overlay: Overlay, sheet: Sheet) -> Expectation | None:
         branch = sheet.branch(node, f"{what}: expect", required=("outcome",), optional=EXPECTATIONS)
         outcome = sheet.text(branch.entries.get("outcome"), f"{what}: outcome") if branch else None
         if branch is None or outcome is None:
@@ -174,15 +193,16 @@ class CaseFiles:
             sheet.report(line, f"{what}: unknown outcome '{outcome}'", "use APPROVE, REFER or DECLINE")
             return None
         others = {
-            name: self._expected(name, value, what, sheet)
+            name: self._expected(name, value, what, overlay, sheet)
             for name, value in branch.entries.items()
             if name in EXPECTATIONS and name != "outcome"
         }
         return Expectation(Outcome[outcome], others)
 
-    def _expected(self, name: str, node: Node, what: str, sheet: Sheet) -> Any:
+    def _expected(self, name: str, node: Node, what: str, overlay: Overlay, sheet: Sheet) -> Any:
         if name == "reasons":
-            return frozenset(self._known(node, self._ruleset.reasons, f"{what}: reasons", sheet))
+            codes = {**self._ruleset.reasons, **overlay.reasons}
+            return frozenset(self._known(node, codes, f"{what}: reasons", sheet))
         if name == "unknown":
             return frozenset(self._known(node, self._ruleset.catalogue, f"{what}: unknown", sheet))
         if isinstance(node, Scalar) and node.text == UNKNOWN:

@@ -14,7 +14,7 @@ from decision_service.rulebook.coverage import ComparisonCoverage, Coverage
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.files import CASES, read_file
 from decision_service.rulebook.reading import Sheet
-from decision_service.rulebook.rules import LimitEffects, Stage
+from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
 from decision_service.vocabulary import Outcome, Reason
 
@@ -73,7 +73,7 @@ class RuleCoverage:
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """The result of running cases; ``coverage`` has every rule of the ruleset, by id, ``comparisons`` what is in them.
+    """The result of running cases; ``coverage`` has every rule by name, overlays' too, ``comparisons`` what is in them.
 
     ``ran`` are the cases, in the order they ran.
     """
@@ -137,22 +137,22 @@ def run_cases(
     evaluate: Evaluate,
     facts_from_records: FactsFromRecords | None = None,
 ) -> CaseReport:
-    """Evaluate each case with what was in force on its date. Raises ``RulebookError`` for unusable records."""
-    seen: dict[str, tuple[list[str], list[str], list[str]]] = {rule.id: ([], [], []) for rule in ruleset.rules}
+    """Evaluate each case by what its client had in force on its date. Raises ``RulebookError`` for unusable records."""
+    seen: dict[str, tuple[list[str], list[str], list[str]]] = {rule.name: ([], [], []) for rule in ruleset.every_rule()}
     comparisons = Coverage(ruleset.every_rule(), ruleset.catalogue)
     failures, ran = [], []
     for case in cases:
         ran.append(case)
-        rules = ruleset.in_force(case.decided_by)
+        rules = ruleset.in_force(case.decided_by, case.client)
         assessed = evaluate(rules, case_facts(case, rules, facts_from_records=facts_from_records))
         differences = tuple(_differences(case, assessed))
         if differences:
             failures.append(Failure(case, differences))
         for stage in Stage:
             for rule in rules.rules(stage):
-                seen[rule.id][_column(rule.id, assessed)].append(case.name)
+                seen[rule.name][_column(rule.id, assessed)].append(case.name)
         comparisons.add(case.name, rules, assessed.facts)
-    coverage = {rule_id: RuleCoverage(*map(tuple, columns)) for rule_id, columns in sorted(seen.items())}
+    coverage = {name: RuleCoverage(*map(tuple, columns)) for name, columns in sorted(seen.items())}
     return CaseReport(tuple(ran), tuple(failures), coverage, comparisons.comparisons())
 
 

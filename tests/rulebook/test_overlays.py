@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from decision_service.errors import RulebookError
+from decision_service.rulebook.cases import CaseReport, load_cases, run_cases
+from decision_service.rulebook.completeness import incomplete
 from decision_service.rulebook.files import load, load_sources
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import Ruleset
-from tests.rulebook.small_rulebook import SOURCES, TODAY, problems, ruleset
+from tests.rulebook.small_rulebook import SOURCES, STATUS, TODAY, problems, ruleset
+from tests.rulebook.test_cases import PROFILE, evaluate
 
 OWN = "overlays/bank-03"
 RULES = """\
@@ -252,4 +255,126 @@ def test_a_file_that_nothing_reads_is_a_mistake_in_an_overlay(tmp_path: Path) ->
     write(tmp_path, {**laid_over(), f"{OWN}/limits.txt": "stage: limit\n", f"{OWN}/.hidden": "", "notes.txt": "mine\n"})
     assert in_folder(tmp_path) == [
         f"{OWN}/limits.txt:1: this file is not read by anything; end its name in .yaml; {ALIEN}"
+    ]
+
+
+def lacking(on: date = TODAY, **changes: str) -> list[str]:
+    return [str(problem) for problem in incomplete(load_sources(laid_over(**changes)), on=on)]
+
+
+REFUSING = RULES.replace("outcome: APPROVE\n    reason: AUTO_OK", "outcome: REFER\n    reason: B3_YOUNG")
+FOR_GOOD = REFUSING.replace("    effective_to: 2025-01-01\n", "")
+
+
+def test_an_overlay_that_lets_its_client_have_everything_lacks_nothing() -> None:
+    assert lacking() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "on", "missing"),
+    [
+        ("for a year only", REFUSING, TODAY, False),
+        ("for good, from now on", FOR_GOOD, date(2024, 1, 1), True),
+        ("for good, from tomorrow on", FOR_GOOD, date(2023, 12, 31), False),
+    ],
+)
+def test_an_overlay_must_not_take_away_the_only_rule_that_approves(
+    name: str, own: str, on: date, missing: bool
+) -> None:
+    found = lacking(on, own=own)
+    assert [problem.split(";")[0] for problem in found] == missing * [
+        f"{OWN}/own.yaml:10: rule AUTO-1 replaces one that can approve the product {product}, and for bank-03 none in "
+        f"force from {on} on does"
+        for product in ("invoice", "plain")
+    ]
+
+
+def test_an_overlay_must_not_take_away_the_only_rules_that_set_a_card() -> None:
+    assert lacking(cards=STATUS) == []
+    (found,) = lacking(cards=STATUS.replace("whitelisted: true", "card: yellow"))
+    assert found.startswith(f"{OWN}/cards.yaml:16: rule WL-1 replaces one that sets 'whitelisted', and for bank-03")
+
+
+CASES = """\
+cases:
+  - name: A young firm is approved by the base
+    base: sound
+    as_of: 2024-06-03
+    industry: "35"
+    facts: {years: 2, pd: 0.03, amount: 2_000_000.00}
+    expect: {outcome: APPROVE, reasons: [AUTO_OK]}
+    matches: [AUTO-1]
+  - name: The same firm is referred for the bank, by its own rule and its own line
+    client: bank-03
+    base: sound
+    as_of: 2024-06-03
+    industry: "35"
+    facts: {years: 2, pd: 0.03, amount: 2_000_000.00}
+    expect: {outcome: REFER, reasons: [B3_YOUNG, AMOUNT]}
+    matches: [B3-1, AMT-1]
+    misses: [AUTO-1]
+  - name: An old and safe firm with a small amount is approved for the bank
+    client: bank-03
+    base: sound
+    as_of: 2024-06-03
+    industry: "35"
+    facts: {years: 3, pd: 0.02, amount: 1_000_000.00}
+    expect: {outcome: APPROVE, reasons: [AUTO_OK]}
+    misses: [B3-1]
+"""
+
+
+def run(folder: Path, cases: str) -> CaseReport:
+    found = load_sources(laid_over())
+    write(folder, {"cases/profiles.yaml": PROFILE, "cases/own.yaml": cases})
+    return run_cases(found, load_cases(folder, found), evaluate=evaluate)
+
+
+def test_a_case_of_a_client_is_decided_by_its_overlay(tmp_path: Path) -> None:
+    assert run(tmp_path, CASES).failures == ()
+
+
+def test_every_rule_of_an_overlay_is_matched_and_missed_by_cases_of_its_client(tmp_path: Path) -> None:
+    report = run(tmp_path, CASES)
+    own = {"bank-03/AUTO-1", "bank-03/B3-1"}
+    assert not own & {*report.never_matched, *report.never_missed}
+    without_client = run(tmp_path, CASES[: CASES.index("  - name: The same")])
+    assert own <= {*without_client.never_matched} and own <= {*without_client.never_missed}
+    assert without_client.coverage["AUTO-1"].matched == ("A young firm is approved by the base",)
+
+
+def test_a_rule_of_the_base_that_decides_for_a_client_is_covered_by_its_cases(tmp_path: Path) -> None:
+    seen = run(tmp_path, CASES).coverage["AMT-1"]
+    assert seen.matched == ("The same firm is referred for the bank, by its own rule and its own line",)
+
+
+BAD_CASES = {
+    "a client without an overlay": (
+        "client: bank-3",
+        "own.yaml:10: case 'The same firm is referred for the bank, by its own rule and its own line': "
+        "the client 'bank-3' has no overlay; did you mean bank-03?",
+    ),
+    "no client at all": (
+        "client: somebody",
+        "own.yaml:10: case 'The same firm is referred for the bank, by its own rule and its own line': the client "
+        "'somebody' has no overlay; add overlays/somebody/, or leave the client out to test what holds for everybody",
+    ),
+}
+
+
+@pytest.mark.parametrize(("client", "message"), BAD_CASES.values(), ids=BAD_CASES.keys())
+def test_a_case_names_a_client_that_has_an_overlay(tmp_path: Path, client: str, message: str) -> None:
+    with pytest.raises(RulebookError) as caught:
+        run(tmp_path, CASES.replace("client: bank-03", client, 1))
+    assert [str(one) for one in caught.value.problems] == [f"{tmp_path}/cases/{message}"]
+
+
+def test_a_case_of_the_base_cannot_name_a_rule_or_a_code_of_an_overlay(tmp_path: Path) -> None:
+    with pytest.raises(RulebookError) as caught:
+        run(tmp_path, CASES.replace("    client: bank-03\n", "", 1))
+    found = [str(one).split("; ")[0].removeprefix(f"{tmp_path}/cases/own.yaml:") for one in caught.value.problems]
+    case = "case 'The same firm is referred for the bank, by its own rule and its own line'"
+    assert found == [
+        f"14: {case}: reasons: 'B3_YOUNG' does not exist",
+        f"15: {case}: matches: 'B3-1' does not exist",
     ]
