@@ -28,6 +28,18 @@ MEMBER = "is "
 """State of a list's member: the comparison is true, and decides, because the fact is this member."""
 
 
+SHOWING: Mapping[str, str] = {
+    "true": "true",
+    "false": "false",
+    "unknown": "unknown",
+    "decides_true": "deciding by being true",
+    "decides_false": "deciding by being false",
+    "at": "exactly at its boundary",
+    "above": "one unit above its boundary",
+    "below": "one unit below its boundary",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """How many cases show a state, and the first that does."""
@@ -54,6 +66,13 @@ class ComparisonCoverage:
     def missing(self) -> tuple[str, ...]:
         """The states that no case shows."""
         return tuple(state for state, seen in self.states.items() if not seen.cases)
+
+    @property
+    def gap(self) -> str:
+        """What no case shows, as a sentence; empty when nothing is missing."""
+        fact = self.comparison.fact
+        lacking = ", or ".join(SHOWING.get(state, f"true because {fact} {state}") for state in self.missing)
+        return f"no case shows '{self.comparison.text}' {lacking}" if lacking else ""
 
     @property
     def paired(self) -> bool:
