@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -30,6 +30,7 @@ from decision_service.vocabulary import Client, CreditApplication, Decision, Out
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ATTEMPTS = 8
+SWITCH, ENABLED, DISABLED = "auto_approval_switch", "enabled", "disabled"
 DECLARED = ("product", "amount", "term_months", "purpose")
 PD_REASONS = frozenset({"PD_REFER", "PD_DECLINE", "MODEL_GAP"})
 
@@ -170,6 +171,7 @@ def _draft(
         seen.records,
         seen.exposure,
         repeated=seen.repeated,
+        switched_off=seen.switched_off,
         client_id=client.client_id,
         policy=policy,
         scorer=platform.scorer,
@@ -209,6 +211,7 @@ def find(
     exposure: ExposureState,
     *,
     repeated: bool,
+    switched_off: Sequence[str],
     client_id: str,
     policy: Policy,
     scorer: Scorer,
@@ -226,6 +229,7 @@ def find(
         "application_approved": repeated,
         **declared(application),
         "industry_status": rules.industry_status(code),
+        **switch_facts(catalogue, switched_off),
     }
     exact = {**encoded(catalogue, values), **parameters}
     product = rules.products[application.product]
@@ -240,6 +244,19 @@ def find(
     )
     exact.update(encoded(catalogue, score_values(scores)))
     return Findings(Facts(catalogue, exact), portrait, scores)
+
+
+def switch_facts(catalogue: FactCatalogue, switched_off: Sequence[str]) -> dict[str, str]:
+    """Whether automatic approval is switched on for this application, whose scopes that are off are given.
+
+    Raises ``StoreError`` when it is off and the rules, of before there were switches, cannot know: nothing is decided.
+    """
+    if SWITCH in catalogue:
+        return {SWITCH: DISABLED if switched_off else ENABLED}
+    if not switched_off:
+        return {}
+    what = f"automatic approval is switched off for {', '.join(switched_off)}, which the active rules do not know"
+    raise StoreError(what, remedy=f"publish and activate rules that declare {SWITCH}")
 
 
 def blend_weights(catalogue: FactCatalogue, parameters: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:

@@ -91,6 +91,10 @@ class NotFound(DecisionServiceError):
     """What was asked for does not exist, or is not the caller's."""
 
 
+class Refused(DecisionServiceError):
+    """An act on the rules that lacks a second person or an earlier step."""
+
+
 class IdempotencyConflict(DecisionServiceError):
     """The idempotency key was used before with another body."""
 

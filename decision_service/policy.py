@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from decision_service.errors import AuditError, EngineError, NotFound, Problem, RulebookError
+from decision_service.errors import AuditError, DecisionServiceError, EngineError, NotFound, Problem, RulebookError
 from decision_service.portrait.lists import Lists
 from decision_service.portrait.registry import Registry
 from decision_service.portrait.seasons import Seasons
 from decision_service.portrait.series import SERIES, WINDOW
-from decision_service.portrait.snapshot import feature_names
+from decision_service.portrait.snapshot import SHANGHAI, feature_names
 from decision_service.rulebook.durable_engine import DurableEngine
 from decision_service.rulebook.evaluate import ReferenceEngine
 from decision_service.rulebook.facts import Facts
@@ -22,7 +23,9 @@ from decision_service.rulebook.files import load_sources
 from decision_service.rulebook.rules import Stage, StageResult
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
 from decision_service.scoring.inputs import ModelInputs
-from decision_service.store import Store
+from decision_service.store import InForce, Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,30 +152,44 @@ class Policy:
 
 
 class Policies:
-    """The rulesets of a store: the active one, and any earlier one by digest (for replay)."""
+    """The rulesets of a store: the active one, and any earlier one by digest (for replay).
+
+    A ruleset that becomes active, or will, is prepared beside the requests. While that lasts, but for no longer than
+    ``GRACE`` after the switch, the one before goes on deciding; then requests wait.
+    """
 
     POLL_SECONDS = 1.0
+    GRACE = timedelta(seconds=2)
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._store = store
+        self._clock = clock
         self._loaded: dict[str, Policy] = {}
+        self._begun: set[str] = set()
         self._lock = threading.Lock()
-        self._active: str | None = None
+        self._in_force = InForce()
+        self._served: str | None = None
         self._asked_at = -1e9
 
     def current(self) -> Policy:
-        """The active policy; a change made by any process is seen within ``POLL_SECONDS``."""
-        now = time.monotonic()
-        if self._active is None or now - self._asked_at > self.POLL_SECONDS:
-            self._active = self._store.active_ruleset()
-            self._asked_at = now
-        if self._active is None:
+        """The active policy; a change by any process is seen within ``POLL_SECONDS`` and followed after ``GRACE``.
+
+        Raises ``NotFound`` without one, ``AuditError`` when its stored texts were changed.
+        """
+        if self._in_force.digest is None or time.monotonic() - self._asked_at > self.POLL_SECONDS:
+            self._ask()
+        digest, since = self._in_force.digest, self._in_force.since
+        if digest is None or since is None:
             raise NotFound("no ruleset is active", remedy="run: decision-service rules activate rules")
-        return self.by_digest(self._active)
+        if digest not in self._loaded and self._served in self._loaded and self._clock() < since + self.GRACE:
+            digest = str(self._served)
+        policy = self.by_digest(digest)
+        self._served = digest
+        return policy
 
     def forget(self) -> None:
-        """Ask the store again at the next call, without waiting for the poll."""
-        self._active = None
+        """Ask the store again at the next call and follow at once, without waiting for poll or grace."""
+        self._in_force, self._served = InForce(), None
 
     def model_inputs(self, name: str) -> tuple[ModelInputs, ...]:
         """What the active rules deliver to a model of this name; raises as ``current``."""
@@ -184,7 +201,30 @@ class Policies:
         if found is None:
             with self._lock:
                 found = self._loaded.get(digest) or self._load(digest)
+                self._loaded[digest] = found
         return found
+
+    def _ask(self) -> None:
+        """Learn what is active and what is next; what is not loaded yet is prepared beside the requests."""
+        self._in_force = self._store.in_force(self._clock())
+        self._asked_at = time.monotonic()
+        if self._served is None:
+            return  # nobody can be served meanwhile: the caller loads it
+        following = [digest for digest, _ in self._in_force.coming[:1]]
+        for digest in (self._in_force.digest, *following):
+            if digest is not None and digest not in self._loaded and digest not in self._begun:
+                self._begun.add(digest)
+                threading.Thread(target=self._prepare, args=(digest,), name="next rules", daemon=True).start()
+
+    def _prepare(self, digest: str) -> None:
+        try:
+            with self._lock:
+                if digest not in self._loaded:
+                    policy = self._load(digest)
+                    policy.prepare(self._clock().astimezone(SHANGHAI).date())
+                    self._loaded[digest] = policy
+        except DecisionServiceError as error:
+            log.error("ruleset %s is or becomes active and cannot be used: %s", digest, error)
 
     def _load(self, digest: str) -> Policy:
         sources = self._store.ruleset_sources(digest)
@@ -193,5 +233,4 @@ class Policies:
         policy = Policy(load_sources(sources))
         if policy.ruleset.digest != digest:
             raise AuditError(f"the stored ruleset {digest} has been changed", remedy="restore it from a backup")
-        self._loaded[digest] = policy
         return policy

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from decision_service.case_runs import NOBODY, enterprise
-from decision_service.decide import DECLARED, SHANGHAI, score_values
+from decision_service.decide import DECLARED, SHANGHAI, SWITCH, score_values
 from decision_service.errors import Problem, RulebookError
 from decision_service.lending.exposure import exposure_facts
 from decision_service.lending.limits import limit_max
@@ -16,14 +17,23 @@ from decision_service.policy import Policy, portrait_mistakes
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.portrait.snapshot import snapshot
 from decision_service.rulebook.case_file import Case
-from decision_service.rulebook.cases import load_cases
+from decision_service.rulebook.cases import case_texts, cases_of
 from decision_service.rulebook.completeness import incomplete, line_of
 from decision_service.rulebook.files import load
 from decision_service.rulebook.rules import LimitEffects
 from decision_service.store import ExposureState
 from decision_service.vocabulary import Scores
 
-PLATFORM = (*DECLARED, "application_approved", "industry_status", "limit_max", "card", "whitelisted", "grade")
+PLATFORM = (
+    *DECLARED,
+    SWITCH,
+    "application_approved",
+    "industry_status",
+    "limit_max",
+    "card",
+    "whitelisted",
+    "grade",
+)
 """Facts that the way of a decision gives or reads by name."""
 
 
@@ -35,21 +45,42 @@ def load_policy(folder: Path | str, *, on: date) -> Policy:
     return policy
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version of the rules that could be read as a whole: what it says, its cases, and the very texts of these.
+
+    ``on`` is the business date by which it is judged.
+    """
+
+    policy: Policy
+    cases: tuple[Case, ...]
+    case_texts: Mapping[str, str]
+    on: date
+
+
 def check_folder(folder: Path | str, *, on: date) -> tuple[Policy, tuple[Case, ...]]:
-    """The policy and the cases of a folder. Raises ``RulebookError`` with every problem of both.
+    """The policy and the cases of a folder. Raises ``RulebookError`` with every problem of both."""
+    found = candidate(folder, on=on)
+    return found.policy, found.cases
+
+
+def candidate(folder: Path | str, *, on: date) -> Candidate:
+    """A folder judged as a whole, each of its files read once. Raises ``RulebookError`` with every problem.
 
     Cases are read once the rules can be: they name rules, facts and reasons.
     """
     policy = Policy(load(folder, checks=(portrait_mistakes,)))
     problems = _lacking(policy, Path(folder), on)
+    in_cases: list[Problem] = []
+    texts = case_texts(folder, in_cases)
     cases: tuple[Case, ...] = ()
     try:
-        cases = load_cases(folder, policy.ruleset)
+        cases = cases_of(texts, policy.ruleset, problems=in_cases, shown_in=f"{folder}/")
     except RulebookError as error:
         problems += error.problems
     _raise([*problems, *_unusable_records(cases)])
     policy.prepare(on)
-    return policy, cases
+    return Candidate(policy, cases, texts, on)
 
 
 def _lacking(policy: Policy, folder: Path, on: date) -> list[Problem]:

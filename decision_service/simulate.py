@@ -62,6 +62,7 @@ def simulate_application(
         seen.records,
         seen.exposure,
         repeated=False,
+        switched_off=seen.switched_off,
         client_id=client.client_id,
         policy=policy,
         scorer=platform.scorer,

@@ -13,13 +13,16 @@ from decision_service.audit.answer import Render, answer_problems
 from decision_service.audit.canonical import moment, parsed
 from decision_service.audit.merkle import leaf_hash
 from decision_service.audit.record import commitment, key_hash, salts, secret_of
+from decision_service.audit.release import KINDS, attached, person_of, row_of
 from decision_service.audit.signing import LogKey
 from decision_service.errors import AuditError
 from decision_service.vocabulary import RESERVATION
 
 Row = Mapping[str, Any]
-OWN_COLUMN = {"decision": "decision_id", "activation": "activates", "erasure": "erases"}
-"""Kinds of leaves, and the column that is there exactly when the leaf has a row of this kind."""
+OWN_COLUMN = {"decision": "decision_id", "release": "kind", "erasure": "erases"}
+"""Families of leaves, and the column that is there exactly when the leaf has a row of this family."""
+FAMILY = {"decision": "decision", "erasure": "erasure", **dict.fromkeys(KINDS, "release")}
+"""The family of each kind of record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,17 @@ def entry_problems(row: Row, record: bytes, key: LogKey, outside: Outside) -> It
     """What of one leaf and the rows that belong to it does not agree."""
     try:
         content = content_of(record)
-        kind = content["type"]
+        family = FAMILY[content["type"]]
         for other, column in OWN_COLUMN.items():
-            if other != kind and row[column] is not None:
-                yield f"{other} {row[column]!r} stands at the leaf of another kind, {kind!r}"
-        if kind == "decision":
-            yield from _decision_problems(row, content, key=key, leaf=leaf_hash(record), outside=outside)
+            if other != family and row[column] is not None:
+                yield f"{other} {row[column]!r} stands at the leaf of another kind, {content['type']!r}"
+        leaf = leaf_hash(record)
+        if family == "decision":
+            yield from _decision_problems(row, content, key=key, leaf=leaf, outside=outside)
+        elif family == "release":
+            yield from _release_problems(row, content, key=key, leaf=leaf)
         else:
-            yield from _note_problems(row, content, key=key, leaf=leaf_hash(record))
+            yield from _erasure_problems(row, content, key=key, leaf=leaf)
     except AuditError as error:
         yield f"the record cannot be read: {error}"
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
@@ -56,8 +62,8 @@ def entry_problems(row: Row, record: bytes, key: LogKey, outside: Outside) -> It
 def content_of(record: bytes) -> dict[str, Any]:
     """What a leaf's record says; the last one is kept. Raises ``AuditError``: of no kind that is known."""
     content = parsed(record)
-    if not isinstance(content, dict) or content.get("type") not in OWN_COLUMN:
-        raise AuditError("it is not the record of a decision, an activation or an erasure")
+    if not isinstance(content, dict) or content.get("type") not in FAMILY:
+        raise AuditError("it is not the record of a decision, an erasure or an act on the rules")
     return content
 
 
@@ -68,6 +74,19 @@ def ruleset_of(record: bytes) -> tuple[str, str] | None:
         return str(named["digest"]), str(named["version"])
     except (AuditError, KeyError, TypeError):
         return None
+
+
+def release_of(record: bytes) -> dict[str, Any] | None:
+    """What a record says if it is that of an act on the rules, whole enough to be read; else ``None``."""
+    try:
+        content = content_of(record)
+        if FAMILY[content["type"]] != "release":
+            return None
+        person_of(content)
+        texts = (*row_of(content).values(), *attached(content))
+        return content if all(isinstance(text, str) for text in texts) else None
+    except (AuditError, KeyError, TypeError, AttributeError):
+        return None  # which ``entry_problems`` tells
 
 
 def _decision_problems(
@@ -81,17 +100,29 @@ def _decision_problems(
     )
 
 
-def _note_problems(row: Row, content: dict[str, Any], *, key: LogKey, leaf: bytes) -> Iterator[str]:
-    """The row of an activation or an erasure: what it is about, when, and the signature over its leaf."""
-    kind = content["type"]
-    subject = content["decision_id"] if kind == "erasure" else content["ruleset"]["digest"]
-    when = "erased_at" if kind == "erasure" else "activated_at"
-    for column, value in ((OWN_COLUMN[kind], subject), (when, content[when])):
-        if row[column] != value:
-            yield f"the {kind}'s row holds {row[column]!r}, the record says {value!r}"
-    receipt = {"leaf_index": row["leaf_index"], "leaf_hash": leaf.hex(), "signature": row[f"{kind}_signature"]}
+def _release_problems(row: Row, content: dict[str, Any], *, key: LogKey, leaf: bytes) -> Iterator[str]:
+    """The row of an act on the rules against its record, and the signature over its leaf."""
+    expected = row_of(content)
+    yield from _differing(row, expected)
+    yield from _signature_problems(row, expected["subject"], row["release_signature"], key=key, leaf=leaf)
+
+
+def _erasure_problems(row: Row, content: dict[str, Any], *, key: LogKey, leaf: bytes) -> Iterator[str]:
+    """The row of an erasure against its record, and the signature over its leaf."""
+    yield from _differing(row, {"erases": content["decision_id"], "erased_at": content["erased_at"]})
+    yield from _signature_problems(row, content["decision_id"], row["erasure_signature"], key=key, leaf=leaf)
+
+
+def _differing(row: Row, expected: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in expected.items():
+        if row[name] != value or type(row[name]) is not type(value):
+            yield f"column {name} holds {row[name]!r}, the record says {value!r}"
+
+
+def _signature_problems(row: Row, subject: str, signature: Any, *, key: LogKey, leaf: bytes) -> Iterator[str]:
+    receipt = {"leaf_index": row["leaf_index"], "leaf_hash": leaf.hex(), "signature": signature}
     if not key.receipt_is_valid(subject, receipt):
-        yield f"the {kind}'s signature does not verify"
+        yield "its signature does not verify"
 
 
 def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
@@ -107,9 +138,7 @@ def _column_problems(row: Row, content: dict[str, Any]) -> Iterator[str]:
         "ruleset_digest": content["ruleset"]["digest"],
         "body_digest": content["request"]["body_digest"],
     }
-    for name, value in expected.items():
-        if row[name] != value or type(row[name]) is not type(value):
-            yield f"column {name} holds {row[name]!r}, the record says {value!r}"
+    yield from _differing(row, expected)
     key = row["idempotency_key"]
     if not isinstance(key, str) or key_hash(key) != content["request"]["key_hash"]:
         yield f"column idempotency_key holds {key!r}, which is not the key of the record"

@@ -119,12 +119,6 @@ def build_record(
     return Record(_written(body), _written({"secret": _base64(secret), "values": values}))
 
 
-def activation_record(digest: str, *, version: str, now: datetime) -> bytes:
-    """The record of the moment from which a ruleset decides; canonical JSON."""
-    ruleset = {"version": version, "digest": digest}
-    return _written({"type": "activation", "format": FORMAT, "ruleset": ruleset, "activated_at": moment(now)})
-
-
 def erasure_record(decision_id: str, now: datetime) -> bytes:
     """The record of the moment in which a decision's values were erased; canonical JSON."""
     return _written({"type": "erasure", "format": FORMAT, "decision_id": decision_id, "erased_at": moment(now)})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from decision_service.audit.entries import OWN_COLUMN, Outside, Row, entry_problems, ruleset_of
+from decision_service.audit.entries import Outside, Row, entry_problems, release_of, ruleset_of
 from decision_service.audit.merkle import Frontier, leaf_hash
+from decision_service.audit.release import KINDS, FourEyes, attached, digest_of_bytes
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.errors import StoreError
 
@@ -23,7 +24,7 @@ class Rows(Protocol):
         """``id``, ``size``, ``frontier``, ``root``; there should be one, with the id 1."""
 
     def entries(self) -> Iterable[Row]:
-        """Each leaf in order, with the columns of its decision, activation or erasure.
+        """Each leaf in order, with the columns of its decision, act on the rules or erasure.
 
         A decision's come with the reservation of the same client and application, and with its erasure.
         """
@@ -36,6 +37,9 @@ class Rows(Protocol):
 
     def rulesets(self) -> Iterable[Row]:
         """``digest``, ``version`` and ``sources`` of every ruleset."""
+
+    def attachments(self) -> Iterable[Row]:
+        """``digest`` and ``content`` of everything attached to a publication."""
 
 
 class LogStore(Protocol):
@@ -77,12 +81,13 @@ class Erasure:
 class VerifyReport:
     """What was verified. ``findings`` holds the first thousand; ``erased`` counts records whose values are gone.
 
-    ``met`` are the kept checkpoints whose leaves are the first leaves of the log.
+    ``met`` are the kept checkpoints whose leaves are the first leaves of the log; ``acts`` counts what was done to the
+    rules, by kind.
     """
 
     leaves: int
     decisions: int
-    activations: int
+    acts: Mapping[str, int]
     erased: int
     root: bytes
     erasures: tuple[Erasure, ...]
@@ -136,6 +141,8 @@ class _Run:
         self._findings: list[Finding] = []
         self._met: set[Checkpoint] = set()
         self._rulesets: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._attached: dict[str, Any] = {}
+        self._four_eyes = FourEyes()
 
     def over(self, rows: Rows) -> None:
         """All checks, each leaf once."""
@@ -146,6 +153,7 @@ class _Run:
         for finding in self._head(rows.heads()):
             self.find(finding)
         self._check_rulesets(rows.rulesets())  # after the leaves: what they name was stored before them
+        self._check_attachments(rows.attachments())
         for size in self._checkpoints:
             self.find(f"the log is shorter than a checkpoint of {size} leaves: its end was cut off")
         for kind, subject in rows.without_leaf():
@@ -163,7 +171,7 @@ class _Run:
         return VerifyReport(
             leaves=self._frontier.size,
             decisions=self._kinds["decision"],
-            activations=self._kinds["activation"],
+            acts={kind: self._kinds[kind] for kind in KINDS},
             erased=self._erased,
             root=self._frontier.root(),
             erasures=tuple(self._erasures),
@@ -183,7 +191,7 @@ class _Run:
             self.find("the record's hash is not the stored leaf hash", index, row["decision_id"])
         self._frontier = self._frontier.append(hashed)
         self._meet_checkpoint()
-        self._kinds.update(kind for kind, column in OWN_COLUMN.items() if row[column] is not None)
+        self._kinds["decision"] += row["decision_id"] is not None
         if row["erases"] is not None:
             self._erasures.append(Erasure(index, str(row["erases"]), str(row["erased_at"])))
         self._erased += row["decision_id"] is not None and row["private"] is None
@@ -191,6 +199,18 @@ class _Run:
             self.find(what, index, row["decision_id"])
         if (ruleset := ruleset_of(record)) is not None:
             self._rulesets.setdefault(ruleset, (index, row["decision_id"]))
+        self._act(index, record)
+
+    def _act(self, index: Any, record: bytes) -> None:
+        """What an act on the rules says of persons and order, and what it says is kept."""
+        content = release_of(record)
+        if content is None:
+            return
+        self._kinds[content["type"]] += 1
+        for what in self._four_eyes.problems(content):
+            self.find(what, index)
+        for digest in attached(content):
+            self._attached.setdefault(digest, index)
 
     def _meet_checkpoint(self) -> None:
         for checkpoint in self._checkpoints.pop(self._frontier.size, ()):
@@ -221,6 +241,17 @@ class _Run:
         for ruleset, (index, decision_id) in self._rulesets.items():
             if ruleset not in sound:
                 self.find(f"its ruleset, {ruleset[0]!r} version {ruleset[1]!r}, is not stored", index, decision_id)
+
+    def _check_attachments(self, rows: Iterable[Row]) -> None:
+        kept = set()
+        for row in rows:
+            if isinstance(row["content"], bytes) and digest_of_bytes(row["content"]) == row["digest"]:
+                kept.add(row["digest"])
+            else:
+                self.find(f"the attachment {row['digest']!r} is not what its digest says")
+        for digest, index in self._attached.items():
+            if digest not in kept:
+                self.find(f"its attachment {digest} is not stored", index)
 
 
 def _digest(sources: Any, outside: Outside) -> str | None:

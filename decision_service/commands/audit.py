@@ -11,6 +11,7 @@ import click
 
 from decision_service.api.render import decision_bytes
 from decision_service.audit.entries import Outside
+from decision_service.audit.release import ACTIVATION, APPROVAL, PUBLICATION, SWITCH
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.audit.verify import LogStore, VerifyReport, verify_log
 from decision_service.commands.console import FOUND, as_json_option, bar, existing_platform, finish, now, print_json
@@ -53,7 +54,10 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
                 "ok": report.ok,
                 "leaves": report.leaves,
                 "decisions": report.decisions,
-                "activations": report.activations,
+                "publications": report.acts[PUBLICATION],
+                "approvals": report.acts[APPROVAL],
+                "activations": report.acts[ACTIVATION],
+                "switches": report.acts[SWITCH],
                 "erased": report.erased,
                 "root": report.root.hex(),
                 "erasures": [asdict(erasure) for erasure in report.erasures],
@@ -68,13 +72,18 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
             click.echo(str(line))
         fine = "verified" if report.leaves else "the log is empty, nothing was decided or activated here"
         state = fine if report.ok else f"{len(report.findings)} findings"
-        kinds = f"{report.decisions} decisions, {report.activations} activations, {len(report.erasures)} erasures"
+        kinds = f"{report.decisions} decisions, {len(report.erasures)} erasures, " + _acts(report)
         click.echo(f"{report.leaves} leaves, {kinds}: {state}")
         click.echo(f"root {report.root.hex()}")
         for note, is_met in met.items():
             told = "met: its leaves are the first of this log" if is_met else "NOT met"
             click.echo(f"checkpoint {note} of {kept[note].size} leaves: {told}")
     finish(0 if report.ok else FOUND)
+
+
+def _acts(report: VerifyReport) -> str:
+    plural = {SWITCH: "switches"}
+    return ", ".join(f"{count} {plural.get(kind, kind + 's')}" for kind, count in report.acts.items())
 
 
 def _checkpoint(key: LogKey, note: Path) -> Checkpoint:

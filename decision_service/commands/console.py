@@ -15,13 +15,16 @@ import click
 from tqdm import tqdm
 
 from decision_service.app import build_platform
+from decision_service.audit.release import Act
+from decision_service.commands.persons import os_user
 from decision_service.decide import Platform, business_date
-from decision_service.errors import DecisionServiceError, InputError, NotFound, RulebookError
+from decision_service.errors import DecisionServiceError, InputError, NotFound, Refused, RulebookError
 from decision_service.interrupts import INTERRUPTED, interruptible
 from decision_service.policy import Policy
 from decision_service.rule_folder import load_policy
 from decision_service.settings import Settings
 from decision_service.store import Store
+from decision_service.workbench.release import install
 
 FOUND, FAILED = 1, 2
 """Exit codes: something was found · the command could not run."""
@@ -40,6 +43,9 @@ class Commands(click.Group):
         except RulebookError as error:
             for problem in error.problems or (error,):
                 click.echo(str(problem), err=True)
+        except Refused as error:
+            click.echo(f"refused: {error}", err=True)
+            ctx.exit(FOUND)
         except DecisionServiceError as error:
             click.echo(f"error: {error}", err=True)
         except BrokenPipeError:
@@ -128,8 +134,8 @@ def ensure_rules(built: Platform, found: Settings) -> None:
     try:
         built.policies.current()
     except NotFound:
-        policy = save_rules(built, found.rules)
-        built.store.activate(policy.ruleset.digest, now(), built.signer.receipt)
+        policy = load_policy(found.rules, on=business_date(now()))
+        install(built, policy, Act(os_user(), now(), "the store had no rules yet"))
         click.echo(f"activated the rules in {found.rules}, version {policy.ruleset.version}", err=True)
 
 

@@ -18,7 +18,7 @@ from decision_service.api.decisions import digest_of
 from decision_service.api.platform import PlatformService
 from decision_service.api.problems import HttpProblem
 from decision_service.api.render import decision_bytes
-from decision_service.api.schemas import FIRST_YEAR, LAST_YEAR
+from decision_service.commands import moments
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
@@ -113,7 +113,7 @@ def decide(
 
     Example: decision-service decide applications.jsonl --json > decisions.jsonl
     """
-    when = None if moment is None else _moment(moment)
+    when = None if moment is None else moments.moment(moment, "--now")
     cases = [case for file in files for case in read_cases(file)]
     found = settings(DECISION_MODEL_ALIAS=model_alias)
     with platform(found) as built:
@@ -204,17 +204,3 @@ def local_client(store: Store) -> Client:
         if entry.client.name == name and entry.revoked_at is None:
             return entry.client
     return store.add_client(name, LOCAL_KIND, now())[0]
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = datetime.min
-    if moment.tzinfo is None:
-        remedy = "give a time with its zone, such as 2020-03-01T09:00:00+08:00"
-        raise InputError(f"{text!r} is not a moment", where="--now", remedy=remedy)
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        remedy = f"give a moment of the years {FIRST_YEAR} to {LAST_YEAR}"
-        raise InputError(f"{text} is out of range", where="--now", remedy=remedy)
-    return moment

@@ -14,7 +14,7 @@ from decision_service.rulebook.coverage import ComparisonCoverage, Coverage
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.files import CASES, read_file
 from decision_service.rulebook.reading import Sheet
-from decision_service.rulebook.rules import Stage
+from decision_service.rulebook.rules import LimitEffects, Stage
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
 from decision_service.vocabulary import Outcome, Reason
 
@@ -111,22 +111,39 @@ class CaseReport:
 
 def load_cases(folder: Path | str, ruleset: Ruleset) -> tuple[Case, ...]:
     """The cases of a rule folder (its ``cases/*.yaml``). Raises ``RulebookError`` with every ``Problem``."""
+    problems: list[Problem] = []
+    texts = case_texts(folder, problems)
+    return cases_of(texts, ruleset, problems=problems, shown_in=f"{folder}/")
+
+
+def case_texts(folder: Path | str, problems: list[Problem]) -> dict[str, str]:
+    """Texts of a folder's cases by path inside the folder; files that cannot be cases become problems."""
     folder = Path(folder)
     where = folder / CASES
-    problems: list[Problem] = []
-    files = CaseFiles(ruleset)
     paths = sorted(path for pattern in ("*.yaml", "*.yml") for path in where.rglob(pattern))
     if not paths:
         problems.append(Problem(str(where), 1, "there are no cases", "write cases/*.yaml for the rules"))
+    texts: dict[str, str] = {}
     for path in paths:
         if path.parent != where or path.suffix != ".yaml":
             what = "this file is not read by anything"
             problems.append(Problem(str(path), 1, what, "keep cases beside each other and end their names in .yaml"))
         elif (text := read_file(path, problems)) is not None:
-            files.add(text, Sheet(path.name, problems, folder=f"{where}/"))
+            texts[path.relative_to(folder).as_posix()] = text
+    return texts
+
+
+def cases_of(
+    texts: Mapping[str, str], ruleset: Ruleset, *, problems: Iterable[Problem] = (), shown_in: str = ""
+) -> tuple[Case, ...]:
+    """The cases in texts by path. Raises ``RulebookError`` with every ``Problem``, ``problems`` of before among them."""
+    found = list(problems)
+    files = CaseFiles(ruleset)
+    for path, text in texts.items():
+        files.add(text, Sheet(path, found, folder=shown_in))
     cases = files.cases()
-    if problems:
-        raise RulebookError(tuple(sorted(problems, key=lambda one: (one.file, one.line, one.what))))
+    if found:
+        raise RulebookError(tuple(sorted(found, key=lambda one: (one.file, one.line, one.what))))
     return cases
 
 

@@ -5,6 +5,7 @@ from decision_service.store.decisions import Committed, DecisionCommit, StoredDe
 from decision_service.store.exposure import ExposureChanged, ExposureState
 from decision_service.store.idempotency import Stored
 from decision_service.store.migrate import upgrade
+from decision_service.store.releases import InForce, ReleaseEvent
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.store import Situation, Store
 
@@ -14,6 +15,8 @@ __all__ = [
     "DecisionCommit",
     "ExposureChanged",
     "ExposureState",
+    "InForce",
+    "ReleaseEvent",
     "RulesetEntry",
     "Situation",
     "Store",

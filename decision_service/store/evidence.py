@@ -9,7 +9,16 @@ from typing import Any
 from sqlalchemy import RowMapping, String, and_, literal, select, type_coerce, union_all
 
 from decision_service.store.database import Database
-from decision_service.store.tables import ACTIVATIONS, DECISIONS, ERASURES, LEAVES, LOG_HEAD, RESERVATIONS, RULESETS
+from decision_service.store.tables import (
+    ATTACHMENTS,
+    DECISIONS,
+    ERASURES,
+    LEAVES,
+    LOG_HEAD,
+    RELEASE_EVENTS,
+    RESERVATIONS,
+    RULESETS,
+)
 
 PAGE = 500
 _DECISION_COLUMNS = (
@@ -43,9 +52,12 @@ _ENTRIES = select(
     RESERVATIONS.c.amount.label("reserved"),
     type_coerce(RESERVATIONS.c.expires_at, String).label("reserved_until"),
     _ERASED.c.leaf_index.label("erased_by"),
-    ACTIVATIONS.c.digest.label("activates"),
-    type_coerce(ACTIVATIONS.c.activated_at, String).label("activated_at"),
-    ACTIVATIONS.c.signature.label("activation_signature"),
+    RELEASE_EVENTS.c.kind,
+    RELEASE_EVENTS.c.how,
+    RELEASE_EVENTS.c.subject,
+    type_coerce(RELEASE_EVENTS.c.at, String).label("at"),
+    type_coerce(RELEASE_EVENTS.c.effective_at, String).label("effective_at"),
+    RELEASE_EVENTS.c.signature.label("release_signature"),
     ERASURES.c.decision_id.label("erases"),
     type_coerce(ERASURES.c.erased_at, String).label("erased_at"),
     ERASURES.c.signature.label("erasure_signature"),
@@ -54,7 +66,7 @@ _ENTRIES = select(
     LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index)
     .outerjoin(RESERVATIONS, and_(*_RESERVED))
     .outerjoin(_ERASED, _ERASED.c.decision_id == DECISIONS.c.decision_id)
-    .outerjoin(ACTIVATIONS, ACTIVATIONS.c.leaf_index == LEAVES.c.leaf_index)
+    .outerjoin(RELEASE_EVENTS, RELEASE_EVENTS.c.leaf_index == LEAVES.c.leaf_index)
     .outerjoin(ERASURES, ERASURES.c.leaf_index == LEAVES.c.leaf_index)
 )
 _WITHOUT_LEAF = union_all(
@@ -64,7 +76,7 @@ _WITHOUT_LEAF = union_all(
         .where(LEAVES.c.leaf_index.is_(None))
         for table, subject in (
             (DECISIONS, DECISIONS.c.decision_id),
-            (ACTIVATIONS, ACTIVATIONS.c.digest),
+            (RELEASE_EVENTS, RELEASE_EVENTS.c.subject),
             (ERASURES, ERASURES.c.decision_id),
         )
     )
@@ -92,7 +104,7 @@ class LogRows:
         """Each leaf in order with the rows that belong to it; columns are null where there is none.
 
         These are its decision with the reservation of the same client, application and customer and with its erasure,
-        its activation, and the erasure that the leaf itself stands for.
+        its release event, and the erasure that the leaf itself stands for.
         """
         last: Any = None
         while True:
@@ -106,8 +118,14 @@ class LogRows:
                 return
             last = page[-1]["leaf_index"]
 
+    def attachments(self) -> Iterator[RowMapping]:
+        """``digest`` and ``content`` of every attachment."""
+        statement = select(ATTACHMENTS.c.digest, ATTACHMENTS.c.content).order_by(ATTACHMENTS.c.digest)
+        with self.database.read() as connection:
+            yield from connection.execution_options(yield_per=1).execute(statement).mappings()
+
     def without_leaf(self) -> tuple[tuple[str, str], ...]:
-        """Table and id (or digest) of each decision, activation and erasure that no leaf stands for."""
+        """Table and id (or subject) of each decision, release event and erasure that no leaf stands for."""
         with self.database.read() as connection:
             return tuple((row.kind, row.subject) for row in connection.execute(_WITHOUT_LEAF))
 

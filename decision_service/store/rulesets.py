@@ -1,4 +1,4 @@
-"""Rulesets as published, and which one is active."""
+"""Rulesets' texts by digest, and the bytes that are attached to their publication."""
 
 from __future__ import annotations
 
@@ -6,28 +6,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, select
 
-from decision_service.audit.record import activation_record
-from decision_service.errors import NotFound, StoreError
-from decision_service.store.database import Session
-from decision_service.store.log import Sign, append_signed
+from decision_service.audit.release import digest_of_bytes
+from decision_service.errors import StoreError
 from decision_service.store.statements import insert_into
-from decision_service.store.tables import ACTIVATIONS, RULESETS, moment_text
-
-_ACTIVE = select(ACTIVATIONS.c.digest).order_by(ACTIVATIONS.c.leaf_index.desc()).limit(1)
+from decision_service.store.tables import ATTACHMENTS, RULESETS
 
 
 @dataclass(frozen=True, slots=True)
 class RulesetEntry:
-    """A stored ruleset, without its texts; ``activated_at`` is the last time it became active, if it ever did."""
+    """A stored ruleset, without its texts."""
 
     digest: str
     version: str
     saved_at: datetime
-    activated_at: datetime | None
 
 
 def save_ruleset(
@@ -61,33 +55,22 @@ def ruleset_sources(connection: Connection, digest: str) -> dict[str, str] | Non
 
 def list_rulesets(connection: Connection) -> tuple[RulesetEntry, ...]:
     """All stored rulesets, oldest first."""
-    activated = select(func.max(ACTIVATIONS.c.activated_at)).where(ACTIVATIONS.c.digest == RULESETS.c.digest)
-    rows = connection.execute(
-        select(
-            RULESETS.c.digest, RULESETS.c.version, RULESETS.c.saved_at, activated.scalar_subquery()
-        ).order_by(RULESETS.c.saved_at)
-    )
+    columns = RULESETS.c.digest, RULESETS.c.version, RULESETS.c.saved_at
+    rows = connection.execute(select(*columns).order_by(RULESETS.c.saved_at, RULESETS.c.digest))
     return tuple(RulesetEntry(*row) for row in rows)
 
 
-def activate(session: Session, digest: str, *, now: datetime, sign: Sign) -> None:
-    """Decide by this ruleset from now on; a signed leaf of the log says so. Raises ``NotFound`` if it is not stored."""
-    row = session.row(_version, {"given_digest": digest})
-    if row is None:
-        raise NotFound(f"ruleset {digest} is not in the store", remedy="run: decision-service rules list")
-    record = activation_record(digest, version=row[0], now=now)
-    entry = append_signed(session, record, subject=digest, sign=sign)
-    session.change(_activation, {**entry, "digest": digest, "activated_at": moment_text(now)})
+def attach(connection: Connection, content: bytes) -> str:
+    """Keep bytes under their own digest, which is returned; keeping the same again changes nothing."""
+    digest = digest_of_bytes(content)
+    new = insert_into(ATTACHMENTS, connection.dialect.name).values(digest=digest, content=content)
+    connection.execute(new.on_conflict_do_nothing(index_elements=[ATTACHMENTS.c.digest]))
+    return digest
 
 
-def active_ruleset(connection: Connection) -> str | None:
-    """The digest of the active ruleset, if any."""
-    return connection.execute(_ACTIVE).scalar_one_or_none()
-
-
-def _version(_: str) -> Any:
-    return select(RULESETS.c.version).where(RULESETS.c.digest == bindparam("given_digest"))
-
-
-def _activation(_: str) -> Any:
-    return insert(ACTIVATIONS)
+def attachment(connection: Connection, digest: str) -> bytes | None:
+    """Bytes by their digest. Raises ``StoreError`` when they are not those of the digest."""
+    found = connection.execute(select(ATTACHMENTS.c.content).where(ATTACHMENTS.c.digest == digest)).scalar_one_or_none()
+    if found is not None and digest_of_bytes(found) != digest:
+        raise StoreError(f"the attachment {digest} has been changed", remedy="restore it from a backup")
+    return found

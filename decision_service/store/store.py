@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from decision_service.errors import StoreError
+from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
-from decision_service.store import clients, decisions, erasures, exposure, idempotency, log, records, rulesets
+from decision_service.store import clients, decisions, erasures, exposure, idempotency, log, records, releases, rulesets
 from decision_service.store.clients import ClientEntry
 from decision_service.store.database import Database, missing_file
 from decision_service.store.decisions import Committed, DecisionCommit, Finish, StoredDecision
@@ -22,6 +23,7 @@ from decision_service.store.idempotency import Stored
 from decision_service.store.leases import leases_of
 from decision_service.store.log import Sign
 from decision_service.store.migrate import migrate
+from decision_service.store.releases import Decide, InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.tables import LOG_HEAD
 from decision_service.vocabulary import Client, CreditApplication
@@ -29,11 +31,15 @@ from decision_service.vocabulary import Client, CreditApplication
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is on file when an application comes: its enterprise's records, its exposure, whether it stands approved."""
+    """What is on file when an application comes: its enterprise's records, its exposure, whether it stands approved.
+
+    ``switched_off`` names the scopes of the application for which automatic approval is switched off.
+    """
 
     records: EnterpriseRecords
     exposure: ExposureState
     repeated: bool
+    switched_off: tuple[str, ...] = ()
 
 
 class Store:
@@ -129,7 +135,14 @@ class Store:
             if found is None:
                 return None
             state = exposure.exposure_state(session, application.uscc, now)
-            return Situation(found, state, decisions.is_reserved(session, client_id, application, now))
+            repeated = decisions.is_reserved(session, client_id, application, now)
+            concerned = scopes(application.product, industry_code(found.registration), client_id)
+            return Situation(found, state, repeated, releases.switched_off(session, concerned))
+
+    def switched_off(self, scopes: Iterable[str]) -> tuple[str, ...]:
+        """Those of the scopes for which automatic approval is switched off."""
+        with self._database.read_session() as session:
+            return releases.switched_off(session, scopes)
 
     def exposure_state(self, uscc: str, now: datetime) -> ExposureState:
         """Reservations, recent applicants and credit lines of a customer and its group."""
@@ -204,15 +217,33 @@ class Store:
         with self._database.read() as connection:
             return rulesets.list_rulesets(connection)
 
-    def activate(self, digest: str, now: datetime, sign: Sign) -> None:
-        """Decide by this ruleset from now on; a leaf signed by ``sign`` says so. Raises ``NotFound``."""
-        with self._database.write_session() as session:
-            rulesets.activate(session, digest, now=now, sign=sign)
+    def attach(self, content: bytes) -> str:
+        """Keep bytes under their own digest, which is returned."""
+        with self._database.write() as connection:
+            return rulesets.attach(connection, content)
 
-    def active_ruleset(self) -> str | None:
-        """The digest of the active ruleset, if any."""
+    def attachment(self, digest: str) -> bytes | None:
+        """Bytes by their digest."""
         with self._database.read() as connection:
-            return rulesets.active_ruleset(connection)
+            return rulesets.attachment(connection, digest)
+
+    def append_release(self, decide: Decide, sign: Sign) -> ReleaseEvent | None:
+        """Append what ``decide`` makes of all acts on the rules so far, as a leaf signed by ``sign``, if anything.
+
+        Raises what ``decide`` raises.
+        """
+        with self._database.write_session() as session:
+            return releases.append_event(session, decide, sign=sign)
+
+    def releases(self) -> tuple[ReleaseEvent, ...]:
+        """Every act on the rules, oldest first."""
+        with self._database.read_session() as session:
+            return releases.history(session)
+
+    def in_force(self, now: datetime) -> InForce:
+        """Which ruleset decides at a moment, and which are to come."""
+        with self._database.read_session() as session:
+            return releases.in_force(session, now)
 
     def log_head(self) -> tuple[int, bytes]:
         """Size and root of the log."""

@@ -160,13 +160,24 @@ RULESETS = Table(
     Column("saved_at", Moment, nullable=False),
 )
 
-ACTIVATIONS = Table(
-    "activations",
+RELEASE_EVENTS = Table(
+    "release_events",
     METADATA,
     Column("leaf_index", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),
-    Column("digest", String(80), ForeignKey("rulesets.digest"), nullable=False),
-    Column("activated_at", Moment, nullable=False),
+    Column("kind", String(16), nullable=False),  # publication, approval, activation, switch
+    Column("how", String(16), nullable=False),  # installed, activated, rolled back; off, on
+    Column("subject", String(200), nullable=False),  # the ruleset's digest, or the scope of a switch
+    Column("at", Moment, nullable=False),
+    Column("effective_at", Moment, nullable=False),
     Column("signature", String(88), nullable=False),
+    Index("release_events_by_subject", "kind", "subject", "leaf_index"),
+)
+
+ATTACHMENTS = Table(
+    "attachments",
+    METADATA,
+    Column("digest", String(80), primary_key=True),  # sha256 of the content: a publication's cases, a backtest report
+    Column("content", LargeBinary, nullable=False),
 )
 
 ERASURES = Table(

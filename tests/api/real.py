@@ -21,6 +21,7 @@ from decision_service.vocabulary import ModelVersion, Scores
 from ml.city_commands import place_of
 from ml.feeds import write_city
 from ml.showcase import showcase
+from tests.releasing import activate
 
 RULES = Path(__file__).parents[2] / "rules"
 VERSION = ModelVersion("pd-fixed", "1", "sha256:00")
@@ -71,7 +72,7 @@ def open_platform(home: Path, scorer: Any, feeds: Path | None = None) -> Platfor
     ruleset = load(RULES)
     store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now)
     signer = Signer.open(home / "log-key.pem")
-    store.activate(ruleset.digest, now, signer.receipt)
+    activate(store, ruleset.digest, signer, now=now)
     if feeds is not None:
         assert load_feeds([feeds], store, now=now).problem_count == 0
     return Platform(store, Policies(store), scorer, signer, "test")

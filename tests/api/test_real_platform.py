@@ -30,6 +30,7 @@ from decision_service.rulebook.files import load_sources
 from decision_service.simulate import assessed_scores
 from decision_service.store import Store
 from decision_service.vocabulary import ModelVersion, Scores
+from tests import releasing
 from tests.api.real import FixedScorer, open_platform, write_feeds
 
 
@@ -120,7 +121,7 @@ def test_an_answer_once_given_outlives_the_rules_that_admitted_it(city: City) ->
 
 def activate(city: City, digest: str) -> None:
     """Make a ruleset active and let the platform see it at once."""
-    city.platform.store.activate(digest, _now(), city.platform.signer.receipt)
+    releasing.activate(city.platform.store, digest, city.platform.signer)
     city.platform.policies.forget()
 
 

@@ -1,0 +1,190 @@
+"""Records of what people do to the rules: publication, approval, activation, and the switch of automatic approval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from decision_service.audit.canonical import moment
+from decision_service.vocabulary import Person
+
+PUBLICATION, APPROVAL, ACTIVATION, SWITCH = KINDS = ("publication", "approval", "activation", "switch")
+"""Kinds of release leaves, as the ``type`` of their records."""
+INSTALLED, ACTIVATED, ROLLED_BACK = "installed", "activated", "rolled back"
+"""How a ruleset became active. Only the first one of a store is installed: there was nobody to publish it to."""
+OFF, ON = "off", "on"
+EVERYTHING = "all"
+"""The scope of a switch that concerns every application; others are ``product:…``, ``industry:…``, ``client:…``."""
+FORMAT = 1
+ACTIVATION_FORMAT = 2
+"""Records of format 1 hold ``ruleset`` and ``activated_at`` alone: they came before persons were asked for."""
+
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who does something to the rules, when (aware), and why."""
+
+    person: Person
+    at: datetime
+    note: str = ""
+
+    def written(self) -> Content:
+        """As it stands in a record."""
+        person = {"kind": self.person.kind, "id": self.person.id, "name": self.person.name}
+        return {"person": person, "at": moment(self.at), "note": self.note}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A version of the rules."""
+
+    digest: str
+    version: str
+
+    def written(self) -> Content:
+        """As it stands in a record."""
+        return {"digest": self.digest, "version": self.version}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a version had to pass, and what is kept beside it: ``gates`` are (name, summary), the others digests."""
+
+    gates: tuple[tuple[str, str], ...] = ()
+    cases: str | None = None
+    report: str | None = None
+
+    def written(self) -> Content:
+        """As it stands in a record."""
+        gates = [{"gate": name, "summary": summary} for name, summary in self.gates]
+        return {"gates": gates, "cases": self.cases, "report": self.report}
+
+
+def publication(named: Named, act: Act, judged: Judged) -> Content:
+    """A version is frozen under its digest, having passed every gate."""
+    return {**_head(PUBLICATION), "ruleset": named.written(), **act.written(), **judged.written()}
+
+
+def approval(named: Named, act: Act) -> Content:
+    """Another person than the publisher lets a version become active."""
+    return {**_head(APPROVAL), "ruleset": named.written(), **act.written()}
+
+
+def activation(
+    named: Named,
+    act: Act,
+    *,
+    how: str,
+    effective_at: datetime | None = None,
+    instead_of: str | None = None,
+    judged: Judged | None = None,
+) -> Content:
+    """A version decides from ``effective_at`` on (at once if not given), instead of the one active when it was said.
+
+    ``judged`` is told of an installed version only; of all others the publication tells.
+    """
+    content = {**_head(ACTIVATION), "format": ACTIVATION_FORMAT, "ruleset": named.written(), **act.written()}
+    content |= {"how": how, "effective_at": moment(effective_at or act.at), "instead_of": instead_of}
+    return content if judged is None else {**content, **judged.written()}
+
+
+def switch(scope: str, act: Act, *, state: str) -> Content:
+    """Automatic approval is switched ``off`` or ``on`` for a scope."""
+    return {**_head(SWITCH), "scope": scope, "state": state, **act.written()}
+
+
+def _head(kind: str) -> Content:
+    return {"type": kind, "format": FORMAT}
+
+
+def person_of(content: Mapping[str, Any]) -> Person | None:
+    """Who did it; of the oldest activations nobody knows."""
+    found = content.get("person")
+    return None if found is None else Person(found["kind"], found["id"], found["name"])
+
+
+def row_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What the leaf's row must hold beside its place and signature: all of it follows from the record.
+
+    Raises ``KeyError`` or ``TypeError`` for a record that is none of these.
+    """
+    kind = content["type"]
+    at = content["activated_at"] if _is_old(content) else content["at"]
+    how, effective_at = "", at
+    if kind == SWITCH:
+        return {"kind": kind, "how": content["state"], "subject": content["scope"], "at": at, "effective_at": at}
+    if kind == ACTIVATION:
+        how = ACTIVATED if _is_old(content) else content["how"]
+        effective_at = at if _is_old(content) else content["effective_at"]
+    subject = content["ruleset"]["digest"]
+    return {"kind": kind, "how": how, "subject": subject, "at": at, "effective_at": effective_at}
+
+
+def attached(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Digests of the bytes that must be kept beside a record."""
+    return tuple(content[name] for name in ("cases", "report") if content.get(name) is not None)
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """``sha256:`` of bytes that are kept beside a record."""
+    return "sha256:" + sha256(content).hexdigest()
+
+
+def _is_old(content: Mapping[str, Any]) -> bool:
+    return bool(content["type"] == ACTIVATION and content["format"] == 1)
+
+
+class FourEyes:
+    """Whether what the log tells was done by the persons and in the order that the rules of release ask for."""
+
+    def __init__(self) -> None:
+        self._publishers: dict[str, Person] = {}
+        self._approved: set[str] = set()
+        self._active: set[str] = set()
+        self._off: dict[str, Person] = {}
+
+    def problems(self, content: Mapping[str, Any]) -> Iterable[str]:
+        """What is wrong with the next release record, in the order of the log."""
+        check = {PUBLICATION: self._publish, APPROVAL: self._approve, ACTIVATION: self._activate, SWITCH: self._switch}
+        return tuple(check[content["type"]](content, person_of(content)))
+
+    def _publish(self, content: Mapping[str, Any], person: Person | None) -> Iterator[str]:
+        digest = content["ruleset"]["digest"]
+        if person is None or digest in self._publishers:
+            yield "a version was published twice, or by nobody"
+        else:
+            self._publishers[digest] = person
+
+    def _approve(self, content: Mapping[str, Any], person: Person | None) -> Iterator[str]:
+        digest = content["ruleset"]["digest"]
+        publisher = self._publishers.get(digest)
+        if person is None or publisher is None or person.is_same_as(publisher):
+            yield "a version was approved by nobody but its publisher, or before it was published"
+        else:
+            self._approved.add(digest)
+
+    def _activate(self, content: Mapping[str, Any], person: Person | None) -> Iterator[str]:
+        digest = content["ruleset"]["digest"]
+        how = None if _is_old(content) else content["how"]
+        if how == INSTALLED and self._active:
+            yield "a version was installed although another one had been active"
+        if how == ACTIVATED and digest not in self._approved:
+            yield "a version was activated that nobody but its publisher had approved"
+        if how == ROLLED_BACK and digest not in self._active:
+            yield "a version was rolled back to that had never been active"
+        self._active.add(digest)
+
+    def _switch(self, content: Mapping[str, Any], person: Person | None) -> Iterator[str]:
+        scope = content["scope"]
+        if content["state"] == OFF:
+            if person is not None:
+                self._off[scope] = person
+            return
+        off_by = self._off.pop(scope, None)
+        if person is None or off_by is None or person.is_same_as(off_by):
+            yield "automatic approval was switched on by whoever switched it off, or while it was on"

@@ -1,0 +1,223 @@
+"""`rules publish|approve|activate|rollback`: who lets which version of the rules decide, from when on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from decision_service.audit.release import Act
+from decision_service.commands.console import (
+    FOUND,
+    as_json_option,
+    finish,
+    now,
+    platform,
+    print_json,
+    progress,
+)
+from decision_service.commands.moments import moment
+from decision_service.commands.persons import acting_person, checked_note, key_option, note_option
+from decision_service.commands.rules_shared import folder_argument, rule_folder
+from decision_service.decide import Platform, business_date
+from decision_service.errors import InputError
+from decision_service.rule_folder import Candidate, candidate
+from decision_service.store import ReleaseEvent
+from decision_service.workbench import release
+from decision_service.workbench.gates import GATES, Judgement, judge
+from decision_service.workbench.release import Done
+from decision_service.workbench.versions import find
+
+version_argument = click.argument("version")
+LARGEST_REPORT = 64 * 1024 * 1024
+
+
+@click.command()
+@folder_argument
+@click.option(
+    "--report",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The backtest's report; it is kept with the version, and its hash in the log.",
+)
+@note_option
+@key_option
+@as_json_option
+def publish(folder: Path | None, report: Path | None, note: str, key: str | None, as_json: bool) -> None:
+    """Judge a folder by every gate and freeze it, with its cases, as a version under its digest; exit 1 if one fails.
+
+    Publishing the same texts again changes nothing. Then somebody else approves the version, and it can be activated.
+
+    Example: decision-service rules publish rules --note "cut-off of industry 35 lowered"
+    """
+    found, judgements = _judged(rule_folder(folder))
+    attached = None if report is None else _report(report)
+    with platform() as built:
+        if not _passed(judgements):
+            _tell_failures(judgements, "not published", as_json)
+        done = release.publish(built, found, judgements, _act(built, key, note), report=attached)
+    told = {"gates": _gates(judgements), "report": done.event.content.get("report")}
+    _tell(done, "published", as_json, **told)
+    if not done.new and not as_json:
+        click.echo("it was published before, by these very texts: nothing changed")
+
+
+@click.command()
+@version_argument
+@note_option
+@key_option
+@as_json_option
+def approve(version: str, note: str, key: str | None, as_json: bool) -> None:
+    """Let a published version become active; exit 1 for the person who published it.
+
+    VERSION is a version, a digest or the beginning of one, or a folder with the very same texts.
+
+    Example: decision-service rules approve 3f9c21 --key "$KEY_OF_THE_SECOND_PERSON"
+    """
+    with platform() as built:
+        done = release.approve(built, find(built.store, version), _act(built, key, note))
+    _tell(done, "approved", as_json)
+
+
+@click.command()
+@version_argument
+@click.option("--at", metavar="TIME", help="From this moment on, such as 2026-12-01T00:00:00+08:00, and not at once.")
+@note_option
+@key_option
+@as_json_option
+def activate(version: str, at: str | None, note: str, key: str | None, as_json: bool) -> None:
+    """Decide by an approved version; exit 1 for any other. Every running server follows within seconds.
+
+    The last word wins: what was to become active at that moment or later is cancelled. The very first rules of a store
+    may be a folder that nobody published: it is judged by every gate, and the log says that it was installed.
+
+    VERSION is a version, a digest or the beginning of one, or a folder with the very same texts.
+
+    Example: decision-service rules activate 3f9c21 --at 2026-12-01T00:00:00+08:00
+    """
+    effective_at = None if at is None else _later(at)
+    with platform() as built:
+        history = built.store.releases()
+        if not release.was_active(history) and Path(version).is_dir() and effective_at is None:
+            done = _install(built, Path(version), _act(built, key, note), as_json)
+        else:
+            entry = find(built.store, version)
+            done = release.activate(built, entry, _act(built, key, note), effective_at=effective_at)
+    _tell_activation(done, as_json)
+
+
+@click.command()
+@note_option
+@key_option
+@as_json_option
+def rollback(note: str, key: str | None, as_json: bool) -> None:
+    """Decide at once by the version that was active before the present one; exit 1 if there is none.
+
+    One person may do it. Rolling back again goes further back, never forth to what was rolled back from.
+
+    Example: decision-service rules rollback --note "too many referrals in industry 35"
+    """
+    with platform() as built:
+        done = release.rollback(built, _act(built, key, note))
+    _tell_activation(done, as_json)
+
+
+def told_event(event: ReleaseEvent) -> dict[str, Any]:
+    """An act on the rules as JSON."""
+    content, person = event.content, event.person
+    return {
+        "leaf_index": event.leaf_index,
+        "person": None if person is None else {"kind": person.kind, "id": person.id, "name": person.name},
+        "at": event.at.isoformat(),
+        "note": content.get("note", ""),
+    }
+
+
+def _judged(folder: Path) -> tuple[Candidate, tuple[Judgement, ...]]:
+    """A folder, read once, and what every gate says of it. Raises ``RulebookError``, ``InputError``."""
+    found = candidate(folder, on=business_date(now()))
+    return found, judge(found, progress(GATES, total=len(GATES), what="judging"))
+
+
+def _passed(judgements: Iterable[Judgement]) -> bool:
+    return all(one.result.passed for one in judgements)
+
+
+def _install(built: Platform, folder: Path, act: Act, as_json: bool) -> Done:
+    found, judgements = _judged(folder)
+    if not _passed(judgements):
+        _tell_failures(judgements, "not activated", as_json)
+    return release.install_candidate(built, found, judgements, act)
+
+
+def _act(built: Platform, key: str | None, note: str) -> Act:
+    return Act(acting_person(built.store, key), now(), checked_note(note))
+
+
+def _later(text: str) -> datetime:
+    found = moment(text, "--at")
+    if found <= now():
+        raise InputError(f"{text} has passed", where="--at", remedy="give a moment to come, or leave it out")
+    return found
+
+
+def _report(file: Path) -> bytes:
+    if file.stat().st_size > LARGEST_REPORT:
+        what = f"it has more than {LARGEST_REPORT:,} bytes"
+        raise InputError(what, where=str(file), remedy="attach a smaller report")
+    return file.read_bytes()
+
+
+def _gates(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
+    return [
+        {
+            "gate": one.gate,
+            "passed": one.result.passed,
+            "summary": one.result.summary,
+            "problems": list(one.result.problems),
+        }
+        for one in judgements
+    ]
+
+
+def _tell_failures(judgements: Iterable[Judgement], what: str, as_json: bool) -> None:
+    """Every problem of every gate, and the end of the command."""
+    if as_json:
+        print_json({what.replace("not ", ""): False, "gates": _gates(judgements)})
+    for one in judgements if not as_json else ():
+        for problem in one.result.problems:
+            click.echo(problem)
+        click.echo(f"{one.gate}: {'passed' if one.result.passed else 'NOT passed'}: {one.result.summary}")
+    click.echo(f"{what}: every gate must be passed first", err=True)
+    finish(FOUND)
+
+
+def _tell(done: Done, what: str, as_json: bool, **more: Any) -> None:
+    ruleset = done.event.content["ruleset"]
+    if as_json:
+        print_json({**ruleset, "new": done.new, **told_event(done.event), **more})
+        return
+    for gate in more.get("gates", ()):
+        click.echo(f"{gate['gate']}: passed: {gate['summary']}")
+    person = f" by {done.event.person}" if done.event.person else ""
+    before = "" if done.new else "before, "
+    when = f"{before}at {done.event.at.isoformat()}{person}"
+    click.echo(f"{what}: version {ruleset['version']}  {ruleset['digest']}  ({when}, leaf {done.event.leaf_index})")
+
+
+def _tell_activation(done: Done, as_json: bool) -> None:
+    event = done.event
+    scheduled = event.effective_at != event.at
+    if as_json:
+        cancelled = [{**one.content["ruleset"], "effective_at": one.effective_at.isoformat()} for one in done.cancelled]
+        instead_of = event.content.get("instead_of")
+        told = {"effective_at": event.effective_at.isoformat(), "instead_of": instead_of, "cancelled": cancelled}
+        _tell(done, "active", True, how=event.how, scheduled=scheduled, **told)
+        return
+    what = f"scheduled for {event.effective_at.isoformat()}" if scheduled else "active"
+    _tell(done, f"{event.how}, {what}" if done.new else what, False)
+    for one in done.cancelled:
+        version = one.content["ruleset"]["version"]
+        click.echo(f"cancelled: version {version} was to become active at {one.effective_at.isoformat()}")

@@ -1,0 +1,170 @@
+"""Release with four eyes: publish, approve, activate, roll back; each act is a signed leaf of the log, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from decision_service.audit import release as records
+from decision_service.audit.release import ACTIVATED, INSTALLED, ROLLED_BACK, Act, Judged, Named
+from decision_service.decide import Platform
+from decision_service.errors import Refused, StoreError
+from decision_service.policy import Policy
+from decision_service.rule_folder import Candidate
+from decision_service.rulebook.ruleset import Ruleset
+from decision_service.store import ReleaseEvent, RulesetEntry
+from decision_service.workbench import history as past
+from decision_service.workbench.gates import Judgement
+from decision_service.workbench.versions import packed
+
+History = tuple[ReleaseEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The act that stands now; ``new`` is false when it had been done before and nothing was written.
+
+    ``cancelled`` are activations that were still to come and are not any more.
+    """
+
+    event: ReleaseEvent
+    new: bool
+    cancelled: tuple[ReleaseEvent, ...] = ()
+
+
+def publish(
+    platform: Platform, candidate: Candidate, judgements: Iterable[Judgement], act: Act, *, report: bytes | None = None
+) -> Done:
+    """Freeze a version that passed every gate, with its cases and the backtest report, under its digest.
+
+    A version is published once. Raises ``Refused`` when a gate was not passed.
+    """
+    judgements = tuple(judgements)
+    if failed := [one.gate for one in judgements if not one.result.passed]:
+        raise Refused(f"not published: {', '.join(failed)} did not pass", remedy="correct what they name")
+    ruleset = candidate.policy.ruleset
+    if (known := past.publication(platform.store.releases(), ruleset.digest)) is not None:
+        return Done(known, new=False)
+    judged = _kept(platform, candidate, judgements, act, report)
+
+    def decide(history: History) -> Mapping[str, Any] | None:
+        if past.publication(history, ruleset.digest) is not None:
+            return None
+        return records.publication(_named(ruleset), act, judged)
+
+    written = platform.store.append_release(decide, platform.signer.receipt)
+    return _done(written, past.publication(platform.store.releases(), ruleset.digest))
+
+
+def approve(platform: Platform, entry: RulesetEntry, act: Act) -> Done:
+    """Let a published version become active; once is enough.
+
+    Raises ``Refused`` when it is not published, or by whoever published it.
+    """
+
+    def decide(history: History) -> Mapping[str, Any] | None:
+        publication = past.publication(history, entry.digest)
+        if publication is None or publication.person is None:
+            raise Refused(f"version {entry.version} is not published", remedy="publish it first")
+        if act.person.is_same_as(publication.person):
+            what = f"version {entry.version} was published by {publication.person}, and {act.person} would approve it"
+            raise Refused(f"{what}: publisher and approver must be two persons", remedy="let somebody else approve it")
+        if past.approval(history, entry.digest) is not None:
+            return None
+        return records.approval(Named(entry.digest, entry.version), act)
+
+    written = platform.store.append_release(decide, platform.signer.receipt)
+    return _done(written, past.approval(platform.store.releases(), entry.digest))
+
+
+def activate(platform: Platform, entry: RulesetEntry, act: Act, *, effective_at: datetime | None = None) -> Done:
+    """Decide by an approved version, at once or from a later moment on. Raises ``Refused`` for any other version.
+
+    The last word wins: what was to become active at that moment or later does not any more.
+    """
+
+    def decide(history: History) -> Mapping[str, Any] | None:
+        if past.approval(history, entry.digest) is None:
+            remedy = "publish it and let another person approve it first"
+            raise Refused(f"version {entry.version} is not approved", remedy=remedy)
+        present = past.active(history, act.at)
+        if present is None and effective_at is not None:
+            raise Refused("no version is active yet", remedy="the first one must decide at once: leave --at out")
+        if effective_at is None and _is(present, entry.digest) and not past.coming(history, act.at):
+            return None
+        named, instead_of = Named(entry.digest, entry.version), None if present is None else present.subject
+        return records.activation(named, act, how=ACTIVATED, effective_at=effective_at, instead_of=instead_of)
+
+    written = platform.store.append_release(decide, platform.signer.receipt)
+    history = platform.store.releases()
+    done = _done(written, past.active(history, act.at))
+    return Done(done.event, done.new, tuple(past.cancelled_by(history, done.event)) if done.new else ())
+
+
+def install(platform: Platform, policy: Policy, act: Act, judged: Judged = Judged()) -> Done:
+    """Activate the first rules of a store, which nobody can have published. Raises ``Refused`` once one was active."""
+    ruleset = policy.ruleset
+    platform.store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, act.at)
+
+    def decide(history: History) -> Mapping[str, Any]:
+        if was_active(history):
+            raise Refused("another version is or was active here", remedy="publish, approve and activate this one")
+        return records.activation(_named(ruleset), act, how=INSTALLED, judged=judged)
+
+    return _done(platform.store.append_release(decide, platform.signer.receipt), None)
+
+
+def install_candidate(platform: Platform, candidate: Candidate, judgements: Iterable[Judgement], act: Act) -> Done:
+    """As ``install``, for a folder that passed every gate; its cases are kept."""
+    judgements = tuple(judgements)
+    if failed := [one.gate for one in judgements if not one.result.passed]:
+        raise Refused(f"not activated: {', '.join(failed)} did not pass", remedy="correct what they name")
+    return install(platform, candidate.policy, act, _kept(platform, candidate, judgements, act, None))
+
+
+def rollback(platform: Platform, act: Act) -> Done:
+    """Decide at once by the version that was active before the present one. Raises ``Refused`` when there is none."""
+
+    def decide(history: History) -> Mapping[str, Any]:
+        present, before = past.active(history, act.at), past.before_present(history, act.at)
+        if present is None or before is None:
+            raise Refused("no other version was active before this one", remedy="activate the version you mean")
+        ruleset = before.content["ruleset"]
+        named = Named(ruleset["digest"], ruleset["version"])
+        return records.activation(named, act, how=ROLLED_BACK, instead_of=present.subject)
+
+    done = _done(platform.store.append_release(decide, platform.signer.receipt), None)
+    return Done(done.event, True, tuple(past.cancelled_by(platform.store.releases(), done.event)))
+
+
+def was_active(history: History) -> bool:
+    """Whether any version ever became active, or will."""
+    return any(event.kind == records.ACTIVATION for event in history)
+
+
+def _kept(
+    platform: Platform, candidate: Candidate, judgements: tuple[Judgement, ...], act: Act, report: bytes | None
+) -> Judged:
+    """Store a version's texts, cases and report; what the log will say of them. All of it lies under its own digest."""
+    store, ruleset = platform.store, candidate.policy.ruleset
+    store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, act.at)
+    gates = tuple((one.gate, one.result.summary) for one in judgements)
+    cases = store.attach(packed(candidate.case_texts))
+    return Judged(gates, cases, None if report is None else store.attach(report))
+
+
+def _named(ruleset: Ruleset) -> Named:
+    return Named(ruleset.digest, ruleset.version)
+
+
+def _is(event: ReleaseEvent | None, digest: str) -> bool:
+    return event is not None and event.subject == digest
+
+
+def _done(written: ReleaseEvent | None, known: ReleaseEvent | None) -> Done:
+    event = written or known
+    if event is None:
+        raise StoreError("the act is not in the store", remedy="run: decision-service audit verify")
+    return Done(event, new=written is not None)
