@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from decision_service.errors import AuditError, DecisionServiceError, EngineError, NotFound, Problem, RulebookError
 from decision_service.portrait.lists import Lists
@@ -37,6 +37,13 @@ class Verdict:
     detail: str = ""
 
 
+class Evaluator(Protocol):
+    """What decides which rules of a stage match."""
+
+    def evaluate(self, stage: Stage, facts: Facts) -> Verdict:
+        """The rules of one stage over facts."""
+
+
 class Engines:
     """The two engines over one set of rules."""
 
@@ -59,7 +66,7 @@ class Engines:
 class PolicyInForce:
     """What is in force on one business date: the rules with their parameters, and the engines that evaluate them."""
 
-    def __init__(self, rules: RulesInForce, engines: Engines) -> None:
+    def __init__(self, rules: RulesInForce, engines: Evaluator) -> None:
         self.rules = rules
         self.engines = engines
         self._decoded: dict[tuple[str, str | None], dict[str, Any]] = {}

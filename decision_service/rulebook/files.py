@@ -12,6 +12,7 @@ from decision_service.rulebook.fact_file import read_facts
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.overlay_file import Base, client_of, read_overlay, unread
 from decision_service.rulebook.overlays import Overlay
+from decision_service.rulebook.invariants import Invariant, read_invariants
 from decision_service.rulebook.parameter_file import (
     read_excluded,
     read_industries,
@@ -119,6 +120,7 @@ class _Draft:
     policy: list[ParameterRow] = field(default_factory=list)
     industries: list[ParameterRow] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
+    invariants: tuple[Invariant, ...] = ()
     overlays: dict[str, Overlay] = field(default_factory=dict)
 
 
@@ -235,6 +237,8 @@ class _Reader:
             draft.reasons = read_reasons(root, sheet)
         elif path == "parameters.yaml":
             draft.policy = read_policy(root, draft.catalogue, sheet)
+        elif path == "invariants.yaml":
+            draft.invariants = read_invariants(root, draft.catalogue, sheet)
         elif path == "lists.yaml":
             sheet.branch(root, "the file", required=("lists",))
         elif path.startswith("products/"):

@@ -12,6 +12,7 @@ from datetime import date
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.overlays import NO_OVERLAY, Overlay
+from decision_service.rulebook.invariants import Invariant
 from decision_service.rulebook.parameters import ParameterTable
 from decision_service.rulebook.rules import Product, ReasonCode, Rule, Stage
 from decision_service.vocabulary import Reason
@@ -122,6 +123,7 @@ class Ruleset:
     policy: ParameterTable
     lists: str = ""
     indicators: str = ""
+    invariants: tuple[Invariant, ...] = ()
     overlays: Mapping[str, Overlay] = field(default_factory=dict)
     _dates: dict[tuple[date, str], RulesInForce] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

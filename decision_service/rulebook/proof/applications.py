@@ -1,0 +1,95 @@
+"""Applications out of Z3's models: given facts and an industry, brought near a familiar one, told in people's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+import z3
+
+from decision_service.rulebook.conditions import Exact
+from decision_service.rulebook.facts import FactCatalogue, Facts
+from decision_service.rulebook.proof.symbols import exact_of
+from decision_service.rulebook.proof.world import INDUSTRY_STATUS, PRODUCT, Inputs
+from decision_service.rulebook.ruleset import RulesInForce
+
+UNITLESS = frozenset({"", "1", "ratio", "ordinal", "0-1", "0-100"})
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One application: exact values of given facts (``None`` is unknown), its industry's code, the day it is decided.
+
+    ``hidden`` are parameters and an industry status that are unknown although they are in force.
+    """
+
+    values: Mapping[str, Exact | None]
+    industry: str | None
+    on: date
+    hidden: frozenset[str] = frozenset()
+
+    def facts(self, rules: RulesInForce) -> Facts:
+        """The table of facts that a ruleset sees: these values, its own parameters, its own view of the industry."""
+        product = self.values.get(PRODUCT)
+        values: dict[str, Exact | None] = dict(rules.parameters(str(product), self.industry))
+        if INDUSTRY_STATUS in rules.catalogue:
+            values[INDUSTRY_STATUS] = rules.industry_status(self.industry)
+        values.update({name: value for name, value in self.values.items() if name in rules.catalogue})
+        values.update(dict.fromkeys(self.hidden & rules.catalogue.keys()))
+        return Facts(rules.catalogue, values)
+
+    def told(self, catalogue: FactCatalogue, lang: str, *, beside: "Application | None" = None) -> list[str]:
+        """Each fact in the reader's words with its value and unit, or only those that differ from another's."""
+        names = [name for name in catalogue if name in self.values]
+        other = {} if beside is None else beside.values
+        shown = [name for name in names if beside is None or other.get(name) != self.values[name]]
+        lines = [_told(catalogue, name, self.values[name], lang) for name in shown]
+        lines += [_told(catalogue, name, None, lang) for name in sorted(self.hidden)]
+        if self.industry is not None and (beside is None or beside.industry != self.industry):
+            lines.insert(0, f"行业代码：{self.industry}" if lang == "zh" else f"industry code: {self.industry}")
+        return lines
+
+
+def _told(catalogue: FactCatalogue, name: str, exact: Exact | None, lang: str) -> str:
+    fact = catalogue[name]
+    unit = "" if exact is None or fact.unit in UNITLESS else f" {fact.unit}"
+    label = fact.label.get(lang, name)
+    text = catalogue.text(name, exact, lang)
+    return f"{label}（{name}）：{text}{unit}" if lang == "zh" else f"{label} ({name}): {text}{unit}"
+
+
+def application_of(model: z3.ModelRef, inputs: Inputs, rules: RulesInForce) -> Application:
+    """The application that a model describes; facts that nothing has read are left out."""
+    values: dict[str, Exact | None] = {}
+    for name in inputs.names():
+        symbol = inputs.symbol(name)
+        known = z3.is_true(model.eval(symbol.known, model_completion=True))
+        number = model.eval(symbol.value, model_completion=True).as_long()
+        values[name] = exact_of(inputs.catalogue[name], number) if known else None
+    place = model.eval(inputs.industry, model_completion=True).as_long()
+    code = inputs.codes[place] if place >= 0 else None
+    return Application(values, code, rules.on, _hidden(model, inputs, rules))
+
+
+def _hidden(model: z3.ModelRef, inputs: Inputs, rules: RulesInForce) -> frozenset[str]:
+    names = [name for name in rules.catalogue if "." in name or name == INDUSTRY_STATUS]
+    return frozenset(
+        name for name in names if z3.is_false(model.eval(inputs.shown(name), model_completion=True))
+    )
+
+
+def nearer(found: Application, base: Application, fails: Callable[[Application], bool]) -> Application:
+    """The application with as many facts as possible taken from ``base``, as long as it still ``fails`` the claim.
+
+    A model's values are arbitrary; beside a familiar application the few that matter stand out.
+    """
+    changed = replace(found, values={**base.values, **found.values})
+    near = changed if fails(changed) else found
+    if near.industry != base.industry and fails(moved := replace(near, industry=base.industry)):
+        near = moved
+    for name in sorted(near.values):
+        if name in base.values and near.values[name] != base.values[name]:
+            moved = replace(near, values={**near.values, name: base.values[name]})
+            near = moved if fails(moved) else near
+    return near

@@ -1,0 +1,142 @@
+"""Searches all inputs for an application: cheaply first, with the limit's whole formula only where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import z3
+
+from decision_service.rulebook.proof.applications import Application, application_of
+from decision_service.rulebook.proof.symbols import TRUE, Symbol
+from decision_service.rulebook.proof.world import World
+
+TIMEOUT_MS = 20_000
+
+Pair = tuple[Application, Application]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for: ``wanted`` over the worlds, and ``fails``, which says of what was found whether it is so.
+
+    Where only one application is looked for, both worlds are the same. ``related`` is how the facts of two differ.
+    """
+
+    worlds: tuple[World, World]
+    wanted: z3.BoolRef
+    fails: Callable[[Application, Application], bool]
+    related: z3.BoolRef = TRUE
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A pair of applications; or ``none`` for all inputs; or neither, and ``doubt`` says why."""
+
+    none: bool = False
+    pair: Pair | None = None
+    doubt: str = ""
+
+
+def search(question: Question) -> Found:
+    """Look for what a question wants.
+
+    First the limit may be anything; then it comes from a bound that may be anything, or from two bounds of which one is
+    proven to be the lower; then from its formula, for one group of industries with the same parameters after another.
+    What the looser search excludes is excluded.
+    """
+    if _check(question)[0] == z3.unsat:
+        return Found(none=True)
+    loose = [world.limit_from_bound() for world in question.worlds]
+    answer, model = _check(question, *loose)
+    if answer == z3.unsat:
+        return Found(none=True)
+    if model is not None and (pair := _realised(question, model)) is not None:
+        return Found(pair=pair)
+    if (lower := _lower_bound(question)) is not None and _check(question, *loose, lower)[0] == z3.unsat:
+        return Found(none=True)
+    return _by_industry(question)
+
+
+def _check(question: Question, *also: z3.BoolRef) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
+    return _solve(question, question.related, question.wanted, *also)
+
+
+def _solve(question: Question, *wanted: z3.BoolRef) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
+    """A fresh solver each time: Z3 is much faster on a whole problem of this kind than on one that grows."""
+    solver = z3.SolverFor("QF_LIA")
+    solver.set("timeout", TIMEOUT_MS)
+    solver.add(*wanted)
+    for world in question.worlds:
+        solver.add(world.inputs.constraints)  # last: building terms reads further inputs
+    answer = solver.check()
+    return answer, solver.model() if answer == z3.sat else None
+
+
+def _realised(question: Question, model: z3.ModelRef) -> Pair | None:
+    """The pair of a model, with the facts behind its bound worked out; ``None`` if there are none."""
+    pair = _pair(model, question)
+    if question.fails(*pair):
+        return pair
+    place = model.eval(question.worlds[0].inputs.industry, model_completion=True).as_long()
+    fixed = [one for world in question.worlds for one in _fixed(model, world)]
+    full = [world.limit_in_full(place) for world in question.worlds]
+    _, found = _check(question, *fixed, *full)
+    if found is None:
+        return None
+    pair = _pair(found, question)
+    return pair if question.fails(*pair) else None
+
+
+def _fixed(model: z3.ModelRef, world: World) -> Iterator[z3.BoolRef]:
+    """All inputs as in a model, but for those from which only the limit is computed."""
+    yield world.inputs.industry == model.eval(world.inputs.industry, model_completion=True)
+    for name in world.inputs.names():
+        symbol = world.inputs.symbol(name)
+        if name not in world.limit_reads:
+            yield symbol.value == model.eval(symbol.value, model_completion=True)
+            yield symbol.known == model.eval(symbol.known, model_completion=True)
+
+
+def _lower_bound(question: Question) -> z3.BoolRef | None:
+    """That the second application's own bound is never above the first's, once proven for every industry."""
+    one, other = question.worlds
+    if one is other:
+        return None
+    for places in _groups(question).values():
+        first, second = (world.bound_in_full(places[0]) for world in question.worlds)
+        here = one.inputs.industry == places[0]
+        if _solve(question, question.related, here, z3.Not(_at_most(second, first)))[0] != z3.unsat:
+            return None
+    return _at_most(other.bound_symbol, one.bound_symbol)
+
+
+def _at_most(one: Symbol, other: Symbol) -> z3.BoolRef:
+    """A bound that is unknown allows nothing."""
+    return z3.Implies(one.known, z3.And(other.known, one.value <= other.value))
+
+
+def _groups(question: Question) -> dict[tuple[object, ...], list[int]]:
+    """The places of industries by the parameters that the limit's formula reads."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place in range(-1, len(question.worlds[0].inputs.codes)):
+        groups.setdefault(tuple(world.limit_row(place) for world in question.worlds), []).append(place)
+    return groups
+
+
+def _by_industry(question: Question) -> Found:
+    for places in _groups(question).values():
+        here = z3.Or([question.worlds[0].inputs.industry == place for place in places])
+        answer, model = _check(question, here, *(world.limit_in_full(places[0]) for world in question.worlds))
+        if model is not None:
+            pair = _pair(model, question)
+            agrees = question.fails(*pair)
+            return Found(pair=pair) if agrees else Found(doubt="the application found is none when it is evaluated")
+        if answer == z3.unknown:
+            return Found(doubt=f"no answer within {TIMEOUT_MS // 1000} seconds")
+    return Found(none=True)
+
+
+def _pair(model: z3.ModelRef, question: Question) -> Pair:
+    one, other = (application_of(model, world.inputs, world.rules) for world in question.worlds)
+    return one, other
