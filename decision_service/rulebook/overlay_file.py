@@ -26,6 +26,7 @@ BASE_ONLY: Mapping[str, str] = {
     "industries_excluded.csv": "change industries",
     "indicators.csv": "change indicators",
     "lists.yaml": "change lists",
+    "invariants.yaml": "make claims",
     "products": "change products",
     "cases": "hold cases",
 }

@@ -8,10 +8,11 @@ from pathlib import Path
 from decision_service.errors import Problem
 from decision_service.rulebook.cases import load_cases
 from decision_service.rulebook.fact_file import read_facts
+from decision_service.rulebook.files import load_sources
 from decision_service.rulebook.reading import Sheet
 from decision_service.rulebook.ruleset import RESERVED_REASONS
 from decision_service.rulebook.syntax import parse_condition
-from tests.rulebook.small_rulebook import FACTS, ruleset
+from tests.rulebook.small_rulebook import FACTS, SOURCES, TODAY, ruleset
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "rule-language.md").read_text(encoding="utf-8")
@@ -59,3 +60,12 @@ def test_the_case_of_the_page_is_a_case(tmp_path: Path) -> None:
 
 def test_the_platforms_own_codes_are_on_the_page() -> None:
     assert all(f"`{code}`" in PAGE for code in RESERVED_REASONS)
+
+
+def test_the_overlay_of_the_page_is_laid_over_the_base() -> None:
+    shown = [block for block in blocks("yaml") if block.startswith("# overlays/")]
+    texts = {block.split("\n")[0].removeprefix("# "): block for block in shown}
+    assert len(texts) == 3
+    found = load_sources({**SOURCES, **texts})
+    assert {rule.name for rule in found.overlays["bank-03"].rules} == {"bank-03/B3-01", "bank-03/AUTO-1"}
+    assert found.in_force(TODAY, "bank-03").parameters("plain", "35")["policy.line"] == 200_000_000

@@ -141,6 +141,10 @@ MISTAKES: dict[str, tuple[dict[str, str], str]] = {
         f"{OWN}/products/plain.yaml:1: an overlay cannot change products",
     ),
     "lists": ({f"{OWN}/lists.yaml": "lists: []\n"}, f"{OWN}/lists.yaml:1: an overlay cannot change lists"),
+    "claims": (
+        {f"{OWN}/invariants.yaml": "invariants: []\n"},
+        f"{OWN}/invariants.yaml:1: an overlay cannot make claims",
+    ),
     "cases": ({f"{OWN}/cases/own.yaml": "cases: []\n"}, f"{OWN}/cases/own.yaml:1: an overlay cannot hold cases"),
     "a version": ({f"{OWN}/VERSION": "1\n"}, f"{OWN}/VERSION:1: an overlay cannot hold this file; {ALIEN}"),
     "a table": ({f"{OWN}/own.csv": "a,b\n"}, f"{OWN}/own.csv:1: an overlay cannot hold this file; {ALIEN}"),
