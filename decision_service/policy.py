@@ -38,7 +38,9 @@ class Verdict:
 
 
 class Evaluator(Protocol):
-    """What decides which rules of a stage match."""
+    """What decides which rules of a stage match; ``reference`` says what they mean."""
+
+    reference: ReferenceEngine
 
     def evaluate(self, stage: Stage, facts: Facts) -> Verdict:
         """The rules of one stage over facts."""

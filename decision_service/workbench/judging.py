@@ -18,11 +18,11 @@ class ReferenceAlone:
     """The reference evaluator in the place of both engines."""
 
     def __init__(self, rules: RulesInForce) -> None:
-        self._reference = ReferenceEngine(rules)
+        self.reference = ReferenceEngine(rules)
 
     def evaluate(self, stage: Stage, facts: Facts) -> Verdict:
         """One stage; there is no second engine that could differ."""
-        return Verdict(self._reference.evaluate(stage, facts))
+        return Verdict(self.reference.evaluate(stage, facts))
 
 
 def judge(rules: RulesInForce, facts: Facts) -> Assessment:
