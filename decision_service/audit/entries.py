@@ -13,7 +13,7 @@ from decision_service.audit.answer import Render, answer_problems
 from decision_service.audit.canonical import moment, parsed
 from decision_service.audit.merkle import leaf_hash
 from decision_service.audit.record import commitment, key_hash, salts, secret_of
-from decision_service.audit.release import KINDS, attached, person_of, row_of
+from decision_service.audit.release import KINDS, is_whole, row_of
 from decision_service.audit.signing import LogKey
 from decision_service.errors import AuditError
 from decision_service.vocabulary import RESERVATION
@@ -77,15 +77,11 @@ def ruleset_of(record: bytes) -> tuple[str, str] | None:
 
 
 def release_of(record: bytes) -> dict[str, Any] | None:
-    """What a record says if it is that of an act on the rules, whole enough to be read; else ``None``."""
+    """What a record says if it is that of an act on the rules and can be judged; else ``None``."""
     try:
         content = content_of(record)
-        if FAMILY[content["type"]] != "release":
-            return None
-        person_of(content)
-        texts = (*row_of(content).values(), *attached(content))
-        return content if all(isinstance(text, str) for text in texts) else None
-    except (AuditError, KeyError, TypeError, AttributeError):
+        return content if FAMILY[content["type"]] == "release" and is_whole(content) else None
+    except AuditError:
         return None  # which ``entry_problems`` tells
 
 
@@ -102,6 +98,9 @@ def _decision_problems(
 
 def _release_problems(row: Row, content: dict[str, Any], *, key: LogKey, leaf: bytes) -> Iterator[str]:
     """The row of an act on the rules against its record, and the signature over its leaf."""
+    if not is_whole(content):
+        yield "the record lacks or mistypes a part"
+        return
     expected = row_of(content)
     yield from _differing(row, expected)
     yield from _signature_problems(row, expected["subject"], row["release_signature"], key=key, leaf=leaf)

@@ -125,6 +125,17 @@ def row_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, "how": how, "subject": subject, "at": at, "effective_at": effective_at}
 
 
+def is_whole(content: Mapping[str, Any]) -> bool:
+    """Whether a record holds what it must, so that it can be judged."""
+    try:
+        person = person_of(content)
+        texts = [*row_of(content).values(), *attached(content)]
+    except (KeyError, TypeError, AttributeError):
+        return False
+    texts += () if person is None else (person.kind, person.id, person.name)
+    return all(isinstance(text, str) for text in texts)
+
+
 def attached(content: Mapping[str, Any]) -> tuple[str, ...]:
     """Digests of the bytes that must be kept beside a record."""
     return tuple(content[name] for name in ("cases", "report") if content.get(name) is not None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, insert, literal_column, or_, select
+from sqlalchemy import Select, bindparam, func, insert, literal_column, or_, select
 
 from decision_service.audit.canonical import canonical, parsed
 from decision_service.audit.release import ACTIVATION, EVERYTHING, OFF, SWITCH, person_of, row_of
@@ -145,8 +145,8 @@ def _active(_: str) -> Any:
     known = RELEASE_EVENTS.c
     now = bindparam("now", type_=known.at.type)
     effective = or_(known.effective_at <= now, known.effective_at == known.at)
-    found = _activations(known.leaf_index, known.subject, known.effective_at).where(effective)
-    return found.order_by(known.leaf_index.desc()).limit(literal_column("1"))
+    newest = _activations(func.max(known.leaf_index)).where(effective).scalar_subquery()
+    return select(known.leaf_index, known.subject, known.effective_at).where(known.leaf_index == newest)
 
 
 def _coming(_: str) -> Any:

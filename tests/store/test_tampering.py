@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from store_samples import NOW, RULESET, application, commit, commit_some, decision, draft, verified
+from store_samples import NOW, RULESET, SOURCES, application, commit, commit_some, decision, draft, verified
 
 from decision_service.audit import merkle
+from decision_service.audit.canonical import canonical
+from decision_service.audit.release import (
+    ACTIVATED,
+    INSTALLED,
+    OFF,
+    ON,
+    ROLLED_BACK,
+    Act,
+    Judged,
+    Named,
+    activation,
+    approval,
+    publication,
+    row_of,
+    switch,
+)
 from decision_service.audit.signing import Signer
 from decision_service.store import Store
+from tests.releasing import ANN, BOB
 
 SIZE = 7
 
@@ -198,29 +217,70 @@ def test_any_single_flipped_bit_of_any_byte_is_found(sqlite_store, log, signer, 
 
 @pytest.fixture
 def noted(sqlite_store, log, signer):
-    """The log with an activation, a decision after it, an erasure, and the same ruleset activated again at the end."""
-    sqlite_store.activate(RULESET, NOW, signer.receipt)
+    """After seven decisions: publication, approval, activation, decision, erasure, switch off and on, activation."""
+    cases, report = sqlite_store.attach(b"{}"), sqlite_store.attach(b"report")
+    named, ann, bob = Named(RULESET, "v1"), Act(ANN, NOW, "why"), Act(BOB, NOW)
+    note(sqlite_store, signer, publication(named, ann, Judged((("check", "fine"),), cases, report)))
+    note(sqlite_store, signer, approval(named, bob))
+    note(sqlite_store, signer, activation(named, ann, how=ACTIVATED))
     commit(sqlite_store, signer, draft(decision(application(8))))
     sqlite_store.erase_private("D-bank-1-APP-1", NOW, signer.receipt)
-    sqlite_store.activate(RULESET, NOW, signer.receipt)
+    note(sqlite_store, signer, switch("product:working_capital", ann, state=OFF))
+    note(sqlite_store, signer, switch("product:working_capital", bob, state=ON))
+    note(sqlite_store, signer, activation(named, ann, how=ACTIVATED, effective_at=NOW + timedelta(days=1)))
     return log
 
 
+def note(store: Store, signer: Signer, content: dict[str, Any]) -> None:
+    """An act on the rules, whether it may be done or not."""
+    store.append_release(lambda history: content, signer.receipt)
+
+
 LATER = "'2027-01-01T00:00:00.000000Z'"
+KINDS = {"publication": 7, "approval": 8, "activation": 9, "switch": 12}
+COLUMNS = {
+    "kind": "'switch'",
+    "how": "'rolled back'",
+    "subject": "'sha256:cd'",
+    "at": LATER,
+    "effective_at": LATER,
+    "signature": "'x'",
+}
+OF_ANOTHER = "(SELECT signature FROM release_events WHERE leaf_index = 14)"
+COPIED = "kind, how, subject, at, effective_at, signature"
+ACTS = {
+    f"a {kind}'s {column}": f"UPDATE release_events SET {column} = {value} WHERE leaf_index = {index}"
+    for kind, index in KINDS.items()
+    for column, value in COLUMNS.items()
+    if (kind, column) != ("switch", "kind")
+} | {
+    f"a {kind}'s {what}": text.format(index=index)
+    for kind, index in KINDS.items()
+    for what, text in {
+        "row deleted": "DELETE FROM release_events WHERE leaf_index = {index}",
+        "leaf deleted": "DELETE FROM leaves WHERE leaf_index = {index}",
+        "moment turned into bytes": "UPDATE release_events SET at = CAST(at AS BLOB) WHERE leaf_index = {index}",
+        "signature of another": "UPDATE release_events SET signature = " + OF_ANOTHER + " WHERE leaf_index = {index}",
+        "row without a leaf": f"INSERT INTO release_events SELECT 99, {COPIED} FROM release_events"
+        " WHERE leaf_index = {index}",
+        "row at a decision's leaf": f"INSERT INTO release_events SELECT 3, {COPIED} FROM release_events"
+        " WHERE leaf_index = {index}",
+        "record turned into another's": "UPDATE leaves SET record = (SELECT record FROM leaves WHERE leaf_index = 14)"
+        " WHERE leaf_index = {index}",
+    }.items()
+}
 NOTED = {
-    "an activation's row deleted": "DELETE FROM activations WHERE leaf_index = 7",
-    "all activations deleted": "DELETE FROM activations",
-    "an activation's moment": f"UPDATE activations SET activated_at = {LATER} WHERE leaf_index = 7",
-    "an activation's ruleset": "UPDATE activations SET digest = 'sha256:cd' WHERE leaf_index = 7",
-    "an activation's signature": "UPDATE activations SET signature = 'x' WHERE leaf_index = 7",
-    "another activation's signature": "UPDATE activations SET signature ="
-    " (SELECT signature FROM activations WHERE leaf_index = 10) WHERE leaf_index = 7",
-    "an activation without a leaf": f"INSERT INTO activations SELECT 11, digest, {LATER}, signature FROM activations"
-    " WHERE leaf_index = 7",
-    "an activation at a decision's leaf": f"INSERT INTO activations SELECT 3, digest, {LATER}, signature"
-    " FROM activations WHERE leaf_index = 7",
-    "an activation with its leaf deleted": "DELETE FROM activations WHERE leaf_index = 10;"
-    " DELETE FROM leaves WHERE leaf_index = 10",
+    **ACTS,
+    "all acts on the rules deleted": "DELETE FROM release_events",
+    "acts on the rules dropped": "DROP TABLE release_events",
+    "the last activation with its leaf deleted": "DELETE FROM release_events WHERE leaf_index = 14;"
+    " DELETE FROM leaves WHERE leaf_index = 14",
+    "the cases of a publication deleted": "DELETE FROM attachments WHERE content = CAST('{}' AS BLOB)",
+    "the report of a publication deleted": "DELETE FROM attachments WHERE content = CAST('report' AS BLOB)",
+    "a report changed": "UPDATE attachments SET content = x'00' WHERE content = CAST('report' AS BLOB)",
+    "a report turned into text": "UPDATE attachments SET content = 'report' WHERE content = CAST('report' AS BLOB)",
+    "a forged attachment": "INSERT INTO attachments VALUES ('sha256:00', x'00')",
+    "attachments dropped": "DROP TABLE attachments",
     "values gone without an erasure": "UPDATE decisions SET private = NULL WHERE leaf_index = 3",
     "an erasure's row deleted": "DELETE FROM erasures",
     "an erasure of another decision": "UPDATE erasures SET decision_id = 'D-bank-1-APP-3'",
@@ -228,24 +288,24 @@ NOTED = {
     " UPDATE decisions SET private = NULL WHERE leaf_index = 3",
     "an erasure's moment": f"UPDATE erasures SET erased_at = {LATER}",
     "an erasure's signature": "UPDATE erasures SET signature = 7",
-    "an erasure without a leaf": f"INSERT INTO erasures SELECT 11, 'D-bank-1-APP-3', {LATER}, signature FROM erasures;"
+    "an erasure without a leaf": f"INSERT INTO erasures SELECT 99, 'D-bank-1-APP-3', {LATER}, signature FROM erasures;"
     " UPDATE decisions SET private = NULL WHERE leaf_index = 3",
     "values back after an erasure": "UPDATE decisions SET"
     " private = (SELECT private FROM decisions WHERE leaf_index = 2) WHERE leaf_index = 1",
     "an activation's record turned into an erasure's": "UPDATE leaves SET"
-    " record = (SELECT record FROM leaves WHERE leaf_index = 9) WHERE leaf_index = 7",
+    " record = (SELECT record FROM leaves WHERE leaf_index = 11) WHERE leaf_index = 9",
     "erasures dropped": "DROP TABLE erasures",
 }
 
 
 @pytest.mark.parametrize("statements", NOTED.values(), ids=NOTED)
-def test_tampering_with_activations_and_erasures_is_found(sqlite_store, noted, signer, statements):
+def test_tampering_with_acts_on_the_rules_and_erasures_is_found(sqlite_store, noted, signer, statements):
     assert not findings(sqlite_store, signer)
     noted.executescript(statements)
     assert findings(sqlite_store, signer)
 
 
-@pytest.mark.parametrize("index", [7, 9], ids=["activation", "erasure"])
+@pytest.mark.parametrize("index", [*KINDS.values(), 11], ids=[*KINDS, "erasure"])
 def test_a_note_rewritten_with_its_whole_tree_is_found_by_its_signature(sqlite_store, noted, signer, index):
     """Whoever rewrites row, leaf and tree together still has no key."""
     record = noted.execute("SELECT record FROM leaves WHERE leaf_index = ?", (index,)).fetchone()[0]
@@ -253,12 +313,80 @@ def test_a_note_rewritten_with_its_whole_tree_is_found_by_its_signature(sqlite_s
     assert forged != record
     hashed = merkle.leaf_hash(forged)
     noted.execute("UPDATE leaves SET record = ?, leaf_hash = ? WHERE leaf_index = ?", (forged, hashed, index))
-    for table, column in (("activations", "activated_at"), ("erasures", "erased_at")):
+    for table, column in (("release_events", "at"), ("release_events", "effective_at"), ("erasures", "erased_at")):
         noted.execute(f"UPDATE {table} SET {column} = replace({column}, '2026', '2025') WHERE leaf_index = ?", (index,))
     frontier = merkle.frontier_of(sqlite_store.leaf_hashes())
     noted.execute("UPDATE log_head SET frontier = ?, root = ?", (frontier.to_bytes(), frontier.root()))
     found = findings(sqlite_store, signer)
     assert len(found) == 1 and "signature does not verify" in found[0]
+
+
+FIRST, SECOND = Named(RULESET, "v1"), Named("sha256:00", "v2")
+PUBLISHED = publication(FIRST, Act(ANN, NOW), Judged())
+APPROVED = approval(FIRST, Act(BOB, NOW))
+BY_ANN, BY_BOB = switch("all", Act(ANN, NOW), state=OFF), switch("all", Act(BOB, NOW), state=ON)
+NOBODYS = {**APPROVED, "person": None}
+IN_ORDER = {
+    "published, approved, activated": [PUBLISHED, APPROVED, activation(FIRST, Act(ANN, NOW), how=ACTIVATED)],
+    "installed": [activation(FIRST, Act(ANN, NOW), how=INSTALLED)],
+    "switched off and on": [BY_ANN, BY_BOB],
+    "switched off twice, on by who was first": [BY_ANN, {**BY_BOB, "state": "off"}, {**BY_ANN, "state": "on"}],
+}
+OUT_OF_ORDER = {
+    "approved by its publisher": [PUBLISHED, approval(FIRST, Act(ANN, NOW))],
+    "approved by nobody": [PUBLISHED, NOBODYS],
+    "approved before it was published": [APPROVED],
+    "published twice": [PUBLISHED, PUBLISHED],
+    "activated without approval": [PUBLISHED, activation(FIRST, Act(ANN, NOW), how=ACTIVATED)],
+    "activated by the approval of another": [PUBLISHED, APPROVED, activation(SECOND, Act(ANN, NOW), how=ACTIVATED)],
+    "installed beside another": [activation(FIRST, Act(ANN, NOW), how=INSTALLED)] * 2,
+    "rolled back to what was never active": [activation(FIRST, Act(ANN, NOW), how=ROLLED_BACK)],
+    "switched on by who switched it off": [BY_ANN, {**BY_ANN, "state": "on"}],
+    "switched on while it was on": [BY_BOB],
+    "a person without a name": [{**BY_ANN, "person": {"kind": "client", "id": "x"}}],
+    "a person that is a list": [{**BY_ANN, "person": [1]}],
+    "a subject that is a list": [{**PUBLISHED, "ruleset": {"digest": [1], "version": "v1"}}],
+    "a ruleset that is a text": [{**PUBLISHED, "ruleset": "v1"}],
+    "an attachment that is a number": [{**PUBLISHED, "report": 7}],
+}
+
+
+@pytest.mark.parametrize("contents", IN_ORDER.values(), ids=IN_ORDER)
+def test_acts_by_two_people_in_their_order_verify(sqlite_store, signer, contents):
+    sqlite_store.save_ruleset(RULESET, "v1", SOURCES, NOW)
+    for content in contents:
+        note(sqlite_store, signer, content)
+    assert not findings(sqlite_store, signer)
+
+
+@pytest.mark.parametrize("contents", OUT_OF_ORDER.values(), ids=OUT_OF_ORDER)
+def test_an_act_that_lacks_its_second_person_or_its_order_is_found_even_if_it_is_signed(
+    sqlite_store, signer, sqlite_url, contents
+):
+    sqlite_store.save_ruleset(RULESET, "v1", SOURCES, NOW)
+    sqlite_store.save_ruleset("sha256:00", "v2", {}, NOW)
+    before = len(findings(sqlite_store, signer))
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as raw:
+        for content in contents:
+            force(raw, sqlite_store, signer, content)
+    assert len(findings(sqlite_store, signer)) > before
+
+
+def force(raw: sqlite3.Connection, store: Store, signer: Signer, content: dict[str, Any]) -> None:
+    """A leaf as a program would write it that has the key and minds no rule, with a row as like it as can be."""
+    record = canonical(content)
+    index, hashed = store.log_head()[0], merkle.leaf_hash(record)
+    subject = str(content.get("scope") or content["ruleset"])
+    if isinstance(content.get("ruleset"), dict):
+        subject = str(content["ruleset"]["digest"])
+    row = row_of(content) if content.get("ruleset") != "v1" else row_of({**content, "ruleset": {"digest": "v1"}})
+    signature = signer.receipt(subject, index, hashed)["signature"]
+    frontier = merkle.frontier_of([*store.leaf_hashes(), hashed])
+    raw.execute("INSERT INTO leaves VALUES (?, ?, ?)", (index, hashed, record))
+    values = (index, row["kind"], row["how"], subject, row["at"], row["effective_at"], signature)
+    raw.execute("INSERT INTO release_events VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    head = (frontier.size, frontier.to_bytes(), frontier.root())
+    raw.execute("UPDATE log_head SET size = ?, frontier = ?, root = ?", head)
 
 
 def test_only_what_has_expired_may_be_gone(sqlite_store, log, signer):
