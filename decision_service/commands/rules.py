@@ -59,10 +59,14 @@ def check(folder: Path | None, on: date, as_json: bool) -> None:
         "reasons": len(ruleset.reasons),
         "products": sorted(ruleset.products),
         "cases": len(cases),
+        "overlays": list(ruleset.overlays),
     }
     if as_json:
         print_json(summary)
         return
     counts = ", ".join(f"{summary[what]} {what}" for what in ("rules", "facts", "reasons", "cases"))
     click.echo(f"{folder}: {counts}: fine")
+    for overlay in ruleset.overlays.values():
+        rows = len(overlay.policy.rows)
+        click.echo(f"overlay of {overlay.client}: {len(overlay.rules)} rules, {rows} rows of parameters")
     click.echo(f"version {ruleset.version}  {ruleset.digest}")

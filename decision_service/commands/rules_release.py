@@ -58,10 +58,13 @@ def publish(folder: Path | None, report: Path | None, note: str, key: str | None
         if not _passed(judgements):
             _tell_failures(judgements, "not published", as_json)
         done = release.publish(built, found, judgements, _act(built, key, note), report=attached)
+        clients = {one.client.client_id for one in built.store.list_clients() if one.revoked_at is None}
     told = {"gates": _gates(judgements), "report": done.event.content.get("report")}
     _tell(done, "published", as_json, **told)
     if not done.new and not as_json:
         click.echo("it was published before, by these very texts: nothing changed")
+    for name in set(found.policy.ruleset.overlays) - clients:
+        click.echo(f"overlays/{name}: no client has this id, so nobody is decided by it", err=True)
 
 
 @click.command()

@@ -101,10 +101,10 @@ def _judged(event: ReleaseEvent) -> dict[str, Any]:
 
 
 def _list_rules(folder: Path, as_json: bool) -> None:
-    found = sorted(load(rule_folder(folder)).rules, key=lambda rule: (rule.file, rule.line))
+    found = sorted(load(rule_folder(folder)).every_rule(), key=lambda rule: (rule.file, rule.line))
     rows: list[dict[str, Any]] = [
         {
-            "rule": rule.id,
+            "rule": rule.name,
             "stage": rule.stage.value,
             "reason": rule.reason,
             "place": f"{rule.file}:{rule.line}",
