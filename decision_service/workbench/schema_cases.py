@@ -105,7 +105,7 @@ def _expectation(ruleset: Ruleset) -> Schema:
     properties = {
         "outcome": described(outcomes(), "期望的结果。", "The outcome."),
         "reasons": described(listing(words(reasons)), "全部原因代码，不分先后。", "All reason codes, as a set."),
-        "limit": described({"anyOf": [*number()["anyOf"], unknown]}, "额度（元）。", "The limit in CNY."),
+        "limit": described({"anyOf": [number(), unknown]}, "额度（元）。", "The limit in CNY."),
         "unknown": described(
             listing(fact_names(ruleset.catalogue.values())),
             "原因必须点名的未知事实。",
@@ -160,8 +160,8 @@ def _field(hint: Any) -> Schema:
 
 _FORMS: Mapping[Any, list[Schema]] = {
     bool: [{"type": "boolean"}],
-    int: number(whole=True)["anyOf"],
-    Decimal: number()["anyOf"],
+    int: [number(whole=True)],
+    Decimal: [number()],
     str: [{"type": ["string", "integer"]}],
     date: [day("日期。", "A date.")],
     type(None): [{"type": "null"}],

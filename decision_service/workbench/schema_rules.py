@@ -167,4 +167,4 @@ def effects(ruleset: Ruleset) -> Schema:
 
 def _amount(kind: FactType, ruleset: Ruleset, literal: Schema) -> Schema:
     named = [fact for fact in ruleset.catalogue.values() if fact.type is kind]
-    return {"anyOf": [*literal["anyOf"], *([fact_names(named)] if named else [])]}
+    return {"anyOf": [literal, fact_names(named)]} if named else literal

@@ -186,7 +186,7 @@ def _parameter(facts: Iterable[Fact], scope: str) -> Schema:
     told = {fact.name.removeprefix(f"{scope}."): " · ".join(fact.label.values()) for fact in facts}
     properties = {
         "name": described(words(told), f"参数名；事实为 {scope}.…。", f"Makes the fact {scope}.<name>."),
-        "value": described({"type": SCALAR}, "数值，按事实的类型。", "The value, in the type of its fact."),
+        "value": {},  # typed and explained by the row's name below; an editor shows the first text it finds
         "effective_from": day(*FROM),
         "effective_to": day(*UNTIL),
         "reference": text(*REFERENCE),

@@ -73,13 +73,10 @@ def day(zh: str, en: str) -> Schema:
 
 def number(*, whole: bool = False, least: Decimal | int | None = None, greatest: Decimal | int | None = None) -> Schema:
     """A number, or its text with ``_`` between digits; bounds hold for numbers that an editor recognises as such."""
-    plain: Schema = {"type": "integer" if whole else "number"}
-    if least is not None:
-        plain["minimum"] = _json(least)
-    if greatest is not None:
-        plain["maximum"] = _json(greatest)
     hint = "write numbers as 5_000_000.00 or 0.65, without an exponent · 数字写作 5_000_000.00 或 0.65，不用指数"
-    return {"anyOf": [plain, {"type": "string", "pattern": NUMBER, "patternErrorMessage": hint}]}
+    schema = {"type": ["integer" if whole else "number", "string"], "pattern": NUMBER, "patternErrorMessage": hint}
+    bounds = {"minimum": least, "maximum": greatest}
+    return {**schema, **{name: _json(bound) for name, bound in bounds.items() if bound is not None}}
 
 
 def _json(bound: Decimal | int) -> int | float:
@@ -102,7 +99,7 @@ def fact_value(fact: Fact) -> Schema:
     if fact.type is FactType.CHOICE:
         return words({choice: chinese(fact.name, choice) for choice in fact.choices})
     if fact.type is FactType.FLAG:
-        return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": "^(true|false)$"}]}
+        return {"type": ["boolean", "string"], "pattern": "^(true|false)$"}
     if fact.type is FactType.DATE:
         return {"type": "string", "pattern": DATE}
     return number(whole=fact.type.places == 0, least=_bound(fact, fact.minimum), greatest=_bound(fact, fact.maximum))

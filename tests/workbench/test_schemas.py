@@ -85,8 +85,8 @@ def _properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_test(schema: dict[str, Any]) -> bool:
-    """Whether a property stands in a schema only to be asked about, as in ``if``."""
-    return set(schema) == {"const"}
+    """Whether a property stands in a schema only to be asked about, as in ``if``, or is explained under ``then``."""
+    return set(schema) in ({"const"}, set())
 
 
 def _both_languages(description: str) -> bool:
