@@ -1,0 +1,66 @@
+"""Parameters in force as columns: policy for all rows, product and industry parameters by the row's own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import ibis
+
+from decision_service.rulebook.columnar.truths import column_type, literal, unknown
+from decision_service.rulebook.conditions import Exact
+from decision_service.rulebook.ruleset import RulesInForce
+
+INDUSTRY_CODE = "industry_code"
+"""The column with the two-digit code of a row's industry; not a fact."""
+STATUS = "industry_status"
+SCOPES = ("policy", "product", "industry")
+
+
+def is_parameter(name: str) -> bool:
+    """Whether a fact is a parameter, which a ruleset supplies."""
+    return name.partition(".")[0] in SCOPES and "." in name
+
+
+def with_parameters(table: ibis.Table, rules: RulesInForce, names: Collection[str]) -> ibis.Table:
+    """The table with those parameters and the ``industry_status`` among ``names`` that are in force for each row.
+
+    Reads ``product`` and ``industry_code``; a column of the same name is replaced. What is not in force is unknown.
+    """
+    wanted = [name for name in rules.catalogue if name in names and (is_parameter(name) or name == STATUS)]
+    columns = {
+        name: _city_wide(name, rules) if name.startswith("policy.") else _by_product(name, rules)
+        for name in wanted
+        if name.startswith(("policy.", "product."))
+    }
+    table = table.drop(*(name for name in wanted if name in table.columns)).mutate(**columns)
+    ours = [name for name in wanted if name not in columns]
+    return _with_industries(table, rules, ours) if ours else table
+
+
+def _city_wide(name: str, rules: RulesInForce) -> Any:
+    value = rules.parameters("", None).get(name)
+    return unknown(rules.catalogue[name]) if value is None else literal(value)
+
+
+def _by_product(name: str, rules: RulesInForce) -> Any:
+    values = {product: rules.parameters(product, None).get(name) for product in rules.products}
+    known = [(ibis._["product"] == product, literal(value)) for product, value in values.items() if value is not None]
+    return ibis.cases(*known) if known else unknown(rules.catalogue[name])
+
+
+def _with_industries(table: ibis.Table, rules: RulesInForce, names: list[str]) -> ibis.Table:
+    """Joined by the code; a code that no file names has the status of an unknown one, and no parameters."""
+    codes = rules.industry_codes()
+    known = {code: {**rules.parameters("", code), STATUS: rules.industry_status(code)} for code in codes}
+    data = {INDUSTRY_CODE: codes, **{name: [known[code].get(name) for code in codes] for name in names}}
+    schema = {INDUSTRY_CODE: "string", **{name: column_type(rules.catalogue[name]) for name in names}}
+    joined = table.left_join(ibis.memtable(_rows(data), schema=ibis.schema(schema)), INDUSTRY_CODE)
+    joined = joined.drop(*(name for name in joined.columns if name == f"{INDUSTRY_CODE}_right"))
+    if STATUS not in names:
+        return joined
+    return joined.mutate(**{STATUS: ibis._[STATUS].fill_null(rules.industry_status(None))})
+
+
+def _rows(data: Mapping[str, Any]) -> list[dict[str, Exact | None]]:
+    return [dict(zip(data, row)) for row in zip(*data.values())]

@@ -1,0 +1,211 @@
+"""The columnar engine says of every row what the reference evaluator says, unknowns and extremes included."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+from itertools import product
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import ibis
+import pyarrow
+import pytest
+
+from bench.synthetic import portfolio
+from decision_service.lending.limits import limit
+from decision_service.rulebook.columnar import INDUSTRY_CODE, assessed, facts_read, with_parameters
+from decision_service.rulebook.columnar.numbers import Number, Sheet
+from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, FactName, Not
+from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN, Fact, FactType
+from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.files import load
+from decision_service.rulebook.rules import Rule, Stage
+from decision_service.rulebook.ruleset import RulesInForce
+from decision_service.vocabulary import Outcome
+from tests.rulebook.columns import KEY, Row, columnar_rows, differing, generated, reference_rows, rows_of
+from tests.rulebook.generate import AWKWARD, TableMaker
+
+RULES = Path(__file__).resolve().parents[2] / "rules"
+IN_FORCE_ON = date(2026, 6, 3)
+
+
+@pytest.fixture(scope="module")
+def duck() -> Any:
+    connection = ibis.duckdb.connect(threads=1)
+    yield connection
+    connection.disconnect()
+
+
+@pytest.fixture(scope="module")
+def shipped() -> RulesInForce:
+    return load(RULES).in_force(IN_FORCE_ON)
+
+
+def disagreements(rules: RulesInForce, duck: Any, *, seed: int, tables: int) -> tuple[list[str], list[Row]]:
+    maker, random = TableMaker(rules), Random(seed)
+    made = [maker.table(random) for _ in range(tables)]
+    expected = reference_rows(rules, made)
+    return differing(expected, columnar_rows(rules, made, duck)), expected
+
+
+def portfolio_disagreements(rules: RulesInForce, duck: Any, *, rows: int) -> tuple[list[str], list[Row]]:
+    """A plausible portfolio whose parameters the engine joins, and the reference takes from the ruleset."""
+    table = portfolio(rules, rows)
+    tables = []
+    for row in table.to_pylist():
+        code = row.pop(INDUSTRY_CODE)
+        parameters = rules.parameters(str(row.get("product")), code)
+        tables.append({**row, **parameters, "industry_status": rules.industry_status(code)})
+        del tables[-1][KEY]
+    expected = reference_rows(rules, tables)
+    with_all = with_parameters(ibis.memtable(table), rules, facts_read(rules, limit=limit))
+    return differing(expected, rows_of(duck.to_pyarrow(assessed(with_all, rules, key=KEY, limit=limit)))), expected
+
+
+def test_agrees_on_awkward_tables_over_the_shipped_rules(shipped: RulesInForce, duck: Any) -> None:
+    assert disagreements(shipped, duck, seed=1, tables=700)[0] == []
+
+
+def test_agrees_on_a_portfolio_over_the_shipped_rules(shipped: RulesInForce, duck: Any) -> None:
+    differences, expected = portfolio_disagreements(shipped, duck, rows=1_500)
+    assert differences == []
+    outcomes = Counter(row["outcome"] for row in expected)
+    assert min(outcomes[outcome] for outcome in (0, 1, 2)) > 40
+    assert len({row["limit_max"] for row in expected}) > 100
+    assert {row["card"] for row in expected} == {"none", "yellow", "red", None}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_on_generated_rulesets(seed: int, duck: Any) -> None:
+    rules = generated(Random(seed), extreme=seed % 2 == 1)
+    differences, expected = disagreements(rules, duck, seed=seed, tables=200)
+    assert differences == []
+    assert len({tuple(row.items()) for row in expected}) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 63))
+def test_agrees_on_many_generated_rulesets(seed: int, duck: Any) -> None:
+    rules = generated(Random(seed), extreme=seed % 2 == 1)
+    assert disagreements(rules, duck, seed=seed, tables=1_000)[0] == []
+
+
+@pytest.mark.slow
+def test_agrees_on_twenty_thousand_tables_over_the_shipped_rules(shipped: RulesInForce, duck: Any) -> None:
+    assert disagreements(shipped, duck, seed=7, tables=20_000)[0] == []
+    assert portfolio_disagreements(shipped, duck, rows=20_000)[0] == []
+
+
+A, B, C, D = (Comparison("a", "==", 1), Comparison("b", "==", 1), Comparison("one", "==", ""), Comparison("x", ">", 0))
+LOGIC: tuple[Condition, ...] = (
+    A,
+    Not(A),
+    Not(Not(A)),
+    AllOf((A, B)),
+    AnyOf((A, B)),
+    Not(AllOf((A, B))),
+    Not(AnyOf((A, Not(B)))),
+    AllOf(()),
+    AnyOf(()),
+    Not(AnyOf(())),
+    AllOf((A,)),
+    AnyOf((AllOf((A, Not(A))), B)),
+    Comparison("a", "!=", 1),
+    Not(Comparison("a", "!=", FactName("b"))),
+    Comparison("a", "in", (0,)),
+    Not(Comparison("a", "in", (0, 1))),
+    C,
+    Not(C),
+    Comparison("one", "!=", "1e-07"),
+    Comparison("one", "in", ('say "x"', "back\\slash", "未知")),
+    Not(Comparison("one", "in", ("null", "none"))),
+    Comparison("one", "==", FactName("other")),
+    Comparison("one", "!=", FactName("other")),
+    D,
+    Comparison("x", "<", INT64_MAX),
+    Comparison("x", ">=", INT64_MIN),
+    Comparison("x", "<=", FactName("y")),
+    Comparison("x", "!=", FactName("y")),
+    Comparison("x", "in", (INT64_MIN, -1, INT64_MAX)),
+)
+
+
+def test_every_operator_and_connective_treats_unknown_as_the_reference_does(duck: Any) -> None:
+    choice = {"type": FactType.CHOICE, "choices": AWKWARD}
+    facts = [Fact("a", FactType.FLAG), Fact("b", FactType.FLAG), Fact("x", FactType.COUNT), Fact("y", FactType.COUNT)]
+    facts += [Fact("one", **choice), Fact("other", **choice)]
+    facts += [fact for fact in load(RULES).catalogue.values() if fact.derived is None]
+    rules = RulesInForce(
+        FactCatalogue(facts),
+        [
+            Rule(f"R-{number:02}", Stage.DECISION, {}, when, outcome=Outcome.REFER)
+            for number, when in enumerate(LOGIC)
+        ],
+    )
+    numbers = (None, INT64_MIN, -1, 0, INT64_MAX)
+    tables: list[dict[str, Any]] = [dict(a=a, b=b) for a, b in product((None, 0, 1), repeat=2)]
+    tables += [dict(x=x, y=y) for x, y in product(numbers, repeat=2)]
+    tables += [dict(one=one, other=other) for one, other in product((None, *AWKWARD), repeat=2)]
+    full = [{**dict.fromkeys(rules.catalogue), **table} for table in tables]
+    assert differing(reference_rows(rules, full), columnar_rows(rules, full, duck)) == []
+
+
+EDGES = (None, INT64_MIN, INT64_MIN + 1, -(2**53) - 1, -1_000_001, -7, -1, 0, 1, 2, 3, 999_999, 1_000_000, 2**53 + 1)
+EDGES += (2**62 - 1, 2**62, INT64_MAX - 1, INT64_MAX)
+
+
+def test_whole_numbers_are_exact_to_the_last_digit(duck: Any) -> None:
+    random = Random(5)
+    pairs = list(product(EDGES, repeat=2)) + [
+        (random.randint(INT64_MIN, INT64_MAX), random.randint(1, 2 ** random.randint(1, 62))) for _ in range(2_000)
+    ]
+    sheet = Sheet(FactCatalogue([Fact("a", FactType.COUNT), Fact("b", FactType.COUNT)]))
+    a, b, million = sheet.fact("a"), sheet.fact("b"), sheet.constant(1_000_000)
+    results: dict[str, tuple[Number, Any]] = {
+        "quotient": (sheet.floor(a, b), lambda a, b: a // b if b > 0 else None),
+        "wide quotient": (sheet.floor(sheet.times(a, b), million), lambda a, b: a * b // 1_000_000),
+        "very wide quotient": (
+            sheet.floor(sheet.times(a, million), b),
+            lambda a, b: a * 1_000_000 // b if b > 0 else None,
+        ),
+        "by seven": (sheet.floor(a, sheet.constant(7)), lambda a, b: a // 7),
+        "difference": (sheet.minus(a, b), lambda a, b: a - b),
+        "sum": (sheet.plus(a, b), lambda a, b: a + b),
+        "product": (sheet.times(a, b), lambda a, b: a * b),
+        "least": (sheet.least([a, b, million]), lambda a, b: min(a, b, 1_000_000)),
+        "greatest": (sheet.most([a, b]), max),
+        "magnitude": (sheet.absolute(a), lambda a, b: abs(a)),
+        "inside": (sheet.within(sheet.plus(a, b), -5, 5), lambda a, b: a + b if -5 <= a + b <= 5 else None),
+    }
+    for name, (number, _) in results.items():
+        sheet.let(number, name)
+    columns = {name: pyarrow.array(values, pyarrow.int64()) for name, values in zip("ab", zip(*pairs))}
+    table = pyarrow.table({KEY: range(len(pairs)), **columns})
+    found = rows_of(duck.to_pyarrow(sheet.apply(ibis.memtable(table))))
+    reading_only_a = ("by seven", "magnitude")
+    wrong = []
+    for (one, other), row in zip(pairs, found):
+        for name, (_, exact) in results.items():
+            unknown = one is None or (other is None and name not in reading_only_a)
+            expected = None if unknown else exact(one, other)
+            if row[name] != expected:
+                wrong.append(f"{name} of {one} and {other}: {row[name]}, exactly {expected}")
+    assert wrong == []
+
+
+def test_a_code_that_no_file_names_has_no_parameters_and_an_unknown_status(shipped: RulesInForce, duck: Any) -> None:
+    codes = ["35", "00", None, shipped.industry_codes()[-1]]
+    table = ibis.memtable(pyarrow.table({KEY: [0, 1, 2, 3], INDUSTRY_CODE: codes, "product": ["invoice_loan"] * 4}))
+    names = {"industry.max_leverage", "industry_status", "policy.auto_cap", "product.max_amount"}
+    rows = rows_of(duck.to_pyarrow(with_parameters(table, shipped, names)))
+    assert [row["industry_status"] for row in rows] == ["covered", "unknown", "unknown", "excluded"]
+    assert [row["industry.max_leverage"] is None for row in rows] == [False, True, True, True]
+    assert {(row["policy.auto_cap"], row["product.max_amount"]) for row in rows} == {(500_000_000, 100_000_000)}
+
+
+def test_the_facts_that_are_read_are_those_without_which_a_decision_may_change(shipped: RulesInForce) -> None:
+    read = facts_read(shipped, limit=limit)
+    assert {"exposure_pending", "total_liabilities", "industry.max_leverage", "inv_sales_12m", "product"} <= read
+    assert not {"exposure_total", "limit_max", "card", "portrait_score", "entity_type"} & read
