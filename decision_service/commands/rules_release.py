@@ -23,9 +23,9 @@ from decision_service.commands.moments import moment
 from decision_service.commands.persons import acting_person, checked_note, key_option, note_option
 from decision_service.commands.rules_shared import folder_argument, rule_folder
 from decision_service.decide import Platform, business_date
-from decision_service.errors import InputError
+from decision_service.errors import InputError, NotFound, Refused
 from decision_service.rule_folder import Candidate, candidate
-from decision_service.store import ReleaseEvent
+from decision_service.store import ReleaseEvent, RulesetEntry
 from decision_service.workbench import release
 from decision_service.workbench.gates import GATES, Judgement, judge
 from decision_service.workbench.release import Done
@@ -80,7 +80,7 @@ def approve(version: str, note: str, key: str | None, as_json: bool) -> None:
     Example: decision-service rules approve 3f9c21 --key "$KEY_OF_THE_SECOND_PERSON"
     """
     with platform() as built:
-        done = release.approve(built, find(built.store, version), _act(built, key, note))
+        done = release.approve(built, _stored(built, version), _act(built, key, note))
     _tell(done, "approved", as_json)
 
 
@@ -106,8 +106,7 @@ def activate(version: str, at: str | None, note: str, key: str | None, as_json: 
         if not release.was_active(history) and Path(version).is_dir() and effective_at is None:
             done = _install(built, Path(version), _act(built, key, note), as_json)
         else:
-            entry = find(built.store, version)
-            done = release.activate(built, entry, _act(built, key, note), effective_at=effective_at)
+            done = release.activate(built, _stored(built, version), _act(built, key, note), effective_at=effective_at)
     _tell_activation(done, as_json)
 
 
@@ -153,6 +152,16 @@ def _install(built: Platform, folder: Path, act: Act, as_json: bool) -> Done:
     if not _passed(judgements):
         _tell_failures(judgements, "not activated", as_json)
     return release.install_candidate(built, found, judgements, act)
+
+
+def _stored(built: Platform, version: str) -> RulesetEntry:
+    """The version that is called so. Raises ``Refused`` for a folder with other texts than any, ``NotFound``."""
+    try:
+        return find(built.store, version)
+    except NotFound as error:
+        if not Path(version).is_dir():
+            raise
+        raise Refused(error.what, where=version, remedy="publish it, and let another person approve it") from error
 
 
 def _act(built: Platform, key: str | None, note: str) -> Act:
