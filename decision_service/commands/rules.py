@@ -23,6 +23,8 @@ WORKBENCH: dict[str, str] = {
     "rollback": "decision_service.commands.rules_release:rollback",
     "switch": "decision_service.commands.rules_switch:switch",
     "schemas": "decision_service.commands.rules_schemas:schemas",
+    "export-xlsx": "decision_service.commands.rules_editing:export_xlsx",
+    "import-xlsx": "decision_service.commands.rules_editing:import_xlsx",
 }
 """Commands that are loaded when they are called, ``module:attribute`` by name: some need large libraries."""
 

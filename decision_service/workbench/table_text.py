@@ -39,6 +39,9 @@ class TableText(Protocol):
     def placed(self, wanted: Sequence[Wanted]) -> list[int]:
         """The places of wanted rows in the order in which they will stand in the file."""
 
+    def reread(self, text: str) -> TableText:
+        """The same table in another version of its text."""
+
     def rewritten(self, wanted: Sequence[Wanted]) -> str:
         """The text with exactly the wanted rows; what does not change keeps its bytes."""
 

@@ -53,6 +53,10 @@ class YamlTable:
         """The names of the file's lists, if there are several."""
         return tuple(one.group for one in self._lists) if self._layout.inside else ()
 
+    def reread(self, text: str) -> YamlTable:
+        """The same table in another version of its text. Raises ``yaml.YAMLError``, ``InputError``."""
+        return YamlTable(text, self._layout)
+
     def rewritten(self, wanted: Sequence[Wanted]) -> str:
         """The file with these rows. Raises ``InputError`` where a list is written in one line."""
         splices: list[Splice] = []
