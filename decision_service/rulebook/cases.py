@@ -138,7 +138,7 @@ def case_texts(folder: Path | str, problems: list[Problem]) -> dict[str, str]:
 def cases_of(
     texts: Mapping[str, str], ruleset: Ruleset, *, problems: Iterable[Problem] = (), shown_in: str = ""
 ) -> tuple[Case, ...]:
-    """The cases in texts by path. Raises ``RulebookError`` with every ``Problem``, ``problems`` of before among them."""
+    """The cases in texts by path. Raises ``RulebookError`` with every ``Problem``, those found before among them."""
     found = list(problems)
     files = CaseFiles(ruleset)
     for path, text in texts.items():
