@@ -190,7 +190,7 @@ class Policies:
         digest, since = self._in_force.digest, self._in_force.since
         if digest is None or since is None:
             raise NotFound("no ruleset is active", remedy="run: decision-service rules activate rules")
-        if digest not in self._loaded and self._served in self._loaded and self._clock() < since + self.GRACE:
+        if digest not in self._loaded and self._may_go_on(since):
             digest = str(self._served)
         policy = self.by_digest(digest)
         self._served = digest
@@ -212,6 +212,11 @@ class Policies:
                 found = self._loaded.get(digest) or self._load(digest)
                 self._loaded[digest] = found
         return found
+
+    def _may_go_on(self, since: datetime) -> bool:
+        """Whether the version served last may be served a moment longer: it was the active one until just now."""
+        was_active = self._served in self._loaded and self._served == self._in_force.before
+        return was_active and self._clock() < since + self.GRACE
 
     def _ask(self) -> None:
         """Learn what is active and what is next; what is not loaded yet is prepared beside the requests."""

@@ -51,13 +51,19 @@ class ReleaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """Which ruleset decides at a moment and since when; ``coming`` are scheduled ones with their moments, in order."""
+    """Which ruleset decides at a moment, since when, and which one did so before.
+
+    ``coming`` are scheduled ones with their moments, in order.
+    """
 
     digest: str | None = None
     since: datetime | None = None
+    before: str | None = None
     coming: tuple[tuple[str, datetime], ...] = ()
 
 
+NO_LEAF = 2**62
+"""Above the place of every leaf."""
 Decide = Callable[[tuple[ReleaseEvent, ...]], Mapping[str, Any] | None]
 """Gives the record of the next act from all acts before it, or ``None`` if there is nothing to write.
 
@@ -88,16 +94,14 @@ def in_force(session: Session, now: datetime) -> InForce:
     Of the activations that are effective the newest counts, so that a later one cancels an earlier one that was
     scheduled for afterwards. One said to be effective at once is so whatever a slow clock says.
     """
-    current = session.row(_active, {"now": moment_text(now)})
-    if current is None:
-        place, found = -1, InForce()
-    else:
-        place, found = current[0], InForce(current[1], datetime.fromisoformat(current[2]))
+    place, digest, since = session.row(_active, {"now": moment_text(now), "below": NO_LEAF}) or (-1, None, None)
+    before = session.row(_active, {"now": since, "below": place}) if since is not None else None
     coming: list[tuple[str, datetime]] = []
-    for digest, text in session.rows(_coming, {"now": moment_text(now), "place": place}):
-        moment = datetime.fromisoformat(text)
-        coming = [one for one in coming if one[1] < moment] + [(digest, moment)]
-    return InForce(found.digest, found.since, tuple(coming))
+    for scheduled, text in session.rows(_coming, {"now": moment_text(now), "place": place}):
+        later = datetime.fromisoformat(text)
+        coming = [one for one in coming if one[1] < later] + [(scheduled, later)]
+    moment = None if since is None else datetime.fromisoformat(since)
+    return InForce(digest, moment, None if before is None else before[1], tuple(coming))
 
 
 def switched_off(session: Session, scopes: Iterable[str]) -> tuple[str, ...]:
@@ -145,8 +149,8 @@ def _active(_: str) -> Any:
     known = RELEASE_EVENTS.c
     now = bindparam("now", type_=known.at.type)
     effective = or_(known.effective_at <= now, known.effective_at == known.at)
-    newest = _activations(func.max(known.leaf_index)).where(effective).scalar_subquery()
-    return select(known.leaf_index, known.subject, known.effective_at).where(known.leaf_index == newest)
+    newest = _activations(func.max(known.leaf_index)).where(effective, known.leaf_index < bindparam("below"))
+    return select(known.leaf_index, known.subject, known.effective_at).where(known.leaf_index == newest.scalar_subquery())
 
 
 def _coming(_: str) -> Any:

@@ -39,9 +39,11 @@ def test_nothing_is_active_at_first(store):
 
 
 def test_the_last_one_activated_is_active_also_within_one_moment(store, signer):
+    before = None
     for digest in ("b", "a", "b"):
         say(store, signer, digest, NOW)
-        assert store.in_force(NOW) == InForce(digest, NOW)
+        assert store.in_force(NOW) == InForce(digest, NOW, before)
+        before = digest
 
 
 def test_what_is_said_for_at_once_holds_whatever_a_slow_clock_says(store, signer):
@@ -130,7 +132,7 @@ def test_activations_of_before_become_release_events_and_verify(request, url, si
         (first, second) = store.releases()
         assert (first.kind, first.how, first.subject, first.person) == ("activation", "activated", RULESET, None)
         assert first.at == first.effective_at == datetime.fromisoformat("2026-11-01T00:00:00Z")
-        assert store.in_force(NOW) == InForce(RULESET, second.at)
+        assert store.in_force(NOW) == InForce(RULESET, second.at, RULESET)
         report = verified(store, signer)
         assert report.ok, report.findings
         assert (report.leaves, report.acts["activation"]) == (2, 2)
