@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
@@ -16,6 +16,7 @@ from decision_service.decide import (
     encoded,
     find,
     situation,
+    switch_facts,
 )
 from decision_service.errors import InputError
 from decision_service.policy import Policy, PolicyInForce
@@ -76,10 +77,17 @@ def simulate_application(
 
 
 def simulate_facts(
-    facts: Mapping[str, Any], *, industry: str | None, client_id: str, policy: Policy, as_of: date
+    facts: Mapping[str, Any],
+    *,
+    industry: str | None,
+    client_id: str,
+    policy: Policy,
+    as_of: date,
+    switched_off: Sequence[str] = (),
 ) -> Simulation:
     """Assess facts alone, for a client; parameters in force on ``as_of`` are filled in, what is not given is unknown.
 
+    The switch of automatic approval is filled in as well: ``switched_off`` are the scopes for which it is off.
     Raises ``InputError`` when no product is named, ``FactError`` for a value its declaration does not admit.
     """
     in_force = policy.on(as_of, client_id)
@@ -87,7 +95,12 @@ def simulate_facts(
     product = exact.get("product")
     if not isinstance(product, str):
         raise InputError("a simulation on facts alone needs the product", where="facts.product")
-    table = Facts(in_force.rules.catalogue, {**parameter_facts(in_force, product, industry), **exact})
+    catalogue = in_force.rules.catalogue
+    filled_in = {
+        **parameter_facts(in_force, product, industry),
+        **encoded(catalogue, switch_facts(catalogue, switched_off)),
+    }
+    table = Facts(catalogue, {**filled_in, **exact})
     scores = _as_assessed(table, Scores())
     return Simulation(assess(in_force, table), scores, tuple(sorted(facts)), policy, as_of)
 

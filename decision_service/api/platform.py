@@ -27,7 +27,7 @@ from decision_service.policy import Policy
 from decision_service.recorded import COMPUTED
 from decision_service.rulebook.rules import Stage
 from decision_service.simulate import Simulation, simulate_application, simulate_facts
-from decision_service.store import StoredDecision
+from decision_service.store import StoredDecision, scopes
 from decision_service.vocabulary import Client, CreditApplication
 
 
@@ -107,12 +107,14 @@ class PlatformService:
         policy = self._policy()
         self._check_facts(request, policy)
         if request.application is None:
+            concerned = scopes(str(request.facts.get("product")), request.industry, client.client_id)
             result = simulate_facts(
                 request.facts,
                 industry=request.industry,
                 client_id=client.client_id,
                 policy=policy,
                 as_of=request.as_of or business_date(now),
+                switched_off=self._platform.store.switched_off(concerned),
             )
         else:
             result = simulate_application(

@@ -5,7 +5,7 @@ from decision_service.store.decisions import Committed, DecisionCommit, StoredDe
 from decision_service.store.exposure import ExposureChanged, ExposureState
 from decision_service.store.idempotency import Stored
 from decision_service.store.migrate import upgrade
-from decision_service.store.releases import InForce, ReleaseEvent
+from decision_service.store.releases import InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.store import Situation, Store
 
@@ -22,5 +22,6 @@ __all__ = [
     "Store",
     "Stored",
     "StoredDecision",
+    "scopes",
     "upgrade",
 ]
