@@ -10,9 +10,9 @@ from pathlib import Path
 from decision_service.errors import Problem, RulebookError
 from decision_service.rulebook.fact_file import read_facts
 from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.invariants import Invariant, read_invariants
 from decision_service.rulebook.overlay_file import Base, client_of, read_overlay, unread
 from decision_service.rulebook.overlays import Overlay
-from decision_service.rulebook.invariants import Invariant, read_invariants
 from decision_service.rulebook.parameter_file import (
     read_excluded,
     read_industries,
@@ -148,6 +148,7 @@ def _load(
         policy=ParameterTable(draft.policy),
         lists=sources["lists.yaml"],
         indicators=sources["indicators.csv"],
+        invariants=draft.invariants,
         overlays=draft.overlays,
     )
 

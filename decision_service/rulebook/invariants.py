@@ -73,6 +73,12 @@ def with_outcome(catalogue: FactCatalogue) -> FactCatalogue:
     return FactCatalogue([*(fact for fact in catalogue.values() if fact.name != OUTCOME.name), OUTCOME])
 
 
+def may_get_worse(fact: Fact) -> bool:
+    """Whether a claim may be about this fact getting worse: it is given with the application, not computed from it."""
+    computed = fact.derived is not None or fact.combine is not None or fact.name == "industry_status"
+    return not computed and "." not in fact.name and fact.source not in ("decision", "lending", "parameter")
+
+
 def read_invariants(root: Node, catalogue: FactCatalogue, sheet: Sheet) -> tuple[Invariant, ...]:
     """The claims of one file; every mistake is reported to ``sheet``."""
     branch = sheet.branch(root, "the file", required=("invariants",))
@@ -150,7 +156,7 @@ def _fact(node: Node | None, what: str, words: FactCatalogue, sheet: Sheet) -> s
     fact = words.get(name)
     if fact is None:
         sheet.report(node.line, f"{what}: unknown fact '{name}'", did_you_mean(name, words, otherwise="declare it"))
-    elif fact.derived is not None or fact.combine is not None or fact.source in ("decision", "lending", "parameter"):
+    elif not may_get_worse(fact):
         sheet.report(node.line, f"{what}: '{name}' is computed or a parameter", "name a fact that is given")
     return name
 

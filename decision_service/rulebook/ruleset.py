@@ -11,8 +11,8 @@ from datetime import date
 
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.facts import FactCatalogue
-from decision_service.rulebook.overlays import NO_OVERLAY, Overlay
 from decision_service.rulebook.invariants import Invariant
+from decision_service.rulebook.overlays import NO_OVERLAY, Overlay
 from decision_service.rulebook.parameters import ParameterTable
 from decision_service.rulebook.rules import Product, ReasonCode, Rule, Stage
 from decision_service.vocabulary import Reason

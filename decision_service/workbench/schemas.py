@@ -12,6 +12,7 @@ from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.rulebook.yamltree import Branch, Scalar, read_yaml
 from decision_service.workbench.schema_cases import case_file
+from decision_service.workbench.schema_claims import claim_file
 from decision_service.workbench.schema_rules import rule_file
 from decision_service.workbench.schema_tables import fact_file, list_file, policy_file, product_file, reason_file
 from decision_service.workbench.schema_values import Schema
@@ -26,6 +27,7 @@ TITLES = {
     "lists": "lists.yaml · 名单",
     "product": "products/*.yaml · 产品",
     "cases": "cases/*.yaml · 例句",
+    "invariants": "invariants.yaml · 断言",
     **{stage.value: f"stage: {stage.value} · 规则" for stage in Stage},
 }
 
@@ -45,6 +47,7 @@ def schemas(ruleset: Ruleset, profiles: tuple[str, ...] = ()) -> dict[str, Schem
         "lists": list_file(ruleset),
         "product": product_file(ruleset),
         "cases": case_file(ruleset, profiles),
+        "invariants": claim_file(ruleset),
         **{stage.value: rule_file(stage, ruleset) for stage in Stage},
     }
 

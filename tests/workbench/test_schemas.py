@@ -256,7 +256,7 @@ def test_the_command_writes_what_is_out_of_date_and_only_that(tmp_path: Path) ->
 
     assert run("--check")[0] == 1 and not list(tmp_path.iterdir())
     code, first = run()
-    assert (code, len(first["written"])) == (0, 9)
+    assert (code, len(first["written"])) == (0, 10)
     (tmp_path / "status.json").write_text("{}", encoding="utf-8")
     assert run("--check")[1]["stale"] == ["status.json"]
     assert run()[1]["written"] == ["status.json"]
