@@ -57,7 +57,8 @@ def portfolio_disagreements(rules: RulesInForce, duck: Any, *, rows: int) -> tup
     for row in table.to_pylist():
         code = row.pop(INDUSTRY_CODE)
         parameters = rules.parameters(str(row.get("product")), code)
-        tables.append({**row, **parameters, "industry_status": rules.industry_status(code)})
+        status = rules.industry_status(code) if code else row["industry_status"] or rules.industry_status(None)
+        tables.append({**row, **parameters, "industry_status": status})
         del tables[-1][KEY]
     expected = reference_rows(rules, tables)
     with_all = with_parameters(ibis.memtable(table), rules, facts_read(rules, limit=limit))
@@ -203,6 +204,15 @@ def test_a_code_that_no_file_names_has_no_parameters_and_an_unknown_status(shipp
     assert [row["industry_status"] for row in rows] == ["covered", "unknown", "unknown", "excluded"]
     assert [row["industry.max_leverage"] is None for row in rows] == [False, True, True, True]
     assert {(row["policy.auto_cap"], row["product.max_amount"]) for row in rows} == {(500_000_000, 100_000_000)}
+
+
+def test_a_row_without_a_code_keeps_its_own_industry_parameters_and_no_others(shipped: RulesInForce, duck: Any) -> None:
+    own = {"industry.max_leverage": [7, 7], "policy.auto_cap": [7, 7], "industry_status": ["covered", "excluded"]}
+    table = ibis.memtable(pyarrow.table({KEY: [0, 1], INDUSTRY_CODE: [None, "35"], "product": ["invoice_loan"] * 2, **own}))
+    rows = rows_of(duck.to_pyarrow(with_parameters(table, shipped, set(own))))
+    assert [row["industry.max_leverage"] for row in rows] == [7, shipped.parameters("", "35")["industry.max_leverage"]]
+    assert [row["industry_status"] for row in rows] == ["covered", "covered"]
+    assert [row["policy.auto_cap"] for row in rows] == [500_000_000, 500_000_000]
 
 
 def test_the_facts_that_are_read_are_those_without_which_a_decision_may_change(shipped: RulesInForce) -> None:

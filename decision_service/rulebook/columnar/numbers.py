@@ -166,6 +166,8 @@ class Sheet:
 
     def _chosen(self, numbers: Sequence[Number], choose: Callable[..., Any], bound: Callable[..., int]) -> Number:
         """Databases leave unknowns out of the least and the greatest; here they make the result unknown."""
+        if len(numbers) == 1:  # of one number, Spark knows no least
+            return numbers[0]
         kept = [self.let(number) for number in numbers]
         merged = _merged(kept, low=bound, high=bound)
         values = [_as(number, merged.wide) for number in kept]

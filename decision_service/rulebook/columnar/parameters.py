@@ -14,6 +14,7 @@ from decision_service.rulebook.ruleset import RulesInForce
 INDUSTRY_CODE = "industry_code"
 """The column with the two-digit code of a row's industry; not a fact."""
 STATUS = "industry_status"
+CODE, JOINED = "~code", "~"
 SCOPES = ("policy", "product", "industry")
 
 
@@ -25,17 +26,19 @@ def is_parameter(name: str) -> bool:
 def with_parameters(table: ibis.Table, rules: RulesInForce, names: Collection[str]) -> ibis.Table:
     """The table with those parameters and the ``industry_status`` among ``names`` that are in force for each row.
 
-    Reads ``product`` and ``industry_code``; a column of the same name is replaced. What is not in force is unknown.
+    Reads ``product`` and ``industry_code``. What is not in force is unknown. A row without a code keeps what the table
+    itself has under the name of an industry parameter or ``industry_status``; all other such columns are replaced.
     """
     wanted = [name for name in rules.catalogue if name in names and (is_parameter(name) or name == STATUS)]
-    columns = {
-        name: _city_wide(name, rules) if name.startswith("policy.") else _by_product(name, rules)
-        for name in wanted
-        if name.startswith(("policy.", "product."))
-    }
-    table = table.drop(*(name for name in wanted if name in table.columns)).mutate(**columns)
-    ours = [name for name in wanted if name not in columns]
-    return _with_industries(table, rules, ours) if ours else table
+    by_code = [name for name in wanted if name == STATUS or name.startswith("industry.")]
+    table = table.mutate(
+        **{
+            name: _city_wide(name, rules) if name.startswith("policy.") else _by_product(name, rules)
+            for name in wanted
+            if name not in by_code
+        }
+    )
+    return _with_industries(table, rules, by_code) if by_code else table
 
 
 def _city_wide(name: str, rules: RulesInForce) -> Any:
@@ -53,13 +56,17 @@ def _with_industries(table: ibis.Table, rules: RulesInForce, names: list[str]) -
     """Joined by the code; a code that no file names has the status of an unknown one, and no parameters."""
     codes = rules.industry_codes()
     known = {code: {**rules.parameters("", code), STATUS: rules.industry_status(code)} for code in codes}
-    data = {INDUSTRY_CODE: codes, **{name: [known[code].get(name) for code in codes] for name in names}}
-    schema = {INDUSTRY_CODE: "string", **{name: column_type(rules.catalogue[name]) for name in names}}
-    joined = table.left_join(ibis.memtable(_rows(data), schema=ibis.schema(schema)), INDUSTRY_CODE)
-    joined = joined.drop(*(name for name in joined.columns if name == f"{INDUSTRY_CODE}_right"))
-    if STATUS not in names:
-        return joined
-    return joined.mutate(**{STATUS: ibis._[STATUS].fill_null(rules.industry_status(None))})
+    data = {CODE: codes, **{JOINED + name: [known[code].get(name) for code in codes] for name in names}}
+    schema = {CODE: "string", **{JOINED + name: column_type(rules.catalogue[name]) for name in names}}
+    rows = ibis.memtable(_rows(data), schema=ibis.schema(schema))
+    joined = table.left_join(rows, table[INDUSTRY_CODE] == rows[CODE])
+    columns = {}
+    for name in names:
+        own = ibis._[name] if name in table.columns else unknown(rules.catalogue[name])
+        columns[name] = ibis.ifelse(ibis._[INDUSTRY_CODE].isnull(), own, ibis._[JOINED + name])
+    if STATUS in names:
+        columns[STATUS] = columns[STATUS].fill_null(rules.industry_status(None))
+    return joined.mutate(**columns).drop(CODE, *(JOINED + name for name in names))
 
 
 def _rows(data: Mapping[str, Any]) -> list[dict[str, Exact | None]]:
