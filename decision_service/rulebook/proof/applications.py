@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 
 import z3
 
@@ -82,14 +83,27 @@ def _hidden(model: z3.ModelRef, inputs: Inputs, rules: RulesInForce) -> frozense
 def nearer(found: Application, base: Application, fails: Callable[[Application], bool]) -> Application:
     """The application with as many facts as possible taken from ``base``, as long as it still ``fails`` the claim.
 
-    A model's values are arbitrary; beside a familiar application the few that matter stand out.
+    A model's values are arbitrary; beside a familiar application the few that matter stand out. A fact that the base
+    leaves out is left out, if it can be.
     """
     changed = replace(found, values={**base.values, **found.values})
-    near = changed if fails(changed) else found
-    if near.industry != base.industry and fails(moved := replace(near, industry=base.industry)):
-        near = moved
+    near, before = changed if fails(changed) else found, None
+    while near != before:
+        before = near
+        for moved in _moves(near, base):
+            near = moved(near) if fails(moved(near)) else near
+    left_out = {name for name, value in near.values.items() if value is None and name not in base.values}
+    return replace(near, values={name: value for name, value in near.values.items() if name not in left_out})
+
+
+def _moves(near: Application, base: Application) -> Iterator[Callable[[Application], Application]]:
+    """Ways to take one fact of the base, its industry first."""
+    if near.industry != base.industry:
+        yield lambda one: replace(one, industry=base.industry)
     for name in sorted(near.values):
-        if name in base.values and near.values[name] != base.values[name]:
-            moved = replace(near, values={**near.values, name: base.values[name]})
-            near = moved if fails(moved) else near
-    return near
+        if near.values[name] != base.values.get(name):
+            yield partial(_with, base, name)
+
+
+def _with(base: Application, name: str, one: Application) -> Application:
+    return replace(one, values={**one.values, name: base.values.get(name)})

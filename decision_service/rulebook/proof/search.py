@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import z3
@@ -42,8 +43,8 @@ def search(question: Question) -> Found:
     """Look for what a question wants.
 
     First the limit may be anything; then it comes from a bound that may be anything, or from two bounds of which one is
-    proven to be the lower; then from its formula, for one group of industries with the same parameters after another.
-    What the looser search excludes is excluded.
+    proven to be the lower; then from its formula, for those groups of industries with the same parameters, one after
+    another, that are left. What the looser search excludes is excluded.
     """
     if _check(question)[0] == z3.unsat:
         return Found(none=True)
@@ -53,9 +54,7 @@ def search(question: Question) -> Found:
         return Found(none=True)
     if model is not None and (pair := _realised(question, model)) is not None:
         return Found(pair=pair)
-    if (lower := _lower_bound(question)) is not None and _check(question, *loose, lower)[0] == z3.unsat:
-        return Found(none=True)
-    return _by_industry(question)
+    return _by_industry(question, [*loose, *_ordered_bounds(question)])
 
 
 def _check(question: Question, *also: z3.BoolRef) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
@@ -98,22 +97,28 @@ def _fixed(model: z3.ModelRef, world: World) -> Iterator[z3.BoolRef]:
             yield symbol.known == model.eval(symbol.known, model_completion=True)
 
 
-def _lower_bound(question: Question) -> z3.BoolRef | None:
-    """That the second application's own bound is never above the first's, once proven for every industry."""
+def _ordered_bounds(question: Question) -> Iterator[z3.BoolRef]:
+    """That one application's own bound is never above the other's, where that is proven for every industry."""
     one, other = question.worlds
     if one is other:
-        return None
-    for places in _groups(question).values():
-        first, second = (world.bound_in_full(places[0]) for world in question.worlds)
-        here = one.inputs.industry == places[0]
-        if _solve(question, question.related, here, z3.Not(_at_most(second, first)))[0] != z3.unsat:
-            return None
-    return _at_most(other.bound_symbol, one.bound_symbol)
+        return
+    groups = list(_groups(question).values())
+    if all(_never_above(question, places[0], other, one) for places in groups):
+        yield _at_most(other.bound_symbol, one.bound_symbol)
+    elif all(_never_above(question, places[0], one, other) for places in groups):
+        yield _at_most(one.bound_symbol, other.bound_symbol)
+
+
+def _never_above(question: Question, place: int, lower: World, upper: World) -> bool:
+    here = lower.inputs.industry == place
+    broken = z3.Not(_at_most(lower.bound_in_full(place), upper.bound_in_full(place)))
+    return _solve(question, question.related, here, broken)[0] == z3.unsat
 
 
 def _at_most(one: Symbol, other: Symbol) -> z3.BoolRef:
-    """A bound that is unknown allows nothing."""
-    return z3.Implies(one.known, z3.And(other.known, one.value <= other.value))
+    """A bound that is unknown allows nothing, one below zero no more than zero."""
+    lower = z3.And(other.known, z3.Or(one.value <= 0, one.value <= other.value))
+    return z3.Implies(one.known, lower)
 
 
 def _groups(question: Question) -> dict[tuple[object, ...], list[int]]:
@@ -124,17 +129,33 @@ def _groups(question: Question) -> dict[tuple[object, ...], list[int]]:
     return groups
 
 
-def _by_industry(question: Question) -> Found:
-    for places in _groups(question).values():
-        here = z3.Or([question.worlds[0].inputs.industry == place for place in places])
-        answer, model = _check(question, here, *(world.limit_in_full(places[0]) for world in question.worlds))
+def _by_industry(question: Question, loose: list[z3.BoolRef]) -> Found:
+    """By the whole formula wherever the looser search still finds something."""
+    left, industry = list(_groups(question).values()), question.worlds[0].inputs.industry
+    while left:
+        answer, model = _check(question, *loose, _one_of(industry, itertools.chain.from_iterable(left)))
+        if model is None:
+            return Found(none=True) if answer == z3.unsat else _undecided()
+        place = model.eval(industry, model_completion=True).as_long()
+        places = next(group for group in left if place in group)
+        left.remove(places)
+        full = [world.limit_in_full(place) for world in question.worlds]
+        answer, model = _check(question, *full, _one_of(industry, places))
+        if answer == z3.unknown:
+            return _undecided()
         if model is not None:
             pair = _pair(model, question)
             agrees = question.fails(*pair)
             return Found(pair=pair) if agrees else Found(doubt="the application found is none when it is evaluated")
-        if answer == z3.unknown:
-            return Found(doubt=f"no answer within {TIMEOUT_MS // 1000} seconds")
     return Found(none=True)
+
+
+def _one_of(industry: z3.ArithRef, places: Iterable[int]) -> z3.BoolRef:
+    return z3.Or([industry == place for place in places])
+
+
+def _undecided() -> Found:
+    return Found(doubt=f"no answer within {TIMEOUT_MS // 1000} seconds")
 
 
 def _pair(model: z3.ModelRef, question: Question) -> Pair:
