@@ -86,14 +86,14 @@ def activate(platform: Platform, entry: RulesetEntry, act: Act, *, effective_at:
     """
 
     def decide(history: History) -> Mapping[str, Any] | None:
+        present = past.active(history, act.at)
+        if effective_at is None and _is(present, entry.digest) and not past.coming(history, act.at):
+            return None
         if past.approval(history, entry.digest) is None:
             remedy = "publish it and let another person approve it first"
             raise Refused(f"version {entry.version} is not approved", remedy=remedy)
-        present = past.active(history, act.at)
         if present is None and effective_at is not None:
             raise Refused("no version is active yet", remedy="the first one must decide at once: leave --at out")
-        if effective_at is None and _is(present, entry.digest) and not past.coming(history, act.at):
-            return None
         named, instead_of = Named(entry.digest, entry.version), None if present is None else present.subject
         return records.activation(named, act, how=ACTIVATED, effective_at=effective_at, instead_of=instead_of)
 

@@ -1,15 +1,18 @@
-"""The recipes of rules/README.md, followed on a copy of the shipped rules: a change of today is activated at once."""
+"""The recipes of rules/README.md, followed to the letter on a copy of the shipped rules."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from decision_service.case_runs import run_ruleset
 from decision_service.cli import main
@@ -18,6 +21,7 @@ from decision_service.policy import Policy
 from decision_service.rule_folder import check_folder, load_policy
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
+TITLES = ("How to change a threshold", "How to go back", "How to stop automatic approval")
 SINCE = "effective_from: 2023-10-15"
 STRICTEST = {
     "auto_approval": "disabled",
@@ -50,11 +54,34 @@ def changed(folder: Path, changes: Mapping[str, str], *, on: date) -> Path:
     return folder
 
 
-def run(home: Path, *arguments: str) -> Result:
-    environ = {"DECISION_HOME": str(home), "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
-    result = CliRunner().invoke(main, arguments, env=environ)
-    assert result.exit_code == 0, result.output
-    return result
+class Team:
+    """Two members of the risk team with a key each, on a store where the shipped rules decide."""
+
+    def __init__(self, home: Path) -> None:
+        self.environ = {"DECISION_HOME": str(home), "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
+        self.keys = [self.run("clients", "add", "--name", name, "--kind", "risk")["key"] for name in ("ann", "bob")]
+        self.run("rules", "activate", str(RULES))
+
+    def run(self, *arguments: str, person: int | None = None) -> Any:
+        """A command by one of the two; what it prints as JSON."""
+        key = {"DECISION_KEY": None if person is None else self.keys[person]}
+        result = CliRunner().invoke(main, [*arguments, "--json"], env={**self.environ, **key})
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+
+def recipe(title: str) -> list[list[str]]:
+    """The commands of a section of rules/README.md, in order, as words."""
+    text = (RULES / "README.md").read_text(encoding="utf-8")
+    section = text[text.index(f"/ {title}\n") :].partition("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [shlex.split(line) for block in blocks for line in block.strip().splitlines()]
+
+
+def test_the_recipes_are_commands_of_ours() -> None:
+    recipes = [recipe(title) for title in TITLES]
+    assert [len(commands) for commands in recipes] == [6, 1, 3]
+    assert {words[0] for commands in recipes for words in commands} == {"decision-service"}
 
 
 def value(policy: Policy, name: str, on: date) -> object:
@@ -69,12 +96,27 @@ def value(policy: Policy, name: str, on: date) -> object:
         pytest.param(STRICTEST, id="every parameter is as strict as can be"),
     ],
 )
-def test_a_change_from_today_on_is_activated_at_once(tmp_path: Path, changes: Mapping[str, str]) -> None:
-    folder = changed(tmp_path / "rules", changes, on=business_date(datetime.now(UTC)))
-    run(tmp_path / "home", "rules", "check", str(folder))
-    activated = json.loads(run(tmp_path / "home", "rules", "activate", str(folder), "--json").stdout)
-    (kept,) = json.loads(run(tmp_path / "home", "rules", "list", "--json").stdout)
-    assert kept["active"] and kept["digest"] == activated["digest"]
+def test_a_change_from_today_on_is_released_as_the_recipe_says_and_decides_at_once(
+    tmp_path: Path, changes: Mapping[str, str]
+) -> None:
+    folder, team = changed(tmp_path / "rules", changes, on=business_date(datetime.now(UTC))), Team(tmp_path / "home")
+    for words in recipe(TITLES[0]):
+        here = [str(folder) if word == "rules" and place > 1 else word for place, word in enumerate(words)]
+        told = team.run(*here[1:], person=int("approve" in words))
+    before, after = told
+    assert (before["state"], after["state"]) == ("no longer active", "active")
+    assert (after["published"]["person"]["name"], after["approved"]["person"]["name"]) == ("ann", "bob")
+    (back,) = recipe(TITLES[1])
+    assert team.run(*back[1:], person=1)["digest"] == before["digest"]
+
+
+def test_automatic_approval_is_stopped_by_one_and_started_by_another_as_the_recipe_says(tmp_path: Path) -> None:
+    team = Team(tmp_path / "home")
+    off, listed, on = recipe(TITLES[2])
+    assert team.run(*off[1:], person=0)["state"] == "off"
+    assert [one["scope"] for one in team.run(*listed[1:])] == ["all"]
+    assert team.run(*on[1:], person=1)["state"] == "on"
+    assert team.run(*listed[1:]) == []
 
 
 def test_the_change_holds_from_its_day_and_not_before(tmp_path: Path) -> None:
