@@ -20,7 +20,7 @@ from decision_service.commands.rules_shared import (
 from decision_service.errors import InputError, Problem, RulebookError
 from decision_service.policy import Policy
 from decision_service.rule_folder import check_folder
-from decision_service.rulebook.cases import CaseReport, cases_of
+from decision_service.rulebook.cases import CaseReport
 from decision_service.rulebook.coverage import ComparisonCoverage
 from decision_service.rulebook.files import CASES
 from decision_service.workbench.case_text import text_of
@@ -28,6 +28,7 @@ from decision_service.workbench.junit import junit, junit_of_mistakes
 from decision_service.workbench.suggest import Suggestions, in_file_order, suggest
 
 SUGGESTED = "suggested"
+BY_HAND = "nothing near the cases does; write one by hand, or see whether anything can"
 
 
 @click.command()
@@ -75,7 +76,10 @@ def test(
         report_problems(error.problems, as_json)
     suggested = None
     if target is not None:
-        suggested, report = _suggest(policy, report, target, folder)
+        suggested = _suggest(policy, report, target)
+        if suggested.cases and target.parent.resolve() == (folder / CASES).resolve():
+            policy, cases = check_folder(folder, on=on)
+            report = run_ruleset(policy, progress(cases, total=len(cases), what="cases"))
     if junit_to is not None:
         junit_to.write_bytes(junit(report, policy.ruleset.every_rule(), folder=str(folder), strict=strict))
     if as_json:
@@ -101,18 +105,14 @@ def _target(given: str, folder: Path) -> Path:
     return target
 
 
-def _suggest(policy: Policy, report: CaseReport, target: Path, folder: Path) -> tuple[Suggestions, CaseReport]:
-    """Write the suggestions; gives them, and the report with them if the folder's next run reads them."""
+def _suggest(policy: Policy, report: CaseReport, target: Path) -> Suggestions:
+    """Cases for the gaps of a report, written to a file if there are any."""
     gaps = in_file_order(report.gaps)
     found = suggest(policy, report, progress(gaps, total=len(gaps), what="gaps"))
-    if not found.cases:
-        return found, report
-    text = text_of(found.cases, policy.ruleset.catalogue, version=policy.ruleset.version)
-    target.write_text(text, encoding="utf-8")
-    if target.parent.resolve() != (folder / CASES).resolve():
-        return found, report
-    written = cases_of({target.name: text}, policy.ruleset, shown_in=f"{target.parent}/")
-    return found, run_ruleset(policy, [*report.ran, *written])
+    if found.cases:
+        text = text_of(found.cases, policy.ruleset.catalogue, version=policy.ruleset.version)
+        target.write_text(text, encoding="utf-8")
+    return found
 
 
 def _print(
@@ -124,8 +124,8 @@ def _print(
         click.echo(str(_problem(gap, folder)))
     if suggested is not None:
         for one in suggested.unfound:
-            what = f"'{one.gap.comparison.text}', {one.state}"
-            click.echo(f"{one.gap.rule.name}: {what}: no case found: {one.why}")
+            what = f"{one.gap.rule.name}: found no case that shows {one.gap.showing(one.states)}"
+            click.echo(str(Problem(f"{folder}/{one.gap.rule.file}", one.gap.rule.line, what, BY_HAND)))
         written = f"{len(suggested.cases)} cases written to {target}; a person must confirm each"
         click.echo(written if suggested.cases else "no case to suggest; nothing written")
     elif report.gaps:
@@ -166,7 +166,7 @@ def _document(report: CaseReport, suggested: Suggestions | None, target: Path | 
             "file": str(target) if suggested.cases else None,
             "cases": [case.name for case in suggested.cases],
             "not_found": [
-                {"rule": one.gap.rule.name, "comparison": one.gap.comparison.text, "state": one.state, "why": one.why}
+                {"rule": one.gap.rule.name, "comparison": one.gap.comparison.text, "states": one.states}
                 for one in suggested.unfound
             ],
         }

@@ -70,9 +70,12 @@ class ComparisonCoverage:
     @property
     def gap(self) -> str:
         """What no case shows, as a sentence; empty when nothing is missing."""
-        fact = self.comparison.fact
-        lacking = ", or ".join(SHOWING.get(state, f"true because {fact} {state}") for state in self.missing)
-        return f"no case shows '{self.comparison.text}' {lacking}" if lacking else ""
+        return f"no case shows {self.showing(self.missing)}" if self.missing else ""
+
+    def showing(self, states: Iterable[str]) -> str:
+        """The comparison in these states, in words."""
+        words = (SHOWING.get(state, f"true because {self.comparison.fact} {state}") for state in states)
+        return f"'{self.comparison.text}' {', or '.join(words)}"
 
     @property
     def paired(self) -> bool:
@@ -179,11 +182,19 @@ def truth_with(condition: Condition, truths: Iterator[Truth]) -> Truth:
 
 
 def boundary_states(comparison: Comparison, catalogue: FactCatalogue) -> tuple[str, ...]:
-    """The boundary states of a comparison, or those of a list's members; none for one choice or flag."""
-    if isinstance(comparison.operand, tuple):
-        return tuple(f"{MEMBER}{catalogue.text(comparison.fact, one)}" for one in comparison.operand)
-    ordered = catalogue[comparison.fact].type.ordered
-    return BOUNDARIES.get(comparison.operator, ()) if ordered else ()
+    """The boundary states of a comparison, or those of a list's members; none for one choice or flag.
+
+    What lies outside the fact's range is none either.
+    """
+    operand, fact = comparison.operand, catalogue[comparison.fact]
+    if isinstance(operand, tuple):
+        return tuple(f"{MEMBER}{catalogue.text(fact.name, one)}" for one in operand)
+    if not fact.type.ordered:
+        return ()
+    states = BOUNDARIES[comparison.operator]
+    if not isinstance(operand, int):
+        return states
+    return tuple(state for state in states if fact.minimum <= operand + OFFSETS[state] <= fact.maximum)
 
 
 def boundary_state(comparison: Comparison, facts: Values, catalogue: FactCatalogue) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from heapq import heappop, heappush
 from itertools import islice
 
 from decision_service.decide import Assessment, assess
@@ -18,11 +19,13 @@ from decision_service.rulebook.evaluate import ReferenceEngine, Truth
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import RulesInForce
-from decision_service.workbench.moves import UNITS_OFF, Goal, moves
+from decision_service.workbench.moves import UNITS_OFF, Goal, Move, moves
 
-MOST_CHANGES = 5
+MOST_ASSESSED = 1_500
+"""How many cases are assessed for one state before the search gives up; half a second's work. A count, so that the same
+cases and rules give the same answer on every machine."""
 COMPARED = 40
-"""How many cases with the same number of changes are compared for what else they change."""
+"""How many cases that show the state are compared for what else they change."""
 PARAMETER = 3
 """A change of a parameter weighs as much as so many others: a case should show the policy as it is."""
 STRICTER_START = 3
@@ -35,6 +38,16 @@ class Found:
 
     case: Case
     assessment: Assessment
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a search has come: a case, what the rules say of it and of its start, how many goals it does not meet."""
+
+    case: Case
+    assessment: Assessment
+    start: Assessment
+    unmet: int
 
 
 class ReferenceOnly(Engines):
@@ -57,6 +70,7 @@ class CaseSearch:
     def __init__(self, policy: Policy, cases: Iterable[Case]) -> None:
         self._policy = policy
         self._in_force_on: dict[tuple[date, str], PolicyInForce] = {}
+        self._kept: dict[Hashable, Assessment] = {}
         cases = [case for case in cases if not case.records]
         self._usual = _first_known(cases)
         self._starts = [*self._contexts(cases), *(case for case in cases if case.facts)]
@@ -67,54 +81,67 @@ class CaseSearch:
         What differs is the facts of its own and the other rules that come out otherwise than where it started. One
         change more than the fewest is tried, too, because it may spare many rules.
         """
+        probe = Probe(gap.rule, self._policy.ruleset.catalogue)
         for goals in goals_of(gap, state):
             found: list[tuple[int, Found]] = []
-            for changes in range(MOST_CHANGES + 1):
-                enough = bool(found)
-                found += islice(self._with_changes(gap, state, goals, changes), COMPARED)
-                if enough or found and min(one[0] for one in found) <= changes + 1:
+            for place in islice(self._nearest_first(goals, gap.rule), MOST_ASSESSED):
+                if found and (len(place.case.facts) + place.unmet > len(found[0][1].case.facts) + 1):
+                    break
+                if not place.unmet and state in probe.shown(place.assessment.facts)[gap.place]:
+                    found.append((self._difference(place, gap.rule), Found(place.case, place.assessment)))
+                if len(found) == COMPARED:
                     break
             if found:
                 return min(found, key=lambda one: one[0])[1]
         return None
 
-    def _with_changes(
-        self, gap: ComparisonCoverage, state: str, goals: tuple[Goal, ...], changes: int
-    ) -> Iterator[tuple[int, Found]]:
-        probe = Probe(gap.rule, self._policy.ruleset.catalogue)
-        for start in self._starts:
-            if len(start.facts) > changes:
-                continue
-            start = in_force_for(start, gap.rule)
-            before = self.assessed(start)
-            for found in self._nearby(start, goals, changes - len(start.facts)):
-                if state in probe.shown(found.assessment.facts)[gap.place]:
-                    yield self._difference(before, found, gap.rule), found
+    def _nearest_first(self, goals: tuple[Goal, ...], rule: Rule) -> Iterator["_Place"]:
+        """Every case that may be reached, those first that have the fewest facts of their own and goals unmet."""
+        seen: set[Hashable] = set()
+        waiting: list[tuple[int, int, _Place]] = []
 
-    def _difference(self, before: Assessment, found: Found, rule: Rule) -> int:
-        after = found.assessment
+        def add(case: Case, start: Assessment | None) -> None:
+            key = _context(case), frozenset(case.facts.items())
+            if key not in seen:
+                seen.add(key)
+                assessment = self._assessed_start(case) if start is None else self.assessed(case)
+                unmet = sum(not goal.met(assessment.facts) for goal in goals)
+                place = _Place(case, assessment, start or assessment, unmet)
+                heappush(waiting, (len(case.facts) + unmet, len(seen), place))
+
+        for start in self._starts:
+            add(in_force_for(start, rule), None)
+        while waiting:
+            _, _, place = heappop(waiting)
+            yield place
+            for name, value in self._moves(place, goals):
+                add(replace(place.case, facts={**place.case.facts, name: value}), place.start)
+
+    def _moves(self, place: "_Place", goals: tuple[Goal, ...]) -> Iterator[Move]:
+        """Changes toward every goal that is not met: the order in which they are made may spare one."""
+        facts = place.assessment.facts
+        for goal in goals:
+            if not goal.met(facts):
+                yield from moves(goal, facts, self._in_force(place.case).rules, usual=self._usual)
+
+    def _difference(self, place: "_Place", rule: Rule) -> int:
+        before, after = place.start, place.assessment
         catalogue = self._policy.ruleset.catalogue
-        changes = sum(PARAMETER if catalogue[name].source == "parameter" else 1 for name in found.case.facts)
+        changes = sum(PARAMETER if catalogue[name].source == "parameter" else 1 for name in place.case.facts)
         otherwise = {*before.matched} ^ {*after.matched} | {*before.unknown} ^ {*after.unknown}
         return changes + len(otherwise - {rule.id}) + STRICTER_START * before.outcome
-
-    def _nearby(self, start: Case, goals: tuple[Goal, ...], changes: int) -> Iterator[Found]:
-        """Cases that meet every goal after just so many changes, which are tried goal by goal."""
-        assessment = self.assessed(start)
-        unmet = next((goal for goal in goals if not goal.met(assessment.facts)), None)
-        if unmet is None:
-            if changes == 0:
-                yield Found(start, assessment)
-            return
-        if changes == 0:
-            return
-        for name, value in moves(unmet, assessment.facts, self._in_force(start).rules, usual=self._usual):
-            yield from self._nearby(replace(start, facts={**start.facts, name: value}), goals, changes - 1)
 
     def assessed(self, case: Case) -> Assessment:
         """What the rules say of a case by the reference engine."""
         in_force = self._in_force(case)
         return assess(in_force, case_facts(case, in_force.rules))
+
+    def _assessed_start(self, case: Case) -> Assessment:
+        """The same, kept: every search begins with it."""
+        key = _context(case), frozenset(case.facts.items())
+        if key not in self._kept:
+            self._kept[key] = self.assessed(case)
+        return self._kept[key]
 
     def _in_force(self, case: Case) -> PolicyInForce:
         key = case.decided_by, case.client

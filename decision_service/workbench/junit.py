@@ -33,7 +33,7 @@ def junit(report: CaseReport, rules: Iterable[Rule], *, folder: str, strict: boo
     ``strict`` adds to the latter what no case shows of a rule's comparisons. Times are left out, so that the same
     cases and rules give the same bytes.
     """
-    failures = {failure.case.name: str(failure.problem) for failure in report.failures}
+    failures = {failure.case.name: "; ".join(failure.differences) for failure in report.failures}
     cases = [Test(case.name, case.file, case.line, failures.get(case.name, "")) for case in report.ran]
     suites = [(file, list(tests)) for file, tests in groupby(sorted(cases, key=_place), key=lambda one: one.file)]
     covered = [
@@ -46,7 +46,10 @@ def junit(report: CaseReport, rules: Iterable[Rule], *, folder: str, strict: boo
 
 def junit_of_mistakes(problems: Iterable[Problem]) -> bytes:
     """Rule files or cases that cannot be used: a test per mistake, each an error."""
-    tests = [Test(one.what, one.file, one.line, str(one), kind="error") for one in problems]
+    tests = [
+        Test(one.what, one.file, one.line, "; ".join(filter(None, (one.what, one.remedy))), kind="error")
+        for one in problems
+    ]
     return _document([("rule files", tests)])
 
 

@@ -14,8 +14,7 @@ from decision_service.rulebook.coverage import MEMBER, OFFSETS, ComparisonCovera
 from decision_service.rulebook.encoding import FactType
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.rules import Stage
-from decision_service.workbench.case_search import CaseSearch, goals_of
-from decision_service.workbench.moves import Goal
+from decision_service.workbench.case_search import CaseSearch
 
 UNIT_WORDS: Mapping[FactType, str] = {
     FactType.MONEY: "one fen",
@@ -28,11 +27,10 @@ UNIT_WORDS: Mapping[FactType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Unfound:
-    """A state of a comparison for which no case was found, and why."""
+    """States of a comparison for which no case was found."""
 
     gap: ComparisonCoverage
-    state: str
-    why: str
+    states: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +63,18 @@ class _Suggesting:
         self._open = {(gap.rule.name, gap.place): list(gap.missing) for gap in report.gaps}
 
     def run(self, gaps: Iterable[ComparisonCoverage]) -> Suggestions:
-        cases, unfound = [], []
+        cases = []
+        asked = []
         for gap in gaps:
+            asked.append(gap)
             for state in sorted(gap.missing, key=_boundaries_first):
-                if state not in self._open[gap.rule.name, gap.place]:
-                    continue
-                case = self._case(gap, state)
-                if case is None:
-                    unfound.append(Unfound(gap, state, self._why(gap, state)))
-                else:
+                if state in self._still_open(gap) and (case := self._case(gap, state)) is not None:
                     cases.append(case)
-        return Suggestions(tuple(cases), tuple(one for one in unfound if self._is_open(one)))
+        unfound = [Unfound(gap, tuple(still)) for gap in asked if (still := self._still_open(gap))]
+        return Suggestions(tuple(cases), tuple(unfound))
 
-    def _is_open(self, one: Unfound) -> bool:
-        return one.state in self._open[one.gap.rule.name, one.gap.place]
+    def _still_open(self, gap: ComparisonCoverage) -> list[str]:
+        return self._open[gap.rule.name, gap.place]
 
     def _case(self, gap: ComparisonCoverage, state: str) -> Case | None:
         found = self._search.find(gap, state)
@@ -86,10 +82,12 @@ class _Suggesting:
             return None
         in_force = self._policy.on(found.case.decided_by, found.case.client)
         assessment = assess(in_force, case_facts(found.case, in_force.rules))
+        if any(verdict.alarm for verdict in assessment.verdicts.values()):
+            return None  # the engines differ: there is nothing to expect before that is mended
         self._close(found.case, assessment)
         return replace(
             found.case,
-            name=self._unused(f"{gap.rule.id}: {sentence(gap.comparison, state, assessment.facts)}"),
+            name=self._unused(f"{gap.rule.name}: {sentence(gap.comparison, state, assessment.facts)}"),
             expect=expectation(assessment, gap.comparison if state == "unknown" else None),
             matches=(gap.rule.id,) if gap.rule.id in assessment.matched else (),
             misses=() if gap.rule.id in (*assessment.matched, *assessment.unknown) else (gap.rule.id,),
@@ -112,20 +110,6 @@ class _Suggesting:
             unused = f"{name} ({number})"
         self._names.add(unused)
         return unused
-
-    def _why(self, gap: ComparisonCoverage, state: str) -> str:
-        goals = list(goals_of(gap, state))[-1]
-        if any(self._out_of_range(goal) for goal in goals):
-            return f"no value that {gap.comparison.fact} may have shows it"
-        return "nothing near the existing cases shows it; write one by hand, or see whether anything can"
-
-    def _out_of_range(self, goal: Goal) -> bool:
-        """Whether a comparison with a literal asks for a value that its fact cannot have."""
-        one = goal.condition
-        if not isinstance(one, Comparison) or not isinstance(one.operand, int) or goal.state not in OFFSETS:
-            return False
-        fact = self._policy.ruleset.catalogue[one.fact]
-        return not fact.minimum <= one.operand + OFFSETS[goal.state] <= fact.maximum
 
 
 def _boundaries_first(state: str) -> int:
