@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from decision_service.audit.record import build_record
 from decision_service.audit.signing import Signer
 from decision_service.errors import CalendarError, FactError, InadmissibleApplication, NotFound, StoreError
+from decision_service.kill_switch import switch_facts
 from decision_service.lending.clock import due_at
 from decision_service.lending.exposure import exposure_facts
 from decision_service.lending.limits import limit_max
@@ -30,7 +31,6 @@ from decision_service.vocabulary import Client, CreditApplication, Decision, Out
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ATTEMPTS = 8
-SWITCH, ENABLED, DISABLED = "auto_approval_switch", "enabled", "disabled"
 DECLARED = ("product", "amount", "term_months", "purpose")
 PD_REASONS = frozenset({"PD_REFER", "PD_DECLINE", "MODEL_GAP"})
 
@@ -244,19 +244,6 @@ def find(
     )
     exact.update(encoded(catalogue, score_values(scores)))
     return Findings(Facts(catalogue, exact), portrait, scores)
-
-
-def switch_facts(catalogue: FactCatalogue, switched_off: Sequence[str]) -> dict[str, str]:
-    """Whether automatic approval is switched on for this application, whose scopes that are off are given.
-
-    Raises ``StoreError`` when it is off and the rules, of before there were switches, cannot know: nothing is decided.
-    """
-    if SWITCH in catalogue:
-        return {SWITCH: DISABLED if switched_off else ENABLED}
-    if not switched_off:
-        return {}
-    what = f"automatic approval is switched off for {', '.join(switched_off)}, which the active rules do not know"
-    raise StoreError(what, remedy=f"publish and activate rules that declare {SWITCH}")
 
 
 def blend_weights(catalogue: FactCatalogue, parameters: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:

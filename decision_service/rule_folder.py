@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from decision_service.case_runs import NOBODY, enterprise
-from decision_service.decide import DECLARED, SHANGHAI, SWITCH, score_values
+from decision_service.decide import DECLARED, SHANGHAI, score_values
 from decision_service.errors import Problem, RulebookError
+from decision_service.kill_switch import SWITCH
 from decision_service.lending.exposure import exposure_facts
 from decision_service.lending.limits import limit_max
 from decision_service.policy import Policy, portrait_mistakes

@@ -16,9 +16,9 @@ from decision_service.decide import (
     encoded,
     find,
     situation,
-    switch_facts,
 )
 from decision_service.errors import InputError
+from decision_service.kill_switch import switch_facts
 from decision_service.policy import Policy, PolicyInForce
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.rules import Product

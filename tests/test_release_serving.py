@@ -1,4 +1,4 @@
-"""Served decisions while the rules change: none fails, each names its version, none is late, a switch counts at once."""
+"""Served decisions while the rules change: none fails or is late, each names its version; a switch counts at once."""
 
 from __future__ import annotations
 

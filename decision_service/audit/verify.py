@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from decision_service.audit.entries import Outside, Row, entry_problems, release_of, ruleset_of
+from decision_service.audit.four_eyes import FourEyes
 from decision_service.audit.merkle import Frontier, leaf_hash
-from decision_service.audit.release import KINDS, FourEyes, attached, digest_of_bytes
+from decision_service.audit.release import KINDS, attached, digest_of_bytes
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.errors import StoreError
 

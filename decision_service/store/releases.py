@@ -25,7 +25,6 @@ def scopes(product: str, industry: str | None, client_id: str) -> tuple[str, ...
     return (EVERYTHING, *own) if industry is None else (EVERYTHING, *own, f"industry:{industry}")
 
 
-
 @dataclass(frozen=True, slots=True)
 class ReleaseEvent:
     """One act on the rules. ``subject`` is a ruleset's digest or a switch's scope; ``content`` the leaf's record."""
@@ -149,8 +148,9 @@ def _active(_: str) -> Any:
     known = RELEASE_EVENTS.c
     now = bindparam("now", type_=known.at.type)
     effective = or_(known.effective_at <= now, known.effective_at == known.at)
-    newest = _activations(func.max(known.leaf_index)).where(effective, known.leaf_index < bindparam("below"))
-    return select(known.leaf_index, known.subject, known.effective_at).where(known.leaf_index == newest.scalar_subquery())
+    candidates = _activations(func.max(known.leaf_index)).where(effective, known.leaf_index < bindparam("below"))
+    newest = candidates.scalar_subquery()
+    return select(known.leaf_index, known.subject, known.effective_at).where(known.leaf_index == newest)
 
 
 def _coming(_: str) -> Any:

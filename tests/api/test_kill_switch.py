@@ -13,7 +13,7 @@ import pytest
 from decision_service.audit.release import Act
 from decision_service.audit.replay import read_record
 from decision_service.commands.audit import verified
-from decision_service.decide import DISABLED, ENABLED, SWITCH
+from decision_service.kill_switch import DISABLED, ENABLED, SWITCH
 from decision_service.recorded import differences
 from decision_service.rulebook.files import load_sources
 from decision_service.workbench.switches import switch_off, switch_on
