@@ -14,7 +14,7 @@ from decision_service.audit.release import ACTIVATION, EVERYTHING, OFF, SWITCH, 
 from decision_service.errors import AuditError, StoreError
 from decision_service.store.database import Session
 from decision_service.store.log import Sign, append_signed, locked_frontier
-from decision_service.store.statements import is_any, spread
+from decision_service.store.statements import spread
 from decision_service.store.tables import LEAVES, RELEASE_EVENTS, moment_text
 from decision_service.vocabulary import Person
 
@@ -161,11 +161,12 @@ def _coming(_: str) -> Any:
 
 
 def _switches(_: str, scopes: int) -> Any:
-    """All switches of the scopes, oldest first: as a mapping, the newest of each scope is left."""
+    """The newest switch of each scope, found at its place however often it went off and on."""
     known = RELEASE_EVENTS.c
     of_kind = known.kind == literal_column(f"'{SWITCH}'")
-    found = select(known.subject, known.how).where(of_kind, is_any(known.subject, "scope", scopes))
-    return found.order_by(known.leaf_index)
+    asked = [known.subject == bindparam(f"scope_{place}", type_=known.subject.type) for place in range(scopes)]
+    newest = [select(func.max(known.leaf_index)).where(of_kind, scope).scalar_subquery() for scope in asked]
+    return select(known.subject, known.how).where(known.leaf_index.in_(newest))
 
 
 def _new_event(_: str) -> Any:
