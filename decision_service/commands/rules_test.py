@@ -28,7 +28,6 @@ from decision_service.workbench.junit import junit, junit_of_mistakes
 from decision_service.workbench.suggest import Suggestions, in_file_order, suggest
 
 SUGGESTED = "suggested"
-BY_HAND = "nothing near the cases does; write one by hand, or see whether anything can"
 
 
 @click.command()
@@ -125,7 +124,7 @@ def _print(
     if suggested is not None:
         for one in suggested.unfound:
             what = f"{one.gap.rule.name}: found no case that shows {one.gap.showing(one.states)}"
-            click.echo(str(Problem(f"{folder}/{one.gap.rule.file}", one.gap.rule.line, what, BY_HAND)))
+            click.echo(str(Problem(f"{folder}/{one.gap.rule.file}", one.gap.rule.line, what, one.why)))
         written = f"{len(suggested.cases)} cases written to {target}; a person must confirm each"
         click.echo(written if suggested.cases else "no case to suggest; nothing written")
     elif report.gaps:
@@ -166,7 +165,7 @@ def _document(report: CaseReport, suggested: Suggestions | None, target: Path | 
             "file": str(target) if suggested.cases else None,
             "cases": [case.name for case in suggested.cases],
             "not_found": [
-                {"rule": one.gap.rule.name, "comparison": one.gap.comparison.text, "states": one.states}
+                {"rule": one.gap.rule.name, "comparison": one.gap.comparison.text, "states": one.states, "why": one.why}
                 for one in suggested.unfound
             ],
         }

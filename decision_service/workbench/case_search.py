@@ -73,7 +73,7 @@ class CaseSearch:
         self._kept: dict[Hashable, Assessment] = {}
         cases = [case for case in cases if not case.records]
         self._usual = _first_known(cases)
-        self._starts = [*self._contexts(cases), *(case for case in cases if case.facts)]
+        self.starts = [*self._contexts(cases), *(case for case in cases if case.facts)]
 
     def find(self, gap: ComparisonCoverage, state: str) -> Found | None:
         """The case that differs least from a profile and shows a state of a comparison.
@@ -109,7 +109,7 @@ class CaseSearch:
                 place = _Place(case, assessment, start or assessment, unmet)
                 heappush(waiting, (len(case.facts) + unmet, len(seen), place))
 
-        for start in self._starts:
+        for start in self.starts:
             add(in_force_for(start, rule), None)
         while waiting:
             _, _, place = heappop(waiting)
@@ -122,7 +122,7 @@ class CaseSearch:
         facts = place.assessment.facts
         for goal in goals:
             if not goal.met(facts):
-                yield from moves(goal, facts, self._in_force(place.case).rules, usual=self._usual)
+                yield from moves(goal, facts, self.rules(place.case), usual=self._usual)
 
     def _difference(self, place: "_Place", rule: Rule) -> int:
         before, after = place.start, place.assessment
@@ -133,8 +133,15 @@ class CaseSearch:
 
     def assessed(self, case: Case) -> Assessment:
         """What the rules say of a case by the reference engine."""
-        in_force = self._in_force(case)
-        return assess(in_force, case_facts(case, in_force.rules))
+        return self.assessed_facts(case_facts(case, self.rules(case)), case)
+
+    def assessed_facts(self, facts: Facts, case: Case) -> Assessment:
+        """What the rules that decide a case say of other facts."""
+        return assess(self._in_force(case), facts)
+
+    def rules(self, case: Case) -> RulesInForce:
+        """The rules that decide a case."""
+        return self._in_force(case).rules
 
     def _assessed_start(self, case: Case) -> Assessment:
         """The same, kept: every search begins with it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from decision_service.decide import Assessment, assess
 from decision_service.policy import Policy
@@ -14,6 +15,7 @@ from decision_service.rulebook.coverage import MEMBER, OFFSETS, ComparisonCovera
 from decision_service.rulebook.encoding import FactType
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.rules import Stage
+from decision_service.workbench.case_proof import Answer, CaseProof
 from decision_service.workbench.case_search import CaseSearch
 
 UNIT_WORDS: Mapping[FactType, str] = {
@@ -27,10 +29,11 @@ UNIT_WORDS: Mapping[FactType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Unfound:
-    """States of a comparison for which no case was found."""
+    """States of a comparison for which no case was found, and why."""
 
     gap: ComparisonCoverage
     states: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +60,43 @@ class _Suggesting:
     def __init__(self, policy: Policy, report: CaseReport) -> None:
         self._policy = policy
         self._search = CaseSearch(policy, report.ran)
+        self._proof = CaseProof(self._search)
         self._names = {case.name for case in report.ran}
         catalogue = policy.ruleset.catalogue
         self._probes = {rule.name: Probe(rule, catalogue) for rule in policy.ruleset.every_rule()}
         self._open = {(gap.rule.name, gap.place): list(gap.missing) for gap in report.gaps}
 
     def run(self, gaps: Iterable[ComparisonCoverage]) -> Suggestions:
-        cases = []
-        asked = []
+        cases: list[Case] = []
+        unfound: list[tuple[ComparisonCoverage, str, str]] = []
         for gap in gaps:
-            asked.append(gap)
             for state in sorted(gap.missing, key=_boundaries_first):
-                if state in self._still_open(gap) and (case := self._case(gap, state)) is not None:
-                    cases.append(case)
-        unfound = [Unfound(gap, tuple(still)) for gap in asked if (still := self._still_open(gap))]
-        return Suggestions(tuple(cases), tuple(unfound))
+                if state in self._still_open(gap):
+                    answer = self._answer(gap, state)
+                    cases += [answer.case] if answer.case is not None else []
+                    unfound += [(gap, state, answer.why)] if answer.case is None else []
+        left = [(gap, state, why) for gap, state, why in unfound if state in self._still_open(gap)]
+        together = groupby(left, key=lambda one: (one[0].rule.name, one[0].place, one[2]))
+        return Suggestions(tuple(cases), tuple(_unfound(list(states)) for _, states in together))
 
     def _still_open(self, gap: ComparisonCoverage) -> list[str]:
         return self._open[gap.rule.name, gap.place]
 
-    def _case(self, gap: ComparisonCoverage, state: str) -> Case | None:
+    def _answer(self, gap: ComparisonCoverage, state: str) -> Answer:
+        """A case near others; failing that, any that all applications allow; failing that, why there is none."""
         found = self._search.find(gap, state)
-        if found is None:
-            return None
-        in_force = self._policy.on(found.case.decided_by, found.case.client)
-        assessment = assess(in_force, case_facts(found.case, in_force.rules))
+        answer = Answer(found.case) if found is not None else self._proof.find(gap, state)
+        return answer if answer.case is None else self._expecting(answer.case, gap, state)
+
+    def _expecting(self, case: Case, gap: ComparisonCoverage, state: str) -> Answer:
+        """The case with a name and what both engines say of it."""
+        in_force = self._policy.on(case.decided_by, case.client)
+        assessment = assess(in_force, case_facts(case, in_force.rules))
         if any(verdict.alarm for verdict in assessment.verdicts.values()):
-            return None  # the engines differ: there is nothing to expect before that is mended
-        self._close(found.case, assessment)
-        return replace(
-            found.case,
+            return Answer(why="the two engines differ on the case that shows it: mend that first")
+        self._close(case, assessment)
+        named = replace(
+            case,
             name=self._unused(f"{gap.rule.name}: {sentence(gap.comparison, state, assessment.facts)}"),
             expect=expectation(assessment, gap.comparison if state == "unknown" else None),
             matches=(gap.rule.id,) if gap.rule.id in assessment.matched else (),
@@ -94,6 +104,7 @@ class _Suggesting:
             file="",
             line=0,
         )
+        return Answer(named)
 
     def _close(self, case: Case, assessment: Assessment) -> None:
         rules = self._policy.on(case.decided_by, case.client).rules
@@ -110,6 +121,11 @@ class _Suggesting:
             unused = f"{name} ({number})"
         self._names.add(unused)
         return unused
+
+
+def _unfound(states: list[tuple[ComparisonCoverage, str, str]]) -> Unfound:
+    gap, _, why = states[0]
+    return Unfound(gap, tuple(state for _, state, _ in states), why)
 
 
 def _boundaries_first(state: str) -> int:

@@ -17,6 +17,7 @@ from decision_service.rulebook.case_file import Case
 from decision_service.rulebook.cases import CaseReport
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.facts import Facts
+from decision_service.workbench.case_proof import CaseProof
 from decision_service.workbench.case_search import CaseSearch, goals_of, in_force_for
 from decision_service.workbench.case_text import text_of
 from decision_service.workbench.suggest import Suggestions, suggest
@@ -60,6 +61,20 @@ rules:
     reason: AMT_GROUP
     effective_from: 2027-10-15
     reference: test
+  - id: ODD-5
+    title: {zh: 五, en: a limit that only its whole formula gives}
+    when: {all: [limit_max >= 1_230_000, grade == P3]}
+    outcome: REFER
+    reason: AMT_GROUP
+    effective_from: 2027-10-15
+    reference: test
+  - id: ODD-6
+    title: {zh: 六, en: a choice called unknown}
+    when: entity_type == unknown
+    outcome: REFER
+    reason: AMT_GROUP
+    effective_from: 2027-10-15
+    reference: test
 """
 
 
@@ -83,6 +98,9 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Policy, Case
     folder = tmp_path_factory.mktemp("odd") / "rules"
     shutil.copytree(RULES, folder)
     (folder / "odd.yaml").write_text(ODD_RULES, encoding="utf-8")
+    facts = (folder / "facts.yaml").read_text(encoding="utf-8")
+    facts = facts.replace("choice[company, partnership", "choice[unknown, company, partnership")
+    (folder / "facts.yaml").write_text(facts, encoding="utf-8")
     policy, cases = loaded(folder)
     yield policy, run_ruleset(policy, cases)
     policy.close()
@@ -184,11 +202,34 @@ def test_a_rule_that_is_gone_is_tested_on_its_last_day_and_every_member_of_a_lis
     assert {"purpose is payroll", "purpose is research"} <= set(names)
 
 
-def test_what_nothing_can_show_is_told_and_not_made_up(odd: tuple[Policy, CaseReport]) -> None:
+def test_what_nothing_can_show_is_proven_and_not_made_up(odd: tuple[Policy, CaseReport]) -> None:
     policy, report = odd
-    unfound = {one.gap.comparison.text: one.states for one in suggested(policy, report, "ODD-1").unfound}
-    assert set(unfound["lenders_30d > 5"]) == {"decides_true", "at", "above"}
-    assert set(unfound["lenders_30d < 4"]) == {"decides_true", "at", "below"}
+    unfound = {one.gap.comparison.text: one for one in suggested(policy, report, "ODD-1").unfound}
+    assert set(unfound["lenders_30d > 5"].states) == {"decides_true", "at", "above"}
+    assert set(unfound["lenders_30d < 4"].states) == {"decides_true", "at", "below"}
+    assert {one.why for one in unfound.values()} == {
+        "proven: no application shows it with the parameters in force on 2024-06-03"
+    }
+
+
+def test_what_no_search_nearby_reaches_is_looked_for_among_all_applications(odd: tuple[Policy, CaseReport]) -> None:
+    policy, report = odd
+    gap = next(gap for gap in report.gaps if gap.comparison.text == "limit_max >= 1_230_000.00")
+    search = CaseSearch(policy, report.ran)
+    assert search.find(gap, "at") is None
+    found = CaseProof(search).find(gap, "at").case
+    assert found is not None and search.assessed(found).limit == 123_000_000
+    assert told(odd, "ODD-5")["limit_max exactly 1,230,000.00"].expect.others["limit"] == 123_000_000
+    below = CaseProof(search).find(gap, "below")
+    assert below.case is None and below.why.startswith("proven"), "limits are whole tens of thousands"
+
+
+def test_what_a_case_cannot_say_is_told_to_be_so(odd: tuple[Policy, CaseReport]) -> None:
+    policy, report = odd
+    cases = [case for case in report.ran if case.base == "sound_manufacturer" and not case.facts]
+    (one,) = suggested(policy, run_ruleset(policy, cases), "ODD-6").unfound
+    assert one.states == ("unknown",), "unknown is one of the choices, so that the word says the choice"
+    assert "the facts of a case cannot say them" in one.why
 
 
 def test_a_boundary_beyond_the_range_of_a_fact_is_none_and_equality_has_both_neighbours(
