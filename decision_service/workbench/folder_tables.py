@@ -1,8 +1,8 @@
-"""The tables of a rule folder that people edit as sheets: industries, rules by file, parameters, list periods, reasons."""
+"""The tables of a rule folder that people edit as sheets: industries, rules, parameters, periods of lists, reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from decision_service.rulebook.encoding import Fact, FactType
@@ -12,10 +12,9 @@ from decision_service.rulebook.ruleset import Ruleset
 from decision_service.vocabulary import Outcome
 from decision_service.workbench.csv_table import CsvTable
 from decision_service.workbench.schema_values import fact_words
-from decision_service.workbench.schemas import kind_of
 from decision_service.workbench.sheet_words import HEADINGS
 from decision_service.workbench.table_text import COMMENT, TableText
-from decision_service.workbench.yaml_entry import CONDITION, EFFECTS, WORDS
+from decision_service.workbench.yaml_entry import CONDITION, EFFECTS
 from decision_service.workbench.yaml_table import GROUP, Layout, YamlTable
 
 NOT_TABLES = ("facts", "cases", "invariants")
@@ -85,13 +84,14 @@ def _excluded(ruleset: Ruleset) -> Table:
 def _rules(ruleset: Ruleset) -> Iterator[Table]:
     by_file: dict[str, Stage] = {rule.file: rule.stage for rule in ruleset.rules}
     for file, stage in sorted(by_file.items()):
-        results = tuple(_results(stage, ruleset))
         codes = tuple(sorted(ruleset.reasons))
         columns = (
             *(_column(name) for name in ("id", "title.zh", "title.en", CONDITION)),
-            *results,
+            *_results(stage, ruleset),
             _column("reason", choices=codes, required=False),
-            *(_column(name, required=name != "effective_to") for name in ("effective_from", "effective_to", "reference")),
+            _column("effective_from"),
+            _column("effective_to", required=False),
+            _column("reference"),
             _column(COMMENT, required=False),
         )
         layout = Layout("rules", tuple(column.name for column in columns))

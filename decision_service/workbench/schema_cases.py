@@ -17,6 +17,7 @@ from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.workbench.record_words import FIELDS, KINDS
+from decision_service.workbench.schema_rules import reason_codes, rule_ids
 from decision_service.workbench.schema_values import (
     Schema,
     day,
@@ -77,20 +78,26 @@ def _given(fact: Fact) -> Schema:
 
 
 def _case(ruleset: Ruleset, profiles: tuple[str, ...]) -> Schema:
-    rule_ids = {rule.id: " · ".join(rule.title.values()) for rule in ruleset.rules}
     properties = {
         "name": text("例句：一句话说明要决定什么，全部文件中唯一。", "The case as a sentence, unique over all files."),
         "base": described(words(dict.fromkeys(profiles, "profile")), "基准企业。", "The profile it starts from."),
         "as_of": day("决定的日期；参数按这一天。", "The date of the decision; parameters are those of this day."),
         "policy_on": day("改按这一天的规则和参数决定。", "Decide by the rules and parameters of this day instead."),
+        "client": described(_client(ruleset), "按该客户的叠加规则决定。", "Decide by the overlay of this client."),
         "industry": described(_industry(ruleset), "行业代码，加引号。", "The industry's code, in quotes."),
         "facts": described(FACTS_OF, "与基准不同的事实；unknown 使其未知。", "The facts that differ; unknown makes one unknown."),
         "records": described({"allOf": [RECORDS]}, "记录：事实由记录算出。", "Records, from which facts are computed."),
         "expect": described(_expectation(ruleset), "期望的结果。", "What must be decided."),
-        "matches": described(listing(words(rule_ids)), "必须命中的规则。", "Rules that must match."),
-        "misses": described(listing(words(rule_ids)), "必须错过的规则。", "Rules that must not match."),
+        "matches": described(listing(rule_ids(ruleset)), "必须命中的规则。", "Rules that must match."),
+        "misses": described(listing(rule_ids(ruleset)), "必须错过的规则。", "Rules that must not match."),
     }
     return mapping(properties, required=("name", "as_of", "expect"))
+
+
+def _client(ruleset: Ruleset) -> Schema:
+    """A client that has an overlay."""
+    known = dict.fromkeys(ruleset.overlays, "overlays/…")
+    return words(known) if known else {"type": "string", "maxLength": 64, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}
 
 
 def _industry(ruleset: Ruleset) -> Schema:
@@ -100,11 +107,10 @@ def _industry(ruleset: Ruleset) -> Schema:
 
 
 def _expectation(ruleset: Ruleset) -> Schema:
-    reasons = {code: " · ".join(one.officer.values()) for code, one in ruleset.reasons.items()}
     unknown = words({UNKNOWN: "未知 · unknown"})
     properties = {
         "outcome": described(outcomes(), "期望的结果。", "The outcome."),
-        "reasons": described(listing(words(reasons)), "全部原因代码，不分先后。", "All reason codes, as a set."),
+        "reasons": described(listing(reason_codes(ruleset)), "全部原因代码，不分先后。", "All reason codes, as a set."),
         "limit": described({"anyOf": [number(), unknown]}, "额度（元）。", "The limit in CNY."),
         "unknown": described(
             listing(fact_names(ruleset.catalogue.values())),

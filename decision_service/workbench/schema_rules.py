@@ -84,12 +84,23 @@ def when() -> Schema:
 
 def reason(ruleset: Ruleset) -> Schema:
     """A reason code with its officer's text."""
-    told = {code: " · ".join(one.officer.values()) for code, one in ruleset.reasons.items()}
     return described(
-        words(told),
+        reason_codes(ruleset),
         "原因代码，文本在 reasons.yaml；转人工和拒绝必须给出。",
         "The reason code; its texts stand in reasons.yaml. A rule that refers or declines must give one.",
     )
+
+
+def reason_codes(ruleset: Ruleset) -> Schema:
+    """One of the reason codes, those of overlays among them, with the officer's texts."""
+    known = [ruleset.reasons, *(overlay.reasons for overlay in ruleset.overlays.values())]
+    return words({code: " · ".join(one.officer.values()) for codes in known for code, one in codes.items()})
+
+
+def rule_ids(ruleset: Ruleset) -> Schema:
+    """One of the rules, those of overlays among them, with its title."""
+    rules = [*ruleset.rules, *(rule for overlay in ruleset.overlays.values() for rule in overlay.rules)]
+    return words({rule.id: " · ".join(rule.title.values()) for rule in rules})
 
 
 def condition() -> Schema:

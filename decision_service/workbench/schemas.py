@@ -8,6 +8,7 @@ from pathlib import Path
 
 from decision_service.errors import Problem
 from decision_service.rulebook.files import CASES, load, read_file
+from decision_service.rulebook.overlays import OVERLAYS
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.rulebook.yamltree import Branch, Scalar, read_yaml
@@ -54,9 +55,9 @@ def schemas(ruleset: Ruleset, profiles: tuple[str, ...] = ()) -> dict[str, Schem
 
 def kind_of(path: str, sources: Mapping[str, str]) -> str:
     """The kind of a YAML file by its path inside the folder: the name of its schema."""
-    if "/" in path:
-        return {"products": "product"}.get(path.split("/")[0], CASES)
-    name = path.removesuffix(".yaml")
+    folder, _, name = path.removesuffix(".yaml").rpartition("/")
+    if folder and not folder.startswith(f"{OVERLAYS}/"):
+        return {"products": "product"}.get(folder, CASES)
     return name if name in TITLES and name not in {stage.value for stage in Stage} else _stage(sources[path])
 
 

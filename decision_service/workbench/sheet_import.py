@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
 
 from decision_service.errors import InputError, Problem, RulebookError
 from decision_service.policy import portrait_mistakes
 from decision_service.rulebook.files import load, load_sources
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.workbench.folder_tables import Table, tables
-from decision_service.workbench.sheet_rows import SheetContent, SheetRow, exported_stamps, open_workbook, read_sheets
+from decision_service.workbench.sheet_blame import with_cell
+from decision_service.workbench.sheet_rows import SheetContent, exported_stamps, open_workbook, read_sheets
 from decision_service.workbench.sheets import stamp
-from decision_service.workbench.table_text import COMMENT, Wanted
+from decision_service.workbench.table_text import COMMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +99,9 @@ def _changed_since(stamps: Mapping[str, str], contents: Sequence[SheetContent], 
             yield Problem(table.title, 0, what, "export again, or remove the sheet if it was not edited")
 
 
-def _wanted(content: SheetContent) -> list[Wanted]:
-    return [Wanted(row.origin, row.cells) for row in content.rows]
-
-
 def _rewritten(content: SheetContent) -> str:
     try:
-        return content.table.text.rewritten(_wanted(content))
+        return content.table.text.rewritten(content.wanted)
     except InputError as error:
         problem = Problem(content.table.file, 0, error.what, error.remedy)
         raise RulebookError((problem,)) from error
@@ -129,8 +123,8 @@ def _changes(content: SheetContent) -> Iterator[Change]:
                 place, name = content.place(row, column), _name(table, before)
                 yield Change("changed", place, table.file, name, column, before[column], text)
     kept = {row.origin for row in content.rows}
-    for place, gone in enumerate(old):
-        if place not in kept:
+    for number, gone in enumerate(old):
+        if number not in kept:
             yield Change("removed", table.title, table.file, _name(table, gone.cells))
 
 
@@ -148,57 +142,17 @@ def _mistakes(
         changed = load_sources(sources, checks=(portrait_mistakes,))
     except RulebookError as error:
         for problem in error.problems:
-            yield _with_cell(problem, sources, contents, folder, ruleset)
+            yield with_cell(problem, sources, contents, str(folder))
         return
     for content in contents:
-        yield from _differences(content, changed)
-
-
-def _with_cell(
-    problem: Problem, sources: Mapping[str, str], contents: Sequence[SheetContent], folder: Path, ruleset: Ruleset
-) -> Problem:
-    """The problem with its cell before the file and line."""
-    place = next((found for one in contents if (found := _cell(problem, one, sources))), "")
-    where = f"{folder}/{problem.file}" if not place else f"{place}: {folder}/{problem.file}"
-    return Problem(where, problem.line, problem.what, problem.remedy)
-
-
-def _cell(problem: Problem, content: SheetContent, sources: Mapping[str, str]) -> str:
-    """The cell of the line that a problem names; the whole row if the column is not certain."""
-    if content.table.file != problem.file:
-        return ""
-    try:
-        text = content.table.text.reread(sources[problem.file])
-    except (yaml.YAMLError, InputError):
-        return ""
-    wanted = _wanted(content)
-    for place, row in zip(content.table.text.placed(wanted), text.rows):
-        if row.lines[0] <= problem.line <= row.lines[1]:
-            sheet_row = content.rows[place]
-            return content.place(sheet_row, _blamed(problem, content.table, sheet_row))
-    return ""
-
-
-def _blamed(problem: Problem, table: Table, row: SheetRow) -> str | None:
-    """The column that a problem names: by its heading, or by words in quotes that stand in one cell only."""
-    said = problem.what
-    named = [column.name for column in table.columns if _names(said, column.name)]
-    quoted = [
-        name for word in re.findall(r"'([^']+)'", said) for name, text in row.cells.items() if word in text
-    ]
-    return next(iter((*quoted, *sorted(named, key=len, reverse=True))), None)
-
-
-def _names(said: str, column: str) -> bool:
-    words = said.replace(":", " ").replace("'", " ").split()
-    return column.rpartition(".")[2] in words or column in words
+        if content.table.file in texts:
+            yield from _differences(content, changed)
 
 
 def _differences(content: SheetContent, changed: Ruleset) -> Iterator[Problem]:
     """Cells that would not read as they were written; a last check, before anything is replaced."""
     again = content.table.text.reread(changed.sources[content.table.file])
-    wanted = _wanted(content)
-    for place, row in zip(content.table.text.placed(wanted), again.rows):
+    for place, row in zip(content.table.text.placed(content.wanted), again.rows):
         for column, text in content.rows[place].cells.items():
             if row.cells[column] != text:
                 what = f"the text would read '{row.cells[column]}' in the file"

@@ -1,43 +1,30 @@
-"""Reads a workbook's sheets into rows of text; what a spreadsheet program may have made of a cell is taken or refused."""
+"""Reads a workbook's sheets into rows of text that know which row of the file they were."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from decision_service.errors import FactError, InputError, Problem
-from decision_service.rulebook.literals import parse_number
+from decision_service.errors import InputError, Problem
 from decision_service.rulebook.syntax import did_you_mean
 from decision_service.workbench.folder_tables import Column, Table
+from decision_service.workbench.sheet_cells import Refused, cell_text, means, normal
 from decision_service.workbench.sheets import ABOUT, CHOICES, LINE
-from decision_service.workbench.table_text import COMMENT, Row
-from decision_service.workbench.yaml_entry import CONDITION, WORDS
+from decision_service.workbench.table_text import Row, Wanted
 
 MAX_BYTES = 50_000_000
 MAX_ROWS = 20_000
-EXACT_DIGITS = 15
-"""Digits that a spreadsheet program keeps of a number."""
-
-
-class Refused(Exception):
-    """A cell that cannot be taken as it is."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what, self.remedy = what, remedy
 
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """One row of a sheet: its number there, the row of the file it was (``None`` for a new one), the text of each cell."""
+    """One row of a sheet: its number there, the row of the file it was (``None``: a new one), its cells' texts."""
 
     number: int
     origin: int | None
@@ -51,6 +38,11 @@ class SheetContent:
     table: Table
     letters: Mapping[str, str]
     rows: Sequence[SheetRow]
+
+    @property
+    def wanted(self) -> list[Wanted]:
+        """The rows as the text shall have them."""
+        return [Wanted(row.origin, row.cells) for row in self.rows]
 
     def place(self, row: SheetRow, column: str | None = None) -> str:
         """``cards!D12``, or ``cards!12`` for the whole row."""
@@ -101,7 +93,7 @@ class _Draft:
     def kept(self, old: Row) -> dict[str, str]:
         """The cells, but as the file writes them where only the writing differs."""
         return {
-            name: old.cells[name] if _means(text, old.cells[name], number=name in self.numbers) else text
+            name: old.cells[name] if means(text, old.cells[name], number=name in self.numbers) else text
             for name, text in self.cells.items()
         }
 
@@ -212,61 +204,3 @@ class _Sheet:
     def _problems_free(self, cell: str) -> bool:
         """Whether nothing has been said about a cell yet."""
         return all(problem.file != f"{self._table.title}!{cell}" for problem in self._problems)
-
-
-def normal(column: str, text: str) -> str:
-    """A cell as its column writes it: conditions and codes with single spaces, comments without empty ends."""
-    if column == CONDITION:
-        return " ".join(text.split())
-    if column == WORDS:
-        return ", ".join(word.strip() for word in text.split(",") if word.strip())
-    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n") if column == COMMENT else text
-
-
-def cell_text(cell: Any, *, pads: int = 0) -> str:
-    """The text of a cell. Raises ``Refused`` for formulas, errors, times, and numbers that are not exact.
-
-    ``pads`` is the width of a code whose leading zeros a program may have dropped.
-    """
-    value = cell.value
-    if cell.data_type == "f" or not isinstance(value, (str, bool, int, float, date, type(None))):
-        raise Refused("the cell holds a formula or something else than a value", "write the value itself")
-    if cell.data_type == "e":
-        raise Refused(f"the cell holds the error {value}", "write a value")
-    if value is None or isinstance(value, str):
-        return (value or "").replace("\r\n", "\n")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, date):
-        return _day(value)
-    return _number(value, pads)
-
-
-def _day(value: date) -> str:
-    if isinstance(value, datetime):
-        if value.time() != time(0):
-            raise Refused(f"{value} is a time, not a date", "write a date such as 2024-01-31")
-        value = value.date()
-    return value.isoformat()
-
-
-def _number(value: int | float, pads: int) -> str:
-    try:
-        number = Decimal(repr(value))
-    except InvalidOperation:
-        raise Refused(f"{value} is not a number", "write a number") from None
-    if not number.is_finite() or len(number.normalize().as_tuple().digits) > EXACT_DIGITS:
-        raise Refused(f"the number {value} is not exact", "write it as text, with the digits that are meant")
-    text = f"{number:f}"
-    whole = text.rstrip("0").rstrip(".") if "." in text else text
-    return whole.zfill(pads) if pads and whole.isdigit() else whole
-
-
-def _means(text: str, before: str, *, number: bool) -> bool:
-    """Whether a cell says what it said before; a number cell has lost how its digits were written (``0.070``)."""
-    if text == before or text == before.replace("\r\n", "\n"):
-        return True
-    try:
-        return number and parse_number(text) == parse_number(before)
-    except FactError:
-        return False

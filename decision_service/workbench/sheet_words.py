@@ -15,13 +15,16 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "value_status": ("数值状态。", "Where the values come from."),
     "reason": ("原因代码；不准入行业为原因文本。", "The reason code; for excluded industries the reason."),
     "effective_from": ("生效日期（含当日），如 2024-01-31。", "In force from this date on, e.g. 2024-01-31."),
-    "effective_to": ("失效日期（不含当日）。改数值时填写，再加一行。", "In force until this date, exclusive. To change a value, fill it in and add a row."),
+    "effective_to": (
+        "失效日期（不含当日）。改数值时填写，再加一行。",
+        "In force until this date, exclusive. To change a value, fill it in and add a row.",
+    ),
     "reference": ("依据：文件、条款或决议。", "What it rests on: document, clause or resolution."),
     "id": ("规则编号，全部文件中唯一。", "The rule's id, unique over all files."),
     "title.zh": ("中文标题。", "Title in Chinese."),
     "title.en": ("英文标题。", "Title in English."),
     "when": ("条件：事实 运算符 值，用 and、or、not 连接。", "The condition: fact operator value, joined by and, or, not."),
-    "outcome": ("结果：DECLINE 严于 REFER，REFER 严于 APPROVE。", "The outcome; DECLINE is stricter than REFER, REFER than APPROVE."),
+    "outcome": ("结果：取最严，DECLINE 严于 REFER。", "The outcome; the strictest wins: DECLINE, then REFER."),
     "effects.limit_factor": ("额度系数（0至1），取最小。", "Factor of the limit, 0 to 1; the least counts."),
     "effects.limit_cap": ("额度上限（元或事实名），取最小。", "Cap in CNY or the name of a fact; the least counts."),
     "effects.rate_spread_bp": ("加点（基点），取最大。", "Spread in basis points; the greatest counts."),
@@ -51,7 +54,7 @@ GUIDE = (
     ),
     (
         "改数值：旧行填写 effective_to（不含当日），另加一行，effective_from 为同一日期。",
-        "To change a value: fill in effective_to (exclusive) of the old row and add a row with that date as effective_from.",
+        "To change a value: fill in effective_to (exclusive) of its row and add a row that begins on that date.",
     ),
     (
         "导出后文件若已改动，导入会拒绝：请重新导出。",

@@ -7,12 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 import yaml
 
 from decision_service.workbench.table_text import COMMENT, Cells, newline_of
-from decision_service.workbench.yaml_scalar import condition_line, kept_parts, part_line, scalar, split_condition
+from decision_service.workbench.yaml_condition import condition_line, replaced_condition
+from decision_service.workbench.yaml_places import (
+    Pair,
+    Splice,
+    above,
+    behind_colon,
+    content_end,
+    find,
+    key_node,
+    line_end,
+)
+from decision_service.workbench.yaml_scalar import scalar
 
 CONDITION = "when"
 WORDS = "effects.conditions"
-Splice = tuple[int, int, str]
-Pair = tuple[yaml.Node, yaml.Node]
 
 
 class Entry:
@@ -25,7 +34,7 @@ class Entry:
         self.line_start = text.rfind("\n", 0, dash) + 1
         self.indent = text[self.line_start : dash]
         self.end = line_end(text, content_end(text, node))
-        self.begin = _above(text, self.line_start, after)
+        self.begin = above(text, self.line_start, after)
         self.inner = " " * (node.start_mark.index - self.line_start)
         self.flow = bool(node.flow_style)
 
@@ -88,11 +97,11 @@ class Entry:
     def _replaced(self, column: str, pair: Pair, value: str) -> list[Splice]:
         key, node = pair
         if column == CONDITION and not isinstance(node, yaml.ScalarNode):
-            return _replaced_condition(self._text, key, node, " ".join(value.split()), flow=self.flow)
+            return replaced_condition(self._text, key, node, " ".join(value.split()), flow=self.flow)
         flow = self.flow or bool(self._parent(column).flow_style)
         start, end = node.start_mark.index, content_end(self._text, node)
         if isinstance(node, yaml.SequenceNode) and not node.flow_style:
-            return [(_behind_colon(self._text, key), end, f" {cell_yaml(column, value, flow=False)}")]
+            return [(behind_colon(self._text, key), end, f" {cell_yaml(column, value, flow=False)}")]
         style = node.style if isinstance(node, yaml.ScalarNode) else None
         new = cell_yaml(column, value, flow=flow, like=style)
         return [(start, end, new if end > start else f" {new}")]
@@ -164,48 +173,6 @@ def _pairs(
         yield f"{key}: {{{', '.join(parts)}}}" if braces else f"{key}:{deeper}{deeper.join(parts)}"
 
 
-def find(node: yaml.MappingNode, column: str) -> Pair | None:
-    """Key and value of a column, which may name a key inside a mapping: ``title.zh``."""
-    key, _, nested = column.partition(".")
-    pair = key_node(node, key)
-    return key_node(pair[1], nested) if nested and pair is not None else pair
-
-
-def key_node(node: yaml.Node, key: str) -> Pair | None:
-    """Key and value nodes of a mapping, or ``None``."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    return next((pair for pair in pairs if pair[0].value == key), None)
-
-
-def content_end(text: str, node: yaml.Node) -> int:
-    """Where a node's own text ends; a block's end mark lies behind the comments that follow it."""
-    if isinstance(node, yaml.ScalarNode):
-        end = node.end_mark.index
-        return len(text[:end].rstrip()) if node.style in ("|", ">") else end
-    if node.flow_style or not node.value:
-        return int(node.end_mark.index)
-    last = node.value[-1]
-    return content_end(text, last[1] if isinstance(last, tuple) else last)
-
-
-def line_end(text: str, place: int) -> int:
-    """Where the next line begins."""
-    found = text.find("\n", place)
-    return len(text) if found < 0 else found + 1
-
-
-def _above(text: str, line_start: int, after: int) -> int:
-    """Where the comment and empty lines above a line begin, not before ``after``."""
-    begin = line_start
-    while begin > after:
-        previous = text.rfind("\n", 0, begin - 1) + 1
-        line = text[previous:begin].strip()
-        if previous < after or (line and not line.startswith("#")):
-            break
-        begin = previous
-    return begin
-
-
 def _shown(column: str, pair: Pair | None) -> str:
     if pair is None:
         return ""
@@ -227,41 +194,3 @@ def _removed(text: str, parent: yaml.MappingNode, pair: Pair, staying: Sequence[
     if parent.flow_style:
         return content_end(text, parent.value[place - 1][1]), end, ""
     return text.rfind("\n", 0, start) + 1, line_end(text, end), ""
-
-
-def _behind_colon(text: str, key: yaml.Node) -> int:
-    return text.index(":", key.end_mark.index) + 1
-
-
-def _replaced_condition(text: str, key: yaml.Node, node: yaml.Node, new: str, *, flow: bool) -> list[Splice]:
-    """A list of conditions keeps its form, and the parts that stay keep their lines, if the new one joins alike."""
-    word, parts = split_condition(new)
-    single = node.value[0] if isinstance(node, yaml.MappingNode) and len(node.value) == 1 else None
-    joins = {"all": "and", "any": "or"}.get(single[0].value, "") if single else ""
-    if single is None or (len(parts) > 1 and word != joins) or single[1].flow_style:
-        start = _behind_colon(text, key)
-        return [(start, content_end(text, node), f" {scalar(new, flow=flow)}")]
-    old = single[1].value
-    kept = kept_parts([part_line(one) for one in old], parts)
-    if sorted(place for place in kept if place is not None) == list(range(len(old))) == kept:
-        return []
-    spans = _part_spans(text, old)
-    indent = text[text.rfind("\n", 0, spans[0][0]) + 1 : text.rindex("-", 0, old[0].start_mark.index)]
-    newline = newline_of(text)
-    lines = [
-        text[slice(*spans[place])] if place is not None else f"{indent}- {scalar(part, flow=False)}{newline}"
-        for place, part in zip(kept, parts)
-    ]
-    begin, end = spans[0][0], spans[-1][1]
-    closed = "".join(line if line.endswith("\n") else line + newline for line in lines)
-    return [(begin, end, closed if text[:end].endswith("\n") else closed.rstrip("\r\n"))]
-
-
-def _part_spans(text: str, parts: Sequence[yaml.Node]) -> list[tuple[int, int]]:
-    """Whole lines of each part, with the comments above all but the first."""
-    spans: list[tuple[int, int]] = []
-    for part in parts:
-        dash = text.rindex("-", 0, part.start_mark.index)
-        begin = spans[-1][1] if spans else text.rfind("\n", 0, dash) + 1
-        spans.append((begin, line_end(text, content_end(text, part))))
-    return spans

@@ -9,7 +9,8 @@ import yaml
 
 from decision_service.errors import InputError
 from decision_service.workbench.table_text import Cells, Row, Wanted, joined, newline_of, spliced
-from decision_service.workbench.yaml_entry import Entry, Pair, Splice, content_end, key_node, rendered
+from decision_service.workbench.yaml_entry import Entry, rendered
+from decision_service.workbench.yaml_places import Pair, Splice, content_end, key_node
 
 GROUP = "list"
 """The column that says in which of several lists of the file a row stands."""
@@ -69,6 +70,7 @@ class YamlTable:
 
     def _find_lists(self) -> Iterator[_List]:
         root = yaml.compose(self._text, Loader=yaml.SafeLoader)
+        assert root is not None  # the loader refuses an empty file
         first = 0
         for group, (key, node) in self._list_nodes(root):
             found = _List(node, group, first=first)

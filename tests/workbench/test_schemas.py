@@ -94,6 +94,32 @@ def _both_languages(description: str) -> bool:
     return any("\u4e00" <= char <= "\u9fff" for char in zh) and any(char.isascii() and char.isalpha() for char in en)
 
 
+OVERLAY = {
+    "overlays/bank-a/cards.yaml": (
+        "stage: decision\nrules:\n  - id: BANK-1\n    title: {zh: 严, en: stricter}\n    when: amount > 1_000_000\n"
+        "    outcome: REFER\n    reason: BANK_LINE\n    effective_from: 2024-01-01\n    reference: bank\n"
+    ),
+    "overlays/bank-a/reasons.yaml": (
+        "reasons:\n  - code: BANK_LINE\n    customer: {zh: 银行, en: bank}\n    officer: {zh: 银行, en: bank}\n"
+    ),
+    "overlays/bank-a/parameters.yaml": (
+        "parameters:\n  - {name: line, value: 4_000_000.00, effective_from: 2024-01-01, reference: bank}\n"
+    ),
+    "cases/bank.yaml": (
+        "cases:\n  - name: The bank refers\n    as_of: 2024-06-03\n    client: bank-a\n    facts: {amount: 2_000_000}\n"
+        "    expect: {outcome: REFER, reasons: [BANK_LINE]}\n    matches: [BANK-1]\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("path", OVERLAY)
+def test_the_files_of_an_overlay_and_cases_about_it_are_accepted(path: str) -> None:
+    known = schemas(load_sources({**SOURCES, **{name: text for name, text in OVERLAY.items() if "cases" not in name}}))
+    kind = kind_of(path, OVERLAY)
+    assert mistakes(kind, OVERLAY[path], known) == []
+    assert modeline(path, kind).endswith(f"{'../' * path.count('/')}schemas/{kind}.json")
+
+
 MISTAKES = [
     (
         "a misspelt key of a rule",
