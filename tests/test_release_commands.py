@@ -18,7 +18,8 @@ from decision_service.commands import persons, rules_release
 from decision_service.rulebook.files import load
 from decision_service.store import Store
 from decision_service.vocabulary import Person
-from decision_service.workbench.gates import GATES, Gate, GateResult
+from decision_service.workbench.gates import GATES
+from decision_service.workbench.judging import Gate, GateResult
 from tests.api.real import RULES
 
 

@@ -27,7 +27,8 @@ from decision_service.errors import InputError, NotFound, Refused
 from decision_service.rule_folder import Candidate, candidate
 from decision_service.store import ReleaseEvent, RulesetEntry
 from decision_service.workbench import release
-from decision_service.workbench.gates import GATES, Judgement, judge
+from decision_service.workbench.gates import GATES
+from decision_service.workbench.judging import Judgement, judge
 from decision_service.workbench.release import Done
 from decision_service.workbench.versions import find
 

@@ -1,33 +1,38 @@
-"""What the rules say of facts by the reference evaluator alone: the meaning, without what only online decisions need."""
+"""A gate judges a version of the rules before it may be published; what the gates say is told all at once."""
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from decision_service.decide import Assessment, assess
-from decision_service.policy import PolicyInForce, Verdict
-from decision_service.rulebook.evaluate import ReferenceEngine
-from decision_service.rulebook.facts import Facts
-from decision_service.rulebook.rules import Stage
-from decision_service.rulebook.ruleset import RulesInForce
-
-_READY: "WeakKeyDictionary[RulesInForce, PolicyInForce]" = WeakKeyDictionary()
+from decision_service.rule_folder import Candidate
 
 
-class ReferenceAlone:
-    """The reference evaluator in the place of both engines."""
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """Whether a version passed, in one line for the log, and every problem as a sentence."""
 
-    def __init__(self, rules: RulesInForce) -> None:
-        self.reference = ReferenceEngine(rules)
-
-    def evaluate(self, stage: Stage, facts: Facts) -> Verdict:
-        """One stage; there is no second engine that could differ."""
-        return Verdict(self.reference.evaluate(stage, facts))
+    passed: bool
+    summary: str
+    problems: tuple[str, ...] = ()
 
 
-def judge(rules: RulesInForce, facts: Facts) -> Assessment:
-    """Stages status, limit and decision over facts; the rules are compiled once."""
-    ready = _READY.get(rules)
-    if ready is None:
-        ready = _READY[rules] = PolicyInForce(rules, ReferenceAlone(rules))
-    return assess(ready, facts)
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One judgement; ``run`` never changes what it is given."""
+
+    name: str
+    run: Callable[[Candidate], GateResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a gate said."""
+
+    gate: str
+    result: GateResult
+
+
+def judge(candidate: Candidate, gates: Iterable[Gate]) -> tuple[Judgement, ...]:
+    """What every gate says, so that all problems are told at once."""
+    return tuple(Judgement(gate.name, gate.run(candidate)) for gate in gates)

@@ -16,7 +16,7 @@ from decision_service.rule_folder import Candidate
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.store import ReleaseEvent, RulesetEntry
 from decision_service.workbench import history as past
-from decision_service.workbench.gates import Judgement
+from decision_service.workbench.judging import Judgement
 from decision_service.workbench.versions import packed
 
 History = tuple[ReleaseEvent, ...]

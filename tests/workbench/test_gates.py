@@ -7,7 +7,8 @@ from datetime import date
 from pathlib import Path
 
 from decision_service.rule_folder import candidate
-from decision_service.workbench.gates import GATES, Gate, GateResult, judge
+from decision_service.workbench.gates import GATES
+from decision_service.workbench.judging import Gate, GateResult, judge
 from decision_service.workbench.versions import packed
 from tests.api.real import RULES
 
