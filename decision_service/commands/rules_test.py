@@ -60,9 +60,7 @@ def test(
     by being true and by being false (MC/DC); its boundary and the next unit. --suggest writes a case for each, with
     the present result as expectation, for a person to confirm.
 
-    Examples: decision-service rules test rules
-
-    decision-service rules test rules --suggest --junit report.xml
+    Example: decision-service rules test rules --suggest --junit report.xml
     """
     folder = rule_folder(folder)
     target = None if suggest_to is None else _target(suggest_to, folder)
