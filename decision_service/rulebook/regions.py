@@ -56,13 +56,15 @@ def regions(old: RulesInForce, new: RulesInForce) -> tuple[Region, ...]:
 
 
 def bare(condition: Condition) -> Condition:
-    """A condition without the way it is spelled."""
+    """A condition without the way it is spelled and the order in which its parts stand."""
     if isinstance(condition, Comparison):
-        return replace(condition, text="")
+        operand = condition.operand
+        members = tuple(sorted(operand, key=repr)) if isinstance(operand, tuple) else operand
+        return replace(condition, text="", operand=members)
     if isinstance(condition, Not):
         return Not(bare(condition.part))
     kind = AllOf if isinstance(condition, AllOf) else AnyOf
-    return kind(tuple(bare(part) for part in condition.parts))
+    return kind(tuple(sorted((bare(part) for part in condition.parts), key=repr)))
 
 
 def does(rule: Rule) -> Hashable:

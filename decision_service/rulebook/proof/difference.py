@@ -213,7 +213,7 @@ def distance(one: Application, other: Application) -> int:
 
 
 def shared_inputs(old: RulesInForce, new: RulesInForce) -> Inputs:
-    """All applications that both rulesets admit: ranges and choices that both have, every industry one of them knows."""
+    """The applications that both rulesets admit: ranges and choices that both have, every industry that one knows."""
     facts = {**new.catalogue, **old.catalogue}
     both = [_common(fact, new.catalogue.get(name, fact)) for name, fact in facts.items()]
     codes = sorted({*old.industry_codes(), *new.industry_codes()})

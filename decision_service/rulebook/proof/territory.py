@@ -1,4 +1,4 @@
-"""Where a change of the rules can make a difference: as a term over all applications, and for one that was evaluated."""
+"""Where a change of the rules makes a difference: as a term over all applications, and for one that was evaluated."""
 
 from __future__ import annotations
 
