@@ -412,9 +412,9 @@ class Terms:
     def by_choice(self, name: str, numbers: Mapping[str, Callable[[], Symbol]]) -> Symbol:
         """The number that belongs to a fact's choice; unknown for a choice without one."""
         self.read.add(name)
-        if name == PRODUCT and self._bound is not None:
-            return self._bound
         fact, chosen, found = self._world.rules.catalogue[name], self._world.fact(name), UNKNOWN
+        if name == PRODUCT and self._bound is not None:
+            return Symbol(self._bound.value, z3.And(self._bound.known, chosen.known))
         for word, number in numbers.items():
             if name == PRODUCT:
                 self._product = word
