@@ -240,9 +240,7 @@ def _invariant(invariant: Invariant, catalogue: FactCatalogue) -> _Entry:
     conditions = {"if": invariant.given, "then": invariant.then}
     parts = {
         "claim": _word(invariant.claim.value),
-        **{
-            name: _Value(condition_text(one, catalogue), bare(one)) for name, one in conditions.items() if one is not None
-        },
+        **{name: _Value(condition_text(one, catalogue), bare(one)) for name, one in conditions.items() if one},
         **_given("fact", invariant.fact),
         **({"worse": _word(invariant.worse), "of": _word(invariant.of)} if invariant.fact else {}),
         **_texts("title", invariant.title),

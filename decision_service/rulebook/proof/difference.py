@@ -14,9 +14,9 @@ from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.proof.applications import Application, nearer
 from decision_service.rulebook.proof.search import Question, search
 from decision_service.rulebook.proof.symbols import FALSE, TRUE
-from decision_service.rulebook.proof.territory import Territory
 from decision_service.rulebook.proof.world import LIMIT, PRODUCT, Inputs, LimitFunction, World
-from decision_service.rulebook.regions import Region, regions
+from decision_service.rulebook.regions import Region, RegionKind, regions
+from decision_service.rulebook.reverted import Reverted
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
@@ -52,7 +52,8 @@ class Aspect:
 class Flip:
     """An application for which an aspect comes out otherwise, by evaluation, and what both rulesets say of it.
 
-    ``base`` names the familiar application that it was brought near, ``regions`` are all that it lies in.
+    ``base`` names the familiar application that it was brought near, ``regions`` are those without any one of which it
+    would come out otherwise than it does.
     """
 
     aspect: Aspect
@@ -72,17 +73,7 @@ class Answer:
     doubt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One application evaluated by both rulesets."""
-
-    application: Application
-    before: Assessed
-    after: Assessed
-    regions: tuple[Region, ...]
-
-
-Shows = Callable[[_Seen], bool]
+Shows = Callable[[Assessed, Assessed], bool]
 
 
 class Difference:
@@ -105,9 +96,10 @@ class Difference:
         self._evaluate = evaluate
         self._bases = bases
         inputs = shared_inputs(old, new)
-        self._before, self._after = (World(rules, inputs, limit=limit) for rules in (old, new))
-        self._territory = Territory(self.regions, self._before, self._after)
-        self._related = same_bound(self._before, self._after)
+        self._limit = limit
+        self._worlds = tuple(World(rules, inputs, limit=limit) for rules in (old, new))
+        self._related = same_bound(*self._worlds)
+        self._reverted: dict[Region, Reverted] = {}
 
     def aspects(self) -> tuple[Aspect, ...]:
         """Everything that may come out otherwise, outcomes first."""
@@ -119,56 +111,84 @@ class Difference:
         """An application for which anything at all comes out otherwise: one question."""
         aspects = self.aspects()
 
-        def shown(seen: _Seen) -> bool:
-            return any(aspect.shown_by(seen.before, seen.after) for aspect in aspects)
+        def shown(before: Assessed, after: Assessed) -> bool:
+            return any(aspect.shown_by(before, after) for aspect in aspects)
 
-        return self._answer(z3.Or([self._otherwise(aspect) for aspect in aspects]), shown, aspects)
+        wanted = z3.Or([_otherwise(aspect, *self._worlds) for aspect in aspects])
+        return self._answer(wanted, shown, aspects)
 
     def somewhere(self, aspect: Aspect) -> Answer:
-        """An application that shows an aspect, wherever it lies."""
-        return self._answer(self._otherwise(aspect), lambda seen: aspect.shown_by(seen.before, seen.after), (aspect,))
+        """An application that shows an aspect, whatever it comes from."""
+        return self._answer(_otherwise(aspect, *self._worlds), aspect.shown_by, (aspect,))
 
     def within(self, aspect: Aspect, region: Region) -> Answer:
-        """An application inside a region that shows an aspect; if it can be, one that lies in no other region."""
-        here = z3.And(self._otherwise(aspect), self._territory.inside(region))
+        """An application that shows an aspect, and without the change of a region would come out otherwise."""
+        if self.regions == (region,):
+            return self.somewhere(aspect)
+        without = World(self._without(region), self._worlds[0].inputs, limit=self._limit)
+        wanted = z3.And(
+            _otherwise(aspect, *self._worlds), _unlike(aspect.name, without, self._worlds[1]), self._scope(region)
+        )
 
-        def shown(seen: _Seen) -> bool:
-            return aspect.shown_by(seen.before, seen.after) and region in seen.regions
+        def fails(one: Application, _: Application) -> bool:
+            return aspect.shown_by(*self._judged(one)) and self._matters(aspect, region, one)
 
-        def shown_alone(seen: _Seen) -> bool:
-            return aspect.shown_by(seen.before, seen.after) and seen.regions == (region,)
+        related = z3.And(self._related, same_bound(self._worlds[1], without))
+        return self._found(Question((*self._worlds, without), wanted, fails, related), (aspect,))
 
-        alone = self._answer(z3.And(here, self._territory.outside(region)), shown_alone, (aspect,))
-        if not alone.none or len(self.regions) == 1:
-            return alone
-        return self._answer(here, shown, (aspect,))
-
-    def elsewhere(self, aspect: Aspect) -> Answer:
-        """An application that shows an aspect outside every region; there should be none."""
-
-        def shown(seen: _Seen) -> bool:
-            return aspect.shown_by(seen.before, seen.after) and not seen.regions
-
-        return self._answer(z3.And(self._otherwise(aspect), self._territory.outside()), shown, (aspect,))
+    def still(self, flip: Flip, region: Region) -> Flip | None:
+        """The application of a flip on this day, if it shows the same and a region plays a part."""
+        application = replace(flip.application, on=self.new.on)
+        if not flip.aspect.shown_by(*self._judged(application)):
+            return None
+        return self._flip(application, flip.base, flip.aspect) if self._matters(flip.aspect, region, application) else None
 
     def _answer(self, wanted: z3.BoolRef, shown: Shows, aspects: tuple[Aspect, ...]) -> Answer:
         if not self.regions:
             return Answer(none=True)
 
         def fails(one: Application, _: Application) -> bool:
-            return shown(self._see(one))
+            return shown(*self._judged(one))
 
-        found = search(Question((self._before, self._after), wanted, fails, self._related))
+        return self._found(Question(self._worlds, wanted, fails, self._related), aspects)
+
+    def _found(self, question: Question, aspects: tuple[Aspect, ...]) -> Answer:
+        found = search(question)
         if found.pair is None:
             return Answer(found.none, doubt=found.doubt)
-        base, application = self._familiar(found.pair[0], lambda near: shown(self._see(near)))
-        seen = self._see(application)
-        aspect = next(one for one in aspects if one.shown_by(seen.before, seen.after))
-        return Answer(flip=Flip(aspect, application, base, seen.before, seen.after, seen.regions))
+        base, application = self._familiar(found.pair[0], lambda near: question.fails(near, near))
+        seen = self._judged(application)
+        return Answer(flip=self._flip(application, base, next(one for one in aspects if one.shown_by(*seen))))
 
-    def _see(self, application: Application) -> _Seen:
-        before, after = (self._evaluate(rules, application.facts(rules)) for rules in (self.old, self.new))
-        return _Seen(application, before, after, self._territory.of(application, before, after))
+    def _flip(self, application: Application, base: str, aspect: Aspect) -> Flip:
+        before, after = self._judged(application)
+        part = tuple(region for region in self.regions if self._matters(aspect, region, application))
+        return Flip(aspect, application, base, before, after, part)
+
+    def _judged(self, application: Application) -> tuple[Assessed, Assessed]:
+        return self._assess(self.old, application), self._assess(self.new, application)
+
+    def _assess(self, rules: RulesInForce, application: Application) -> Assessed:
+        return self._evaluate(rules, application.facts(rules))
+
+    def _matters(self, aspect: Aspect, region: Region, application: Application) -> bool:
+        """Whether an application would come out otherwise by the new rules without the change of a region."""
+        without = self._assess(self._without(region), application)
+        after = self._assess(self.new, application)
+        return without.outcome is not after.outcome or value_of(aspect.name, without) != value_of(aspect.name, after)
+
+    def _without(self, region: Region) -> RulesInForce:
+        if self.regions == (region,):
+            return self.old
+        if region not in self._reverted:
+            self._reverted[region] = Reverted(self.old, self.new, region)
+        return self._reverted[region]
+
+    def _scope(self, region: Region) -> z3.BoolRef:
+        """All applications to which the change of an industry can matter, for the solver's sake."""
+        inputs = self._worlds[0].inputs
+        industry = region.kind is RegionKind.INDUSTRY
+        return inputs.industry == inputs.codes.index(region.name) if industry else TRUE
 
     def _familiar(self, found: Application, fails: Callable[[Application], bool]) -> tuple[str, Application]:
         """The application brought near the base from which the fewest facts differ."""
@@ -177,22 +197,27 @@ class Difference:
         near = [(name, nearer(found, self._bases[name], fails)) for name in alike or self._bases]
         return min(near, key=lambda one: distance(one[1], self._bases[one[0]]), default=("", found))
 
-    def _otherwise(self, aspect: Aspect) -> z3.BoolRef:
-        before, after = self._before, self._after
-        if aspect.before is not None and aspect.after is not None:
-            return z3.And(before.outcome(aspect.before), after.outcome(aspect.after))
-        return z3.And(before.strictness == after.strictness, self._another(aspect.name))
 
-    def _another(self, name: str) -> z3.BoolRef:
-        before, after = self._before, self._after
-        if name == SPREAD:
-            return before.spread != after.spread
-        if name == CONDITIONS:
-            return _another_set(before.condition_codes(), after.condition_codes())
-        if name == REASONS:
-            return _another_set(reason_codes(before), reason_codes(after))
-        one, other = before.fact(name), after.fact(name)
-        return z3.Or(one.known != other.known, z3.And(one.known, one.value != other.value))
+def _otherwise(aspect: Aspect, before: World, after: World) -> z3.BoolRef:
+    if aspect.before is not None and aspect.after is not None:
+        return z3.And(before.outcome(aspect.before), after.outcome(aspect.after))
+    return z3.And(before.strictness == after.strictness, _another(aspect.name, before, after))
+
+
+def _unlike(name: str, before: World, after: World) -> z3.BoolRef:
+    other = before.strictness != after.strictness
+    return other if name == OUTCOME else z3.Or(other, _another(name, before, after))
+
+
+def _another(name: str, before: World, after: World) -> z3.BoolRef:
+    if name == SPREAD:
+        return before.spread != after.spread
+    if name == CONDITIONS:
+        return _another_set(before.condition_codes(), after.condition_codes())
+    if name == REASONS:
+        return _another_set(reason_codes(before), reason_codes(after))
+    one, other = before.fact(name), after.fact(name)
+    return z3.Or(one.known != other.known, z3.And(one.known, one.value != other.value))
 
 
 def value_of(name: str, assessed: Assessed) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -21,13 +23,20 @@ Pair = tuple[Application, Application]
 class Question:
     """What is looked for: ``wanted`` over the worlds, and ``fails``, which says of what was found whether it is so.
 
-    Where only one application is looked for, both worlds are the same. ``related`` is how the facts of two differ.
+    The first two worlds are those of the applications found; where only one is looked for, both may be the same. Further
+    worlds see the same inputs. ``related`` is how the facts of two differ.
     """
 
-    worlds: tuple[World, World]
+    worlds: tuple[World, ...]
     wanted: z3.BoolRef
     fails: Callable[[Application, Application], bool]
     related: z3.BoolRef = TRUE
+    until: float = math.inf
+
+    @property
+    def milliseconds(self) -> int:
+        """How long Z3 may think about the next step; none are left at zero."""
+        return max(0, int(min(TIMEOUT_MS, 1000 * (self.until - time.monotonic()))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,9 @@ def _check(question: Question, *also: z3.BoolRef) -> tuple[z3.CheckSatResult, z3
 def _solve(question: Question, *wanted: z3.BoolRef) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
     """A fresh solver each time: Z3 is much faster on a whole problem of this kind than on one that grows."""
     solver = z3.SolverFor("QF_LIA")
-    solver.set("timeout", TIMEOUT_MS)
+    if question.milliseconds == 0:
+        return z3.unknown, None
+    solver.set("timeout", question.milliseconds)
     solver.add(*wanted)
     for world in question.worlds:
         solver.add(world.inputs.constraints)  # last: building terms reads further inputs
@@ -99,7 +110,7 @@ def _fixed(model: z3.ModelRef, world: World) -> Iterator[z3.BoolRef]:
 
 def _ordered_bounds(question: Question) -> Iterator[z3.BoolRef]:
     """That one application's own bound is never above the other's, where that is proven for every industry."""
-    one, other = question.worlds
+    one, other = question.worlds[:2]
     if one is other:
         return
     groups = list(_groups(question).values())
@@ -155,9 +166,9 @@ def _one_of(industry: z3.ArithRef, places: Iterable[int]) -> z3.BoolRef:
 
 
 def _undecided() -> Found:
-    return Found(doubt=f"no answer within {TIMEOUT_MS // 1000} seconds")
+    return Found(doubt="Z3 gave no answer in time")
 
 
 def _pair(model: z3.ModelRef, question: Question) -> Pair:
-    one, other = (application_of(model, world.inputs, world.rules) for world in question.worlds)
+    one, other = (application_of(model, world.inputs, world.rules) for world in question.worlds[:2])
     return one, other
