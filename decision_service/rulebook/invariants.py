@@ -73,7 +73,7 @@ def with_outcome(catalogue: FactCatalogue) -> FactCatalogue:
     return FactCatalogue([*(fact for fact in catalogue.values() if fact.name != OUTCOME.name), OUTCOME])
 
 
-def may_get_worse(fact: Fact) -> bool:
+def is_given(fact: Fact) -> bool:
     """Whether a claim may be about this fact getting worse: it is given with the application, not computed from it."""
     computed = fact.derived is not None or fact.combine is not None or fact.name == "industry_status"
     return not computed and "." not in fact.name and fact.source not in ("decision", "lending", "parameter")
@@ -156,7 +156,7 @@ def _fact(node: Node | None, what: str, words: FactCatalogue, sheet: Sheet) -> s
     fact = words.get(name)
     if fact is None:
         sheet.report(node.line, f"{what}: unknown fact '{name}'", did_you_mean(name, words, otherwise="declare it"))
-    elif not may_get_worse(fact):
+    elif not is_given(fact):
         sheet.report(node.line, f"{what}: '{name}' is computed or a parameter", "name a fact that is given")
     return name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decision_service.rulebook.invariants import COMMON, KEYS, OF, WORSE, Claim, may_get_worse, with_outcome
+from decision_service.rulebook.invariants import COMMON, KEYS, OF, WORSE, Claim, is_given, with_outcome
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.workbench.schema_rules import comparison, condition
 from decision_service.workbench.schema_values import (
@@ -50,7 +50,7 @@ def _claim(ruleset: Ruleset) -> Schema:
 def _keys(ruleset: Ruleset) -> dict[str, Schema]:
     """The keys that some forms have."""
     given = {"allOf": [{"$ref": "#/definitions/condition"}]}
-    facts = [fact for fact in ruleset.catalogue.values() if may_get_worse(fact)]
+    facts = [fact for fact in ruleset.catalogue.values() if is_given(fact)]
     return {
         "if": described(
             given,

@@ -1,11 +1,9 @@
-"""Proves a claim for all inputs or finds an application that breaks it, and really does when it is evaluated."""
+"""What each form of a claim asks of all applications: the question whose answer would break it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
 
 import z3
 
@@ -13,8 +11,8 @@ from decision_service.rulebook.cases import Assessed, Evaluate
 from decision_service.rulebook.conditions import Condition, Exact
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.invariants import OUTCOME, Claim, Invariant, with_outcome
-from decision_service.rulebook.proof.applications import Application, nearer
-from decision_service.rulebook.proof.search import Found, Question, search
+from decision_service.rulebook.proof.applications import Application
+from decision_service.rulebook.proof.search import Question
 from decision_service.rulebook.proof.symbols import Symbol, Truth, truth
 from decision_service.rulebook.proof.world import LimitFunction, World, inputs_of
 from decision_service.rulebook.rules import Stage
@@ -25,95 +23,47 @@ STRICTNESS: Mapping[Outcome, int] = {Outcome.APPROVE: 0, Outcome.REFER: 1, Outco
 NO_LIMIT = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a claim on one day.
+class Claims:
+    """Claims about one ruleset on one day as questions. ``evaluate`` is the reference, ``limit`` the limit's formula."""
 
-    ``proven``, or broken by ``application`` (and ``other``, where a claim compares two), or neither: ``doubt`` says
-    why, and doubt is no proof.
-    """
-
-    invariant: Invariant
-    rules: RulesInForce
-    proven: bool
-    seconds: float
-    application: Application | None = None
-    other: Application | None = None
-    doubt: str = ""
-    against: RulesInForce | None = None
-
-
-class Prover:
-    """Proves claims about one ruleset on one day. ``evaluate`` is the reference; ``limit`` the limit's formula.
-
-    ``bases`` are familiar applications, near which counterexamples are looked for.
-    """
-
-    def __init__(
-        self,
-        rules: RulesInForce,
-        *,
-        evaluate: Evaluate,
-        limit: LimitFunction,
-        bases: Iterable[Application] = (),
-    ) -> None:
+    def __init__(self, rules: RulesInForce, *, evaluate: Evaluate, limit: LimitFunction) -> None:
         self.rules = rules
         self._evaluate = evaluate
         self._limit = limit
-        self._bases = tuple(bases)
         self._words = with_outcome(rules.catalogue)
         self._inputs = inputs_of(rules)
         self._world = World(rules, self._inputs, limit=limit)
 
-    def prove(self, invariant: Invariant, *, against: RulesInForce | None = None) -> Verdict:
-        """Prove one claim; ``against`` is the overlay's rules where the claim is about an overlay."""
-        began = time.perf_counter()
-        question = self._question(invariant, self._world, against)
-        found = search(question)
-        return replace(self._verdict(invariant, found, question), seconds=time.perf_counter() - began, against=against)
+    def question(
+        self, invariant: Invariant, *, against: RulesInForce | None = None, until: float = math.inf
+    ) -> Question:
+        """An application, or a pair, that breaks the claim; ``against`` are the rules with the overlay.
 
-    def _verdict(self, invariant: Invariant, found: Found, question: Question) -> Verdict:
-        if found.pair is None:
-            return Verdict(invariant, self.rules, found.none, 0.0, doubt=found.doubt)
-        one, other = self._familiar(*found.pair, question)
-        return Verdict(invariant, self.rules, False, 0.0, one, None if one == other else other)
-
-    def _familiar(self, one: Application, other: Application, question: Question) -> tuple[Application, Application]:
-        """Both applications brought near the base from which the fewest facts differ; what sets them apart is kept."""
-        apart = {name: value for name, value in other.values.items() if one.values.get(name) != value}
-        kept = {name: one.values[name] for name in apart}
-        hidden = other.hidden
-
-        def pair(base: Application) -> tuple[Application, Application]:
-            first = replace(base, values={**base.values, **kept})
-            return first, replace(first, values={**first.values, **apart}, hidden=hidden)
-
-        found = [nearer(one, base, lambda near: question.fails(*pair(near))) for base in self._bases] or [one]
-        best = min(found, key=lambda near: min((_distance(near, base) for base in self._bases), default=0))
-        return pair(best)
-
-    def _question(self, invariant: Invariant, world: World, against: RulesInForce | None) -> Question:
-        builders = {
+        ``until`` is the moment of ``time.monotonic`` at which the search gives up.
+        """
+        if invariant.claim is Claim.OVERLAY_NEVER_LOOSENS:
+            assert against is not None
+            return self._overlay(against, until)
+        forms: Mapping[Claim, Callable[[Invariant, float], Question]] = {
             Claim.IMPLICATION: self._implication,
             Claim.MONOTONE: self._monotone,
             Claim.UNKNOWN_NEVER_APPROVES: self._unknown,
             Claim.ALWAYS_DECIDED: self._decided,
         }
-        if invariant.claim is Claim.OVERLAY_NEVER_LOOSENS:
-            assert against is not None
-            return self._overlay(world, against)
-        return builders[invariant.claim](invariant, world)
+        return forms[invariant.claim](invariant, until)
 
-    def _implication(self, invariant: Invariant, world: World) -> Question:
-        given, then = self._truth(world, invariant.given), self._truth(world, invariant.then)
+    def _implication(self, invariant: Invariant, until: float) -> Question:
+        """What is given is true, and what must follow is false or unknown."""
+        given, then = self._truth(self._world, invariant.given), self._truth(self._world, invariant.then)
 
         def fails(one: Application, _: Application) -> bool:
             return self._holds(invariant.given, one) is True and self._holds(invariant.then, one) is not True
 
-        return Question((world, world), z3.And(given.yes, z3.Not(then.yes)), fails)
+        return Question((self._world, self._world), z3.And(given.yes, z3.Not(then.yes)), fails, until=until)
 
-    def _decided(self, invariant: Invariant, world: World) -> Question:
-        """Where everything that the rules read is known, a decision rule matches."""
+    def _decided(self, invariant: Invariant, until: float) -> Question:
+        """Everything that the rules read is known, and no decision rule matches."""
+        world = self._world
         given = self._truth(world, invariant.given)
         rules = self.rules.rules(Stage.DECISION)
         known = [z3.Not(world.rule(rule).unknown) for rule in rules]
@@ -121,39 +71,38 @@ class Prover:
 
         def fails(one: Application, _: Application) -> bool:
             found = self._assess(one, self.rules)
-            ids = {rule.id for rule in rules}
-            decided = ids & (set(found.matched) | set(found.unknown))
+            decided = {rule.id for rule in rules} & {*found.matched, *found.unknown}
             return self._holds(invariant.given, one) is True and not decided
 
-        return Question((world, world),  broken, fails)
+        return Question((world, world), broken, fails, until=until)
 
-    def _unknown(self, invariant: Invariant, world: World) -> Question:
+    def _unknown(self, _: Invariant, until: float) -> Question:
+        """The same application twice, some of its facts hidden the second time: only then it is approved."""
         hidden = World(self.rules, self._inputs.hidden(tag="~hidden"), limit=self._limit)
-        broken = z3.And(hidden.approved, z3.Not(world.approved))
+        broken = z3.And(hidden.approved, z3.Not(self._world.approved))
 
         def fails(one: Application, other: Application) -> bool:
             approved = [self._assess(each, self.rules).outcome is Outcome.APPROVE for each in (one, other)]
             return approved == [False, True]
 
-        return Question((world, hidden), broken, fails)
+        return Question((self._world, hidden), broken, fails, until=until)
 
-    def _monotone(self, invariant: Invariant, world: World) -> Question:
-        """The same application twice, the second with a worse value of the fact; it may be no better off."""
-        inputs = self._inputs.differing([invariant.fact], tag="~worse")
+    def _monotone(self, invariant: Invariant, until: float) -> Question:
+        """The same application twice, the second with a worse value of the fact, and better off."""
+        world, inputs = self._world, self._inputs.differing([invariant.fact], tag="~worse")
         worse = World(self.rules, inputs, limit=self._limit)
         before, after = world.fact(invariant.fact), worse.fact(invariant.fact)
         moved = after.value > before.value if invariant.worse == "higher" else after.value < before.value
         given = [self._truth(each, invariant.given).yes for each in (world, worse)]
         better = _better_limit if invariant.of == "limit" else _better_outcome
-        related = z3.And([before.known, moved])
-        broken = z3.And([*given, better(world, worse)])
 
         def fails(one: Application, other: Application) -> bool:
             if not all(self._holds(invariant.given, each) is True for each in (one, other)):
                 return False
             return self._moved(invariant, one, other) and self._improved(invariant.of, one, other)
 
-        return Question((world, worse), broken, fails, related)
+        wanted, related = z3.And([*given, better(world, worse)]), z3.And([before.known, moved])
+        return Question((world, worse), wanted, fails, related, until)
 
     def _moved(self, invariant: Invariant, one: Application, other: Application) -> bool:
         fact = self.rules.catalogue[invariant.fact]
@@ -169,15 +118,15 @@ class Prover:
             return STRICTNESS[after.outcome] < STRICTNESS[before.outcome]
         return after.limit is not None and after.limit > (NO_LIMIT if before.limit is None else before.limit)
 
-    def _overlay(self, world: World, against: RulesInForce) -> Question:
-        """The same application under both: by the overlay no outcome is milder and no term better."""
-        bank = World(against, self._inputs, limit=self._limit)
+    def _overlay(self, against: RulesInForce, until: float) -> Question:
+        """The same application under both: by the overlay its outcome is milder or one of its terms better."""
+        world, bank = self._world, World(against, self._inputs, limit=self._limit)
         broken = z3.Or(_better_outcome(world, bank), _better_terms(world, bank))
 
         def fails(one: Application, _: Application) -> bool:
             return looser(self._assess(one, self.rules), self._assess(one, against))
 
-        return Question((world, world),  broken, fails)
+        return Question((world, bank), broken, fails, until=until)
 
     def _truth(self, world: World, condition: Condition | None) -> Truth:
         if condition is None:
@@ -195,7 +144,7 @@ class Prover:
         table: dict[str, Exact | None] = {**found.facts, OUTCOME.name: found.outcome.name}
         return truth_of(condition, table)
 
-    def _assess(self, application: Application, rules: RulesInForce) -> Any:
+    def _assess(self, application: Application, rules: RulesInForce) -> Assessed:
         return self._evaluate(rules, application.facts(rules))
 
 
@@ -223,8 +172,3 @@ def _better_terms(base: World, bank: World) -> z3.BoolRef:
     own = bank.condition_codes()
     missing = [z3.And(said, z3.Not(own.get(code, z3.BoolVal(False)))) for code, said in base.condition_codes().items()]
     return z3.Or([_better_limit(base, bank), bank.spread < base.spread, *missing])
-
-
-def _distance(one: Application, other: Application) -> int:
-    names: Iterator[str] = iter({*one.values, *other.values})
-    return sum(one.values.get(name) != other.values.get(name) for name in names)

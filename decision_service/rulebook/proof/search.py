@@ -24,7 +24,8 @@ class Question:
     """What is looked for: ``wanted`` over the worlds, and ``fails``, which says of what was found whether it is so.
 
     The first two worlds are those of the applications found; where only one is looked for, both may be the same. Further
-    worlds see the same inputs. ``related`` is how the facts of two differ.
+    worlds see the same inputs. ``related`` is how the facts of two differ. ``until`` is the moment of
+    ``time.monotonic`` at which the search gives up.
     """
 
     worlds: tuple[World, ...]
@@ -72,10 +73,10 @@ def _check(question: Question, *also: z3.BoolRef) -> tuple[z3.CheckSatResult, z3
 
 def _solve(question: Question, *wanted: z3.BoolRef) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
     """A fresh solver each time: Z3 is much faster on a whole problem of this kind than on one that grows."""
-    solver = z3.SolverFor("QF_LIA")
-    if question.milliseconds == 0:
+    if (milliseconds := question.milliseconds) == 0:
         return z3.unknown, None
-    solver.set("timeout", question.milliseconds)
+    solver = z3.SolverFor("QF_LIA")
+    solver.set("timeout", milliseconds)
     solver.add(*wanted)
     for world in question.worlds:
         solver.add(world.inputs.constraints)  # last: building terms reads further inputs
