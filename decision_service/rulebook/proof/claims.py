@@ -24,7 +24,7 @@ NO_LIMIT = -1
 
 
 class Claims:
-    """Claims about one ruleset on one day as questions. ``evaluate`` is the reference, ``limit`` the limit's formula."""
+    """Claims about one ruleset on one day as questions; ``evaluate`` is the reference, ``limit`` its limit."""
 
     def __init__(self, rules: RulesInForce, *, evaluate: Evaluate, limit: LimitFunction) -> None:
         self.rules = rules
