@@ -22,14 +22,16 @@ COMMENT = "  # to be confirmed by a person: expects what the rules give at prese
 FEN = 100
 
 
-def text_of(cases: Iterable[Case], catalogue: FactCatalogue, *, version: str) -> str:
-    """A file of cases, each under a comment that a person must confirm it."""
-    lines = [line for case in cases for line in _lines(case, catalogue)]
-    return HEAD.format(version=version) + "\n".join(lines) + "\n"
+def text_of(
+    cases: Iterable[Case], catalogue: FactCatalogue, *, version: str, head: str = HEAD, comment: str = COMMENT
+) -> str:
+    """A file of cases, each under a comment that a person must confirm it; ``head`` says where they come from."""
+    lines = [line for case in cases for line in _lines(case, catalogue, comment)]
+    return head.format(version=version) + "\n".join(lines) + "\n"
 
 
-def _lines(case: Case, catalogue: FactCatalogue) -> Iterator[str]:
-    yield COMMENT
+def _lines(case: Case, catalogue: FactCatalogue, comment: str) -> Iterator[str]:
+    yield comment
     yield f"  - name: {_quoted(case.name)}"
     if case.base is not None:
         yield f"    base: {_quoted(case.base)}"

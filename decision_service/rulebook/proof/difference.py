@@ -11,7 +11,7 @@ import z3
 from decision_service.rulebook.cases import Assessed, Evaluate
 from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.facts import FactCatalogue
-from decision_service.rulebook.proof.applications import Application, nearer
+from decision_service.rulebook.proof.applications import Application, distance, nearer
 from decision_service.rulebook.proof.search import Question, search
 from decision_service.rulebook.proof.symbols import FALSE, TRUE
 from decision_service.rulebook.proof.world import LIMIT, PRODUCT, Inputs, LimitFunction, World
@@ -118,30 +118,59 @@ class Difference:
         return self._answer(wanted, shown, aspects)
 
     def somewhere(self, aspect: Aspect) -> Answer:
-        """An application that shows an aspect, whatever it comes from."""
-        return self._answer(_otherwise(aspect, *self._worlds), aspect.shown_by, (aspect,))
+        """An application that shows an aspect, whatever it comes from; if the outcome stays, an approved one first."""
+        return self._mildest(aspect, lambda outcome: self._somewhere(aspect, outcome))
+
+    def _somewhere(self, aspect: Aspect, outcome: Outcome | None) -> Answer:
+        wanted = _otherwise(aspect, *self._worlds)
+        if outcome is None:
+            return self._answer(wanted, aspect.shown_by, (aspect,))
+
+        def shown(before: Assessed, after: Assessed) -> bool:
+            return after.outcome is outcome and aspect.shown_by(before, after)
+
+        return self._answer(z3.And(wanted, self._worlds[1].outcome(outcome)), shown, (aspect,))
+
+    def _mildest(self, aspect: Aspect, ask: Callable[[Outcome | None], Answer]) -> Answer:
+        """What comes out otherwise matters most to those who are approved, least to those who are declined."""
+        found = ask(None)
+        if aspect.before is not None or found.flip is None:
+            return found
+        for outcome in Outcome:
+            if outcome >= found.flip.after.outcome:
+                break
+            if (milder := ask(outcome)).flip is not None:
+                return milder
+        return found
 
     def within(self, aspect: Aspect, region: Region) -> Answer:
         """An application that shows an aspect, and without the change of a region would come out otherwise."""
         if self.regions == (region,):
             return self.somewhere(aspect)
         without = World(self._without(region), self._worlds[0].inputs, limit=self._limit)
-        wanted = z3.And(
-            _otherwise(aspect, *self._worlds), _unlike(aspect.name, without, self._worlds[1]), self._scope(region)
-        )
+        return self._mildest(aspect, lambda outcome: self._within(aspect, region, without, outcome))
+
+    def _within(self, aspect: Aspect, region: Region, without: World, outcome: Outcome | None) -> Answer:
+        after = self._worlds[1]
+        wanted = [_otherwise(aspect, *self._worlds), _unlike(aspect.name, without, after), self._scope(region)]
+        wanted += [after.outcome(outcome)] if outcome is not None else []
 
         def fails(one: Application, _: Application) -> bool:
-            return aspect.shown_by(*self._judged(one)) and self._matters(aspect, region, one)
+            seen = self._judged(one)
+            if outcome is not None and seen[1].outcome is not outcome:
+                return False
+            return aspect.shown_by(*seen) and self._matters(aspect, region, one)
 
-        related = z3.And(self._related, same_bound(self._worlds[1], without))
-        return self._found(Question((*self._worlds, without), wanted, fails, related), (aspect,))
+        related = z3.And(self._related, same_bound(after, without))
+        return self._found(Question((*self._worlds, without), z3.And(wanted), fails, related), (aspect,))
 
     def still(self, flip: Flip, region: Region) -> Flip | None:
         """The application of a flip on this day, if it shows the same and a region plays a part."""
         application = replace(flip.application, on=self.new.on)
-        if not flip.aspect.shown_by(*self._judged(application)):
+        shows = flip.aspect.shown_by(*self._judged(application))
+        if not shows or not self._matters(flip.aspect, region, application):
             return None
-        return self._flip(application, flip.base, flip.aspect) if self._matters(flip.aspect, region, application) else None
+        return self._flip(application, flip.base, flip.aspect)
 
     def _answer(self, wanted: z3.BoolRef, shown: Shows, aspects: tuple[Aspect, ...]) -> Answer:
         if not self.regions:
@@ -229,12 +258,6 @@ def value_of(name: str, assessed: Assessed) -> Any:
     if name == CONDITIONS:
         return frozenset(assessed.effects.conditions)
     return assessed.effects.rate_spread_bp if name == SPREAD else assessed.facts[name]
-
-
-def distance(one: Application, other: Application) -> int:
-    """How many facts two applications differ in, the industry among them."""
-    names = {*one.values, *other.values}
-    return sum(one.values.get(name) != other.values.get(name) for name in names) + (one.industry != other.industry)
 
 
 def shared_inputs(old: RulesInForce, new: RulesInForce) -> Inputs:

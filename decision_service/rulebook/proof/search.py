@@ -23,8 +23,8 @@ Pair = tuple[Application, Application]
 class Question:
     """What is looked for: ``wanted`` over the worlds, and ``fails``, which says of what was found whether it is so.
 
-    The first two worlds are those of the applications found; where only one is looked for, both may be the same. Further
-    worlds see the same inputs. ``related`` is how the facts of two differ. ``until`` is the moment of
+    The first two worlds are those of the applications found; where only one is looked for, both may be the same.
+    Further worlds see the same inputs. ``related`` is how the facts of two differ. ``until`` is the moment of
     ``time.monotonic`` at which the search gives up.
     """
 

@@ -1,0 +1,84 @@
+"""Flips between two versions as cases that expect what the new one gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+
+from decision_service.rulebook.case_file import Case, Expectation
+from decision_service.rulebook.proof.applications import Application
+from decision_service.rulebook.proof.difference import Flip
+from decision_service.workbench.difference import Compared, Stretch
+from decision_service.workbench.moves import admits
+
+HEAD = """\
+# Written by `decision-service rules diff`: applications that version {version} decides otherwise than the one before.
+# They expect what {version} gives. Read each one; where that is not what is meant, correct the rules, not the case.
+cases:
+"""
+COMMENT = "  # to be confirmed by a person: expects what the new version gives"
+
+
+def flip_cases(compared: Compared, *, on: date, bases: Mapping[str, Application]) -> tuple[Case, ...]:
+    """A case per flip, each application once and on its first day; ``on`` is the day of the comparison.
+
+    Left out are flips that a case cannot say, because it cannot give the facts concerned.
+    """
+    found: dict[object, Case] = {}
+    names: set[str] = set()
+    for stretch in compared.stretches:
+        for flip in stretch.flips:
+            case = _case(compared, stretch, flip, on=on, base=bases.get(flip.base))
+            key = None if case is None else (case.base, case.industry, case.client, str(case.facts), str(case.expect))
+            if case is not None and key not in found:
+                found[key] = _named(case, flip, names)
+    return tuple(found.values())
+
+
+def _case(
+    compared: Compared, stretch: Stretch, flip: Flip, *, on: date, base: Application | None
+) -> Case | None:
+    given: Mapping[str, object] = {} if base is None else base.values
+    catalogue = compared.new.catalogue
+    facts = {name: value for name, value in flip.application.values.items() if name in catalogue}
+    facts = {name: value for name, value in facts.items() if name not in given or given[name] != value}
+    if not all(admits(catalogue[name], value) for name, value in facts.items()):
+        return None
+    return Case(
+        name="",
+        as_of=on,
+        policy_on=stretch.begins if stretch.begins != on else None,
+        client=stretch.client if stretch.client in compared.new.overlays else "",
+        base=flip.base or None,
+        industry=flip.application.industry or _unlisted(compared, stretch),
+        facts=facts,
+        expect=_expectation(flip),
+    )
+
+
+def _unlisted(compared: Compared, stretch: Stretch) -> str | None:
+    """A code that no file knows, for an application without a known industry."""
+    rules = compared.new.in_force(stretch.begins, stretch.client)
+    return next((code for code in _codes() if rules.industry_status(code) == "unknown"), None)
+
+
+def _codes() -> Iterator[str]:
+    return (f"{number:02d}" for number in range(100))
+
+
+def _expectation(flip: Flip) -> Expectation:
+    after = flip.after
+    codes = frozenset(one.code for one in after.reasons)
+    others = {"reasons": codes, "card": after.card, "whitelisted": after.whitelisted, "limit": after.limit}
+    return Expectation(after.outcome, others)
+
+
+def _named(case: Case, flip: Flip, names: set[str]) -> Case:
+    by = ", ".join(str(region) for region in flip.regions) or "several changes"
+    number, name = 1, f"{flip.aspect} by {by}"
+    while name in names:
+        number += 1
+        name = f"{flip.aspect} by {by} ({number})"
+    names.add(name)
+    return replace(case, name=name)
