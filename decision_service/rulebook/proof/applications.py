@@ -96,6 +96,12 @@ def nearer(found: Application, base: Application, fails: Callable[[Application],
     return replace(near, values={name: value for name, value in near.values.items() if name not in left_out})
 
 
+def distance(one: Application, other: Application) -> int:
+    """How many facts two applications differ in, the industry among them."""
+    names = {*one.values, *other.values}
+    return sum(one.values.get(name) != other.values.get(name) for name in names) + (one.industry != other.industry)
+
+
 def _moves(near: Application, base: Application) -> Iterator[Callable[[Application], Application]]:
     """Ways to take one fact of the base, its industry first."""
     if near.industry != base.industry:

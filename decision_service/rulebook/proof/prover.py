@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from decision_service.rulebook.cases import Evaluate
+from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.invariants import Invariant
-from decision_service.rulebook.proof.applications import Application, nearer
+from decision_service.rulebook.proof.applications import Application, distance, nearer
 from decision_service.rulebook.proof.claims import Claims
 from decision_service.rulebook.proof.search import Found, Question, search
 from decision_service.rulebook.proof.world import LimitFunction
 from decision_service.rulebook.ruleset import RulesInForce
 
 SECONDS = 60.0
-"""After so long a claim counts as undecided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Verdict:
     """What became of a claim on one day.
 
     ``proven``, or broken by ``application`` (and ``other``, where a claim compares two), or neither: ``doubt`` says
-    why, and doubt is no proof. ``base`` is the familiar application that ``application`` was brought near.
+    why, and doubt is no proof. ``base`` names the familiar application that ``application`` was brought near.
     """
 
     invariant: Invariant
@@ -32,7 +33,7 @@ class Verdict:
     seconds: float
     application: Application | None = None
     other: Application | None = None
-    base: Application | None = None
+    base: str = ""
     doubt: str = ""
     against: RulesInForce | None = None
 
@@ -40,7 +41,8 @@ class Verdict:
 class Prover:
     """Proves claims about one ruleset on one day. ``evaluate`` is the reference; ``limit`` the limit's formula.
 
-    ``bases`` are familiar applications, near which counterexamples are looked for.
+    ``bases`` are familiar applications by name, near which counterexamples are looked for; after ``seconds`` a claim is
+    undecided.
     """
 
     def __init__(
@@ -49,12 +51,12 @@ class Prover:
         *,
         evaluate: Evaluate,
         limit: LimitFunction,
-        bases: Iterable[Application] = (),
+        bases: Mapping[str, Application] = MappingProxyType({}),
         seconds: float = SECONDS,
     ) -> None:
         self.rules = rules
         self._claims = Claims(rules, evaluate=evaluate, limit=limit)
-        self._bases = tuple(bases)
+        self._bases = bases
         self._seconds = seconds
 
     def prove(self, invariant: Invariant, *, against: RulesInForce | None = None) -> Verdict:
@@ -72,23 +74,47 @@ class Prover:
 
     def _familiar(
         self, one: Application, other: Application, question: Question
-    ) -> tuple[Application, Application, Application | None]:
+    ) -> tuple[Application, Application, str]:
         """Both applications brought near the base from which the fewest facts differ; what sets them apart is kept."""
-        apart = {name: value for name, value in other.values.items() if one.values.get(name) != value}
-        kept = {name: one.values[name] for name in apart}
-        hidden = other.hidden
+        apart = _fewest(_Apart.between(one, other), lambda apart: question.fails(one, apart.other(one)))
 
-        def pair(near: Application) -> tuple[Application, Application]:
-            first = replace(near, values={**near.values, **kept})
-            return first, replace(first, values={**first.values, **apart}, hidden=hidden)
+        def fails(near: Application) -> bool:
+            first = apart.first(near)
+            return question.fails(first, apart.other(first))
 
-        found = [(nearer(one, base, lambda near: question.fails(*pair(near))), base) for base in self._bases]
-        if not found:
-            return *pair(one), None
-        best, base = min(found, key=lambda near: _distance(*near))
-        return *pair(best), base
+        found = [(name, nearer(apart.first(one), base, fails)) for name, base in self._bases.items()]
+        name, best = min(found, key=lambda near: distance(near[1], self._bases[near[0]]), default=("", one))
+        first = apart.first(best)
+        return first, apart.other(first), name
 
 
-def _distance(one: Application, other: Application) -> int:
-    names = {*one.values, *other.values}
-    return sum(one.values.get(name) != other.values.get(name) for name in names)
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """What sets two applications apart: values of facts before and after, and what is hidden after."""
+
+    before: Mapping[str, Exact | None]
+    after: Mapping[str, Exact | None]
+    hidden: frozenset[str]
+
+    @classmethod
+    def between(cls, one: Application, other: Application) -> "_Apart":
+        after = {name: value for name, value in other.values.items() if one.values.get(name) != value}
+        return cls({name: one.values.get(name) for name in after}, after, other.hidden)
+
+    def first(self, near: Application) -> Application:
+        return replace(near, values={**near.values, **self.before})
+
+    def other(self, first: Application) -> Application:
+        return replace(first, values={**first.values, **self.after}, hidden=self.hidden)
+
+    def without(self, name: str) -> "_Apart":
+        before, after = ({key: one[key] for key in one if key != name} for one in (self.before, self.after))
+        return _Apart(before, after, self.hidden - {name})
+
+
+def _fewest(apart: _Apart, fails: Callable[[_Apart], bool]) -> _Apart:
+    """Only what must set the two apart for the claim to fail."""
+    for name in (*apart.after, *sorted(apart.hidden)):
+        if fails(fewer := apart.without(name)):
+            apart = fewer
+    return apart
