@@ -23,6 +23,8 @@ WORKBENCH: dict[str, str] = {
     "activate": "decision_service.commands.rules_release:activate",
     "rollback": "decision_service.commands.rules_release:rollback",
     "switch": "decision_service.commands.rules_switch:switch",
+    "backtest": "decision_service.commands.rules_backtest:backtest_",
+    "facts": "decision_service.commands.rules_backtest:facts_",
     "schemas": "decision_service.commands.rules_schemas:schemas",
     "export-xlsx": "decision_service.commands.rules_editing:export_xlsx",
     "import-xlsx": "decision_service.commands.rules_editing:import_xlsx",

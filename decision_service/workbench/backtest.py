@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import Ruleset
@@ -179,8 +180,8 @@ def backtest(
     for population in populations:
         step(population.name)
         results.append(_result(population, old, new, on=on, engine=engine, most_flips=most_flips))
-    named = (Named(one.version, one.digest) for one in (old, new))
-    return Backtest(*named, on, engine.name, tuple(results), tuple(_notes(old, new)))
+    one, other = Named(old.version, old.digest), Named(new.version, new.digest)
+    return Backtest(one, other, on, engine.name, tuple(results), tuple(_notes(old, new)))
 
 
 def wilson(bad: int, known: int) -> Rate | None:
@@ -199,7 +200,7 @@ def _notes(old: Ruleset, new: Ruleset) -> Iterator[Mapping[str, str]]:
         if old.sources.get(path) != new.sources.get(path):
             yield {
                 "zh": f"{path} 有改动；事实按记录或按OLD生成，其影响不在本回测之内",
-                "en": f"{path} differs; facts are as recorded or as OLD makes them, so its effect is not in this backtest",
+                "en": f"{path} differs; facts are as recorded or as OLD makes them: its effect is not in this backtest",
             }
 
 
@@ -208,8 +209,7 @@ def _result(
 ) -> Result:
     table = engine.read(population.path)
     before, after = (
-        bulk.judged(engine, table, lambda client, one=one: one.in_force(on, client), overlays=sorted(one.overlays))
-        for one in (old, new)
+        bulk.judged(engine, table, partial(one.in_force, on), overlays=sorted(one.overlays)) for one in (old, new)
     )
     pairs = bulk.paired(engine, table, before, after)
     cells = bulk.cells(engine, pairs)

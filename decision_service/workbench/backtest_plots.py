@@ -1,9 +1,10 @@
-"""The plots of a backtest as SVG texts: swap matrix, industries, hit rates of rules. The same numbers, the same text."""
+"""The plots of a backtest as SVG: swap matrix, industries, hit rates of rules. The same numbers give the same text."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from decision_service.vocabulary import Outcome
 from decision_service.workbench.backtest import Hits, RuleHits, Swaps
 
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "backtest", "font.family": "sans-serif", "font.size": 9}
+SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "backtest", "font.family": "sans-serif", "font.size": 9}
 """Text stays text, and nothing depends on the moment."""
 COLOURS = {Outcome.APPROVE: "#2a7f4f", Outcome.REFER: "#d9a520", Outcome.DECLINE: "#b23a3a"}
 OLD_COLOUR, NEW_COLOUR = "#8aa0b8", "#1f4e79"
@@ -26,16 +27,16 @@ def swap_matrix(swaps: Swaps) -> str:
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("NEW")
-    axes.set_ylabel("OLD")
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white")  # an image would not be text
+    axes.set_xticks([place + 0.5 for place in range(len(names))], names)
+    axes.set_yticks([place + 0.5 for place in range(len(names))], names)
+    axes.invert_yaxis()
+    axes.set(xlabel="NEW", ylabel="OLD")
     for row, line in enumerate(counts):
         for column, count in enumerate(line):
             colour = "white" if shares[row][column] > 0.6 else "black"
             text = f"{count:,}\n{shares[row][column]:.1%}"
-            axes.text(column, row, text, ha="center", va="center", color=colour)
+            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour)
     return _svg(figure)
 
 

@@ -1,4 +1,4 @@
-"""Two rulesets over a table of facts with millions of rows, on DuckDB or on Spark: the only place that starts either."""
+"""Two rulesets over a table of facts with millions of rows: the only place that starts DuckDB or Spark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import ibis
@@ -22,11 +22,10 @@ from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
 
 try:
-    import pyspark
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 except ImportError:  # the extra `spark` is not installed: only that engine is missing
-    pyspark = None
+    SparkSession = None
 
 KEY = "key"
 BAD, WEIGHT, SIZE, CLIENT = "bad", "weight", "size", "client"
@@ -34,14 +33,19 @@ ROW_COLUMNS = (KEY, INDUSTRY_CODE, BAD, WEIGHT, SIZE, CLIENT)
 """Columns of a table of facts that are not facts; of these only key and industry code must be there."""
 GROUPS = ("product", "industry", SIZE, CLIENT)
 """By what results are told apart."""
-BANDS = ((50_000_000, "≤ 500,000"), (100_000_000, "≤ 1,000,000"), (300_000_000, "≤ 3,000,000"), (500_000_000, "≤ 5,000,000"))
+BANDS = {
+    50_000_000: "≤ 500,000",
+    100_000_000: "≤ 1,000,000",
+    300_000_000: "≤ 3,000,000",
+    500_000_000: "≤ 5,000,000",
+}
 ABOVE, NONE = "> 5,000,000", "-"
 """The size of a row that states none: the amount in CNY."""
 ENGINES = ("duckdb", "spark")
 MEMORY = "4GB"
 EXACT = "decimal(38, 0)"
 Row = dict[str, Any]
-Table = ibis.Table
+Table: TypeAlias = ibis.Table
 RulesOf = Callable[[str], RulesInForce]
 """The rules in force for a client; ``""`` is one without an overlay."""
 
@@ -108,7 +112,7 @@ def _duckdb(folder: Path, threads: int) -> Iterator[Any]:
 
 @contextmanager
 def _spark(folder: Path, threads: int) -> Iterator[Any]:
-    if pyspark is None:
+    if SparkSession is None:
         raise InputError("PySpark is not installed", where="--engine", remedy="pip install 'decision-service[spark]'")
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         raise InputError("Spark needs Java", where="--engine", remedy="install Java 17 and put it on the PATH")
@@ -132,7 +136,7 @@ def _spark(folder: Path, threads: int) -> Iterator[Any]:
 @contextmanager
 def _failures(engine: str) -> Iterator[None]:
     """The databases' own errors as ``EngineError``."""
-    known = (duckdb.Error,) if pyspark is None else (duckdb.Error, PySparkException)
+    known = (duckdb.Error,) if SparkSession is None else (duckdb.Error, PySparkException)
     try:
         yield
     except known as error:
@@ -198,7 +202,7 @@ def paired(engine: Engine, table: Table, old: Judged, new: Judged) -> Table:
 
 
 def _band(amount: Any) -> Any:
-    bands = [(amount <= most, name) for most, name in BANDS]
+    bands = [(amount <= most, name) for most, name in BANDS.items()]
     return ibis.cases((amount.isnull(), NONE), *bands, else_=ABOVE)
 
 

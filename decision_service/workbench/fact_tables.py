@@ -32,6 +32,8 @@ SCOPES = ("policy.", "product.", "industry.")
 BATCH = 65_536
 TOLD = 20
 """So many bad values are told one by one; all are counted."""
+HEAVIEST = 10**9
+TOO_HEAVY = f"is not from 1 to {HEAVIEST}"
 Tick = Callable[[int], object]
 
 
@@ -64,7 +66,9 @@ def schema(facts: Iterable[Fact], *, own: Iterable[str] = (KEY, INDUSTRY_CODE)) 
     return pyarrow.schema([*((name, OWN[name]) for name in own), *((fact.name, _kept_as(fact)) for fact in facts)])
 
 
-def checked(path: Path, out: Path, *, old: FactCatalogue, new: FactCatalogue, tick: Tick = lambda rows: None) -> Checked:
+def checked(
+    path: Path, out: Path, *, old: FactCatalogue, new: FactCatalogue, tick: Tick = lambda rows: None
+) -> Checked:
     """Copy the usable rows of a file in exact units; ``tick(rows)`` is called as it goes.
 
     Raises ``InputError`` for a file that is no Parquet, and for columns that are unknown, missing or of another type,
@@ -220,7 +224,8 @@ def _mistakes(
     yield KEY, [(place, "there is no key") for place, key in enumerate(keys) if key is None]
     yield KEY, [(place, f"'{keys[place]}' stands twice") for place, again in enumerate(repeated) if again]
     if WEIGHT in table.column_names:
-        yield WEIGHT, _outside(table.column(WEIGHT), lambda column: _between(column, 1, 10**9), "is not from 1 to 10⁹", must=True)
+        weights = table.column(WEIGHT)
+        yield WEIGHT, _outside(weights, lambda column: _between(column, 1, HEAVIEST), TOO_HEAVY, must=True)
     for name in table.column_names:
         if name in facts:
             fact = facts[name]

@@ -121,24 +121,19 @@ class _Reading:
 
     def notes(self) -> tuple[Mapping[str, str], ...]:
         """What a reader of the numbers must know."""
+        same, other = self.read - self.otherwise, self.otherwise
         told = [
             {
-                "zh": f"{self.read - self.otherwise} 笔按各自规则版本与当日重算，结果与记录一致；{self.otherwise} 笔不一致",
-                "en": f"{self.read - self.otherwise} decisions come out as recorded under their own rules of their own day; "
-                f"{self.otherwise} do not",
+                "zh": f"{same} 笔按各自规则版本与当日重算，结果与记录一致；{other} 笔不一致",
+                "en": f"{same} decisions come out as recorded under their own rules of their own day; {other} do not",
             }
         ]
-        if self.erased:
-            told.append(
-                {"zh": f"{self.erased} 笔的数值已被删除，未计入", "en": f"{self.erased} whose values are erased are left out"}
-            )
-        if self.without_code:
-            told.append(
-                {
-                    "zh": f"{self.without_code} 笔记录不含行业代码，沿用决策当时的行业参数",
-                    "en": f"{self.without_code} whose record holds no industry code keep the industry parameters of their day",
-                }
-            )
+        if count := self.erased:
+            told.append({"zh": f"{count} 笔的数值已被删除，未计入", "en": f"{count} are left out: their values are erased"})
+        if count := self.without_code:
+            zh = f"{count} 笔记录不含行业代码，沿用决策当时的行业参数"
+            en = f"{count} have no industry code in their record and keep the industry parameters of their day"
+            told.append({"zh": zh, "en": en})
         return tuple(told)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from decision_service.decide import Platform, business_date, find
-from decision_service.errors import InputError
 from decision_service.policy import Policy
 from decision_service.portrait.industry import industry_code
 from decision_service.rulebook.files import load_sources
@@ -62,7 +61,7 @@ def portfolio(
 ) -> Population:
     """The portfolio's facts under a policy, scores included; made once and kept in ``home`` until something changes.
 
-    Raises ``InputError`` for an application that the policy's declarations do not admit.
+    Raises ``FactError`` for an application that the policy's declarations do not admit.
     """
     _admissible(policy, standard)
     uscc = platform.store.uscc_list(platform.store.enterprise_count()) if platform.store.enterprise_count() else ()
@@ -74,7 +73,8 @@ def portfolio(
         try:
             chunks = _chunks(platform, policy, uscc, standard=standard, now=now, open_platform=open_platform)
             told = progress(chunks, -(-len(uscc) // CHUNK))
-            write_rows(making, schema(given_facts(policy.ruleset.catalogue).values()), (row for rows in told for row in rows))
+            columns = schema(given_facts(policy.ruleset.catalogue).values())
+            write_rows(making, columns, (row for rows in told for row in rows))
             making.replace(out)
         finally:
             making.unlink(missing_ok=True)
@@ -159,7 +159,9 @@ class _Desk:
     def _of(self, uscc: str) -> Iterator[Values]:
         store = self._platform.store
         records, exposure = store.records(uscc), store.exposure_state(uscc, self._now)
-        for product in self._policy.ruleset.products if records is not None else ():
+        if records is None:
+            return
+        for product in self._policy.ruleset.products:
             found = find(
                 self._standard.application(uscc, product),
                 records,

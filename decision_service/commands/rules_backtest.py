@@ -1,0 +1,238 @@
+"""`rules backtest` and `rules facts`: what two versions say of stored decisions, the portfolio and tables of facts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from decision_service.app import build_platform
+from decision_service.commands.console import (
+    FOUND,
+    as_json_option,
+    bar,
+    finish,
+    now,
+    platform,
+    print_json,
+    print_table,
+    progress,
+    settings,
+)
+from decision_service.commands.rules_shared import on_option
+from decision_service.decide import Platform
+from decision_service.policy import Policy
+from decision_service.rulebook.facts import FactCatalogue
+from decision_service.workbench.backtest import ABSENT, Backtest, Hits, Rate, Result, backtest
+from decision_service.workbench.backtest_document import document, yuan
+from decision_service.workbench.backtest_report import html, industry_names
+from decision_service.workbench.bulk import ENGINES, opened
+from decision_service.workbench.populations import DECISIONS, Population, from_decisions, from_file
+from decision_service.workbench.portfolio import Standard, portfolio
+from decision_service.workbench.versions import version
+
+SHOWN = 10
+"""Flips, and values of a group, that the text shows; `--json` and `--html` have more."""
+
+
+def _amount(ctx: click.Context, option: click.Parameter, given: str) -> Decimal:
+    try:
+        return Decimal(given.replace("_", "").replace(",", ""))
+    except InvalidOperation:
+        raise click.BadParameter(f"{given!r} is not an amount in CNY") from None
+
+
+amount_option = click.option(
+    "--amount",
+    default=str(Standard().amount),
+    show_default=True,
+    callback=_amount,
+    help="What each enterprise of the portfolio is taken to ask for, in CNY.",
+)
+fresh_option = click.option("--fresh", is_flag=True, help="Make the portfolio's facts again, even if nothing changed.")
+
+
+@click.command("backtest")
+@click.argument("old")
+@click.argument("new")
+@on_option
+@click.option(
+    "--facts",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A Parquet table of facts (docs/backtest.md); may be given several times.",
+)
+@click.option("--no-portfolio", is_flag=True, help="Leave out the enterprises on record.")
+@click.option("--no-decisions", is_flag=True, help="Leave out the stored decisions.")
+@click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True)
+@amount_option
+@click.option("--flips", default=20, show_default=True, type=click.IntRange(0, 10_000), help="Flips listed per kind.")
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page.")
+@fresh_option
+@as_json_option
+def backtest_(
+    old: str,
+    new: str,
+    on: date,
+    facts: tuple[Path, ...],
+    no_portfolio: bool,
+    no_decisions: bool,
+    engine: str,
+    amount: Decimal,
+    flips: int,
+    page: Path | None,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    """Evaluate two versions of the rules, folders or stored ones, over the same facts; exit 1 if a decision changes.
+
+    The facts are those of the stored decisions, of every enterprise on record as if it applied now for every product,
+    and of tables that are given. Parameters are those of each version on the day of --on.
+
+    Example: decision-service rules backtest 3f9c21 rules --html report.html
+    """
+    if no_portfolio and no_decisions and not facts:
+        raise click.UsageError("nothing is left to evaluate; give --facts or leave out one of the --no- options")
+    with ExitStack() as stack:
+        built = stack.enter_context(platform())
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backtest-")))
+        one, other = (version(built.store, called, on=on).policy for called in (old, new))
+        catalogues = one.ruleset.catalogue, other.ruleset.catalogue
+        populations = [_given(file, number, work, *catalogues) for number, file in enumerate(facts)]
+        if not no_decisions:
+            populations.append(_decided(built, work, *catalogues))
+        if not no_portfolio:
+            populations.append(_portfolio(built, one, Standard(amount), fresh))
+        database = stack.enter_context(opened(engine, work))
+        told = stack.enter_context(_steps(len(populations)))
+        found = backtest(one.ruleset, other.ruleset, populations, on=on, engine=database, most_flips=flips, step=told)
+    if page is not None:
+        names = industry_names(one.ruleset.sources.get("industries.csv", ""))
+        page.write_text(html(found, industries=names), encoding="utf-8")
+    _tell(found, as_json, page)
+    finish(FOUND if found.changed else 0)
+
+
+@click.command("facts")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Parquet file to write.")
+@click.option("--rules", "called", help="The version or folder that portrays them; by default the settings' folder.")
+@on_option
+@amount_option
+@fresh_option
+@as_json_option
+def facts_(out: Path, called: str | None, on: date, amount: Decimal, fresh: bool, as_json: bool) -> None:
+    """Write the facts of every enterprise on record, as if it applied now for every product, for `rules backtest`.
+
+    Example: decision-service rules facts --out portfolio.parquet
+    """
+    with platform() as built:
+        policy = version(built.store, called or str(settings().rules), on=on).policy
+        found = _portfolio(built, policy, Standard(amount), fresh)
+        out.write_bytes(found.path.read_bytes())
+    if as_json:
+        print_json({"file": str(out), "rows": found.rows, "notes": [dict(note) for note in found.notes]})
+    else:
+        click.echo(f"{out}: {found.rows} rows")
+        _tell_notes(found.notes)
+
+
+def _given(file: Path, number: int, work: Path, old: FactCatalogue, new: FactCatalogue) -> Population:
+    with bar(f"reading {file.name}") as moving:
+        return from_file(file, work / f"facts-{number}.parquet", old=old, new=new, tick=moving.update)
+
+
+def _decided(built: Platform, work: Path, old: FactCatalogue, new: FactCatalogue) -> Population:
+    stored = progress(built.store.each_decision(), what="reading decisions")
+    return from_decisions(built, work / f"{DECISIONS}.parquet", old=old, new=new, stored=stored)
+
+
+def _portfolio(built: Platform, policy: Policy, standard: Standard, fresh: bool) -> Population:
+    found = settings()
+    return portfolio(
+        built,
+        policy,
+        standard=standard,
+        now=now(),
+        home=found.home / "facts",
+        open_platform=partial(build_platform, found),
+        progress=lambda chunks, total: progress(chunks, total=total, what="portraying enterprises"),
+        fresh=fresh,
+    )
+
+
+@contextmanager
+def _steps(total: int) -> Iterator[Callable[[str], object]]:
+    """A bar that moves with each population."""
+    with bar("evaluating") as moving:
+        moving.reset(total=total)
+
+        def step(name: str) -> None:
+            moving.set_postfix_str(name)
+            moving.update()
+
+        yield step
+
+
+def _tell(found: Backtest, as_json: bool, page: Path | None) -> None:
+    if as_json:
+        print_json(document(found))
+        return
+    click.echo(f"OLD {found.old.version}  NEW {found.new.version}  parameters of {found.on}  engine {found.engine}")
+    _tell_notes(found.notes)
+    for result in found.results:
+        _tell_result(result)
+    click.echo(f"\n{found.changed:,} applications come out otherwise" if found.changed else "\nno decision changes")
+    if page is not None:
+        click.echo(f"report: {page}")
+
+
+def _tell_notes(notes: Sequence[Any]) -> None:
+    for note in notes:
+        click.echo(f"  {note['en']}")
+
+
+def _tell_result(result: Result) -> None:
+    about, swaps = result.population, result.swaps
+    left = f", {about.left_out:,} left out" if about.left_out else ""
+    click.echo(f"\n{about.name}: {about.rows:,} rows{left}")
+    _tell_notes(about.notes)
+    for mistake in about.mistakes:
+        click.echo(f"  {mistake}")
+    rows = [
+        (cell.old.name, cell.new.name, f"{cell.count:,}", yuan(cell.amount), _rate(cell.bad_rate))
+        for cell in swaps.cells
+    ]
+    print_table(("OLD", "NEW", "count", "requested CNY", "bad rate"), rows)
+    for by in ("old", "new"):
+        count, fen = swaps.approved(by)
+        click.echo(f"approved by {by.upper()}: {count:,} of {yuan(fen)} CNY, bad rate {_rate(swaps.bad_rate(by))}")
+    limits = swaps.limits
+    click.echo(f"limits: {yuan(limits['limit_old'])} → {yuan(limits['limit_new'])} CNY, {limits['limit_up']:,} up, "
+               f"{limits['limit_down']:,} down")  # fmt: skip
+    _tell_rules(result)
+    for flip in result.flips[:SHOWN]:
+        rules = ", ".join(f"{rule.rule} {rule.old} → {rule.new}" for rule in flip.rules) or "what the product requires"
+        click.echo(f"  {flip.key}: {flip.old.name} → {flip.new.name}: {rules}")
+
+
+def _tell_rules(result: Result) -> None:
+    changed = [one for one in result.rules if one.old != one.new]
+    for one in changed:
+        click.echo(f"  rule {one.rule}: {_hits(one.old)} → {_hits(one.new)}")
+
+
+def _hits(found: Hits | None) -> str:
+    return ABSENT if found is None else f"{found.matched:,} matched {found.unknown:,} unknown"
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None:
+        return "unknown"
+    return f"{rate.share:.2%} ({rate.low:.2%} to {rate.high:.2%}, {rate.known:,} known)"
