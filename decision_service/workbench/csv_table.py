@@ -42,7 +42,9 @@ class CsvTable:
         """The file with these rows. An empty line before a row stays before it."""
         text, newline = self._text, newline_of(self._text)
         begin, end = self._behind(-1), self._behind(len(self._records) - 1)
-        rows = joined([self._chunk(row) for row in wanted], newline, open_end=not text.endswith("\n"))
+        same_last = bool(wanted) and wanted[-1].origin == len(self._records) - 1
+        chunks = [self._chunk(row) for row in wanted]
+        rows = joined(chunks, newline, open_end=same_last and not text.endswith("\n"))
         head = text[:begin] if text[:begin].endswith("\n") else text[:begin] + newline
         return head + rows + text[end:]
 

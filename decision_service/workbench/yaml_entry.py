@@ -58,12 +58,15 @@ class Entry:
         """What to replace in the text so that these cells, and only they, read as given."""
         gone = {column for column, value in cells.items() if not value}
         splices: list[Splice] = []
+        filled: set[int] = set()
         for column, value in cells.items():
             pair = find(self.node, column)
             if column == COMMENT:
                 splices.append((self.begin, self.line_start, self._new_above(value)))
             elif pair is None:
-                splices.append(self._added(column, value, self._staying(column, gone)))
+                alone = not self._staying(column, gone) and self._parent(column).start_mark.index + 1 not in filled
+                splices.append(self._added(column, value, self._staying(column, gone), alone=alone))
+                filled.add(splices[-1][0])
             elif value:
                 splices += self._replaced(column, pair, value)
             else:
@@ -106,7 +109,7 @@ class Entry:
         new = cell_yaml(column, value, flow=flow, like=style)
         return [(start, end, new if end > start else f" {new}")]
 
-    def _added(self, column: str, value: str, staying: Sequence[Pair]) -> Splice:
+    def _added(self, column: str, value: str, staying: Sequence[Pair], *, alone: bool) -> Splice:
         parent = self._parent(column)
         key = column.rpartition(".")[2]
         new = f"{key}: {cell_yaml(column, value, flow=self.flow or bool(parent.flow_style))}"
@@ -116,7 +119,7 @@ class Entry:
                 end = content_end(self._text, before[-1][1])
                 return end, end, f", {new}"
             start = parent.start_mark.index + 1
-            return start, start, f"{new}, " if staying else new
+            return start, start, new if alone else f"{new}, " if staying else f", {new}"
         if before:
             end = line_end(self._text, content_end(self._text, before[-1][1]))
             inner = " " * parent.value[0][0].start_mark.column

@@ -106,7 +106,8 @@ class YamlTable:
         if not isinstance(one.node, yaml.SequenceNode) or one.node.flow_style:
             return self._filled(one, wanted)
         begin, end = one.entries[0].begin, one.entries[-1].end
-        open_end = end == len(self._text) and not self._text.endswith("\n")
+        same_last = bool(wanted) and wanted[-1].origin == own[-1]
+        open_end = same_last and end == len(self._text) and not self._text.endswith("\n")
         chunks = [self._chunk(row, one) for row in wanted]
         return [(begin, end, joined(chunks, newline_of(self._text), open_end=open_end))]
 
