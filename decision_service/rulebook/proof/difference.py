@@ -280,7 +280,7 @@ def same_bound(old: World, new: World) -> z3.BoolRef:
     if any(_formula(old, name) != _formula(new, name) for name in reads):
         return TRUE
     one, other = old.bound_symbol, new.bound_symbol
-    inputs, product = old.inputs, old.fact(PRODUCT)
+    inputs, product = old.inputs, old.inputs.symbol(PRODUCT)
     places = range(-1, len(inputs.codes))
     here = [inputs.industry == place for place in places if old.limit_row(place) == new.limit_row(place)]
     rows = [{name: world.rules.parameters(name, None) for name in world.rules.products} for world in (old, new)]

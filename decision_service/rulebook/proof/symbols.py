@@ -81,7 +81,7 @@ def _comparison(comparison: Comparison, symbol: SymbolOf, facts: Mapping[str, Fa
     if isinstance(operand, FactName):
         right = symbol(operand.name)
         known = z3.And(left.known, right.known)
-        other = _in_words_of(fact, facts[operand.name], right.value)
+        other = in_words_of(fact, facts[operand.name], right.value)
         holds = _OPERATORS[comparison.operator](left.value, other)
     elif isinstance(operand, tuple):
         known, holds = left.known, z3.Or([left.value == literal(fact, one) for one in operand])
@@ -90,7 +90,7 @@ def _comparison(comparison: Comparison, symbol: SymbolOf, facts: Mapping[str, Fa
     return Truth(z3.And(known, holds), z3.And(known, z3.Not(holds)))
 
 
-def _in_words_of(fact: Fact, other: Fact, value: z3.ArithRef) -> z3.ArithRef:
+def in_words_of(fact: Fact, other: Fact, value: z3.ArithRef) -> z3.ArithRef:
     """A choice of another fact as this fact counts its choices."""
     if fact.choices == other.choices:
         return value

@@ -19,6 +19,7 @@ from decision_service.rulebook.proof.symbols import (
     Symbol,
     Truth,
     derived,
+    in_words_of,
     least,
     literal,
     most,
@@ -267,7 +268,14 @@ class World:
         scope, _, own = name.partition(".")
         if own and scope in ("policy", PRODUCT, "industry"):
             return self._parameter(name, scope)
-        return self.inputs.symbol(name)
+        return self._given(fact)
+
+    def _given(self, fact: Fact) -> Symbol:
+        """What the application brings; a choice as this ruleset counts them, which another may list otherwise."""
+        symbol, shared = self.inputs.symbol(fact.name), self.inputs.catalogue[fact.name]
+        if shared.choices == fact.choices:
+            return symbol
+        return Symbol(in_words_of(fact, shared, symbol.value), symbol.known)
 
     def _status(self, fact: Fact) -> Symbol:
         """The strongest value over the rules that match; unknown if a rule that is unknown could make it stronger."""
