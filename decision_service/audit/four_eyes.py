@@ -13,6 +13,8 @@ from decision_service.audit.release import (
     OFF,
     PUBLICATION,
     ROLLED_BACK,
+    SHADOW,
+    STARTED,
     SWITCH,
     is_of_before,
     person_of,
@@ -28,10 +30,17 @@ class FourEyes:
         self._approved: set[str] = set()
         self._active: set[str] = set()
         self._off: dict[str, Person] = {}
+        self._shadows: set[str] = set()
 
     def problems(self, content: Mapping[str, Any]) -> Iterable[str]:
         """What is wrong with the next release record, in the order of the log."""
-        check = {PUBLICATION: self._publish, APPROVAL: self._approve, ACTIVATION: self._activate, SWITCH: self._switch}
+        check = {
+            PUBLICATION: self._publish,
+            APPROVAL: self._approve,
+            ACTIVATION: self._activate,
+            SWITCH: self._switch,
+            SHADOW: self._shadow,
+        }
         return tuple(check[content["type"]](content, person_of(content)))
 
     def _publish(self, content: Mapping[str, Any], person: Person | None) -> Iterator[str]:
@@ -69,3 +78,10 @@ class FourEyes:
         off_by = self._off.pop(scope, None)
         if person is None or off_by is None or person.is_same_as(off_by):
             yield "automatic approval was switched on by whoever switched it off, or while it was on"
+
+    def _shadow(self, content: Mapping[str, Any], person: Person | None) -> Iterator[str]:
+        """A shadow decides nothing, so one person may start and stop it; when it ran must be without doubt."""
+        digest, started = content["ruleset"]["digest"], content["state"] == STARTED
+        if person is None or started == (digest in self._shadows):
+            yield "a shadow was started while it ran, stopped while it did not, or by nobody"
+        (self._shadows.add if started else self._shadows.discard)(digest)

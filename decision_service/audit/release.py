@@ -1,4 +1,4 @@
-"""Records of what people do to the rules: publication, approval, activation, and the switch of automatic approval."""
+"""Records of what people do to the rules: publication, approval, activation, shadows, the switch of automatic approval."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from typing import Any
 from decision_service.audit.canonical import moment
 from decision_service.vocabulary import Person
 
-PUBLICATION, APPROVAL, ACTIVATION, SWITCH = KINDS = ("publication", "approval", "activation", "switch")
+PUBLICATION, APPROVAL, ACTIVATION, SWITCH, SHADOW = KINDS = (
+    "publication",
+    "approval",
+    "activation",
+    "switch",
+    "shadow",
+)
 """Kinds of release leaves, as the ``type`` of their records."""
 INSTALLED, ACTIVATED, ROLLED_BACK = "installed", "activated", "rolled back"
 """How a ruleset became active. Only the first one of a store is installed: there was nobody to publish it to."""
 OFF, ON = "off", "on"
+STARTED, STOPPED = "shadow started", "shadow stopped"
 EVERYTHING = "all"
 """The scope of a switch that concerns every application; others are ``product:…``, ``industry:…``, ``client:…``."""
 FORMAT = 1
@@ -98,6 +105,11 @@ def switch(scope: str, act: Act, *, state: str) -> Content:
     return {**_head(SWITCH), "scope": scope, "state": state, **act.written()}
 
 
+def shadow(named: Named, act: Act, *, state: str) -> Content:
+    """A version begins (``STARTED``) or ceases (``STOPPED``) to be judged beside the active one, never answering."""
+    return {**_head(SHADOW), "ruleset": named.written(), "state": state, **act.written()}
+
+
 def _head(kind: str) -> Content:
     return {"type": kind, "format": FORMAT}
 
@@ -121,6 +133,8 @@ def row_of(content: Mapping[str, Any]) -> dict[str, Any]:
     if kind == ACTIVATION:
         how = ACTIVATED if is_of_before(content) else content["how"]
         effective_at = at if is_of_before(content) else content["effective_at"]
+    if kind == SHADOW:
+        how = content["state"]
     subject = content["ruleset"]["digest"]
     return {"kind": kind, "how": how, "subject": subject, "at": at, "effective_at": effective_at}
 

@@ -11,7 +11,7 @@ import click
 
 from decision_service.api.render import decision_bytes
 from decision_service.audit.entries import Outside
-from decision_service.audit.release import ACTIVATION, APPROVAL, PUBLICATION, SWITCH
+from decision_service.audit.release import ACTIVATION, APPROVAL, PUBLICATION, SHADOW, SWITCH
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.audit.verify import LogStore, VerifyReport, verify_log
 from decision_service.commands.console import FOUND, as_json_option, bar, existing_platform, finish, now, print_json
@@ -58,6 +58,7 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
                 "approvals": report.acts[APPROVAL],
                 "activations": report.acts[ACTIVATION],
                 "switches": report.acts[SWITCH],
+                "shadows": report.acts[SHADOW],
                 "erased": report.erased,
                 "root": report.root.hex(),
                 "erasures": [asdict(erasure) for erasure in report.erasures],
@@ -82,7 +83,7 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _acts(report: VerifyReport) -> str:
-    plural = {SWITCH: "switches"}
+    plural = {SWITCH: "switches", SHADOW: "starts and stops of shadows"}
     return ", ".join(f"{count} {plural.get(kind, kind + 's')}" for kind, count in report.acts.items())
 
 

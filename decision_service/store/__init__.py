@@ -7,6 +7,7 @@ from decision_service.store.idempotency import Stored
 from decision_service.store.migrate import upgrade
 from decision_service.store.releases import InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
+from decision_service.store.shadows import Shadowed, ShadowResult, ShadowRun, Shadows
 from decision_service.store.store import Situation, Store
 
 __all__ = [
@@ -18,6 +19,10 @@ __all__ = [
     "InForce",
     "ReleaseEvent",
     "RulesetEntry",
+    "ShadowResult",
+    "ShadowRun",
+    "Shadowed",
+    "Shadows",
     "Situation",
     "Store",
     "Stored",

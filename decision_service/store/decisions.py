@@ -150,6 +150,16 @@ def each_decision(database: Database) -> Iterator[StoredDecision]:
         last = page[-1].leaf_index
 
 
+def decisions_between(
+    connection: Connection, after: int, before: int | None, *, limit: int
+) -> tuple[StoredDecision, ...]:
+    """Decisions between two leaves, neither included, oldest first; without the second up to the newest."""
+    statement = _STORED.where(DECISIONS.c.leaf_index > after).order_by(DECISIONS.c.leaf_index).limit(limit)
+    if before is not None:
+        statement = statement.where(DECISIONS.c.leaf_index < before)
+    return tuple(_stored(row) for row in connection.execute(statement))
+
+
 def _stored(row: Any) -> StoredDecision:
     """A row of ``_STORED``, whose columns stand in the order of the fields."""
     return StoredDecision(*row)

@@ -25,6 +25,7 @@ from decision_service.store.log import Sign
 from decision_service.store.migrate import migrate
 from decision_service.store.releases import Decide, InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
+from decision_service.store.shadows import Shadows
 from decision_service.store.tables import LOG_HEAD
 from decision_service.vocabulary import Client, CreditApplication
 
@@ -244,6 +245,10 @@ class Store:
         """Which ruleset decides at a moment, and which are to come."""
         with self._database.read_session() as session:
             return releases.in_force(session, now)
+
+    def shadows(self) -> Shadows:
+        """The versions that run beside the active one, and what they say of its decisions."""
+        return Shadows(self._database, self._leases)
 
     def log_head(self) -> tuple[int, bytes]:
         """Size and root of the log."""

@@ -164,8 +164,8 @@ RELEASE_EVENTS = Table(
     "release_events",
     METADATA,
     Column("leaf_index", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),
-    Column("kind", String(16), nullable=False),  # publication, approval, activation, switch
-    Column("how", String(16), nullable=False),  # installed, activated, rolled back; off, on
+    Column("kind", String(16), nullable=False),  # publication, approval, activation, switch, shadow
+    Column("how", String(16), nullable=False),  # installed, activated, rolled back; off, on; shadow …
     Column("subject", String(200), nullable=False),  # the ruleset's digest, or the scope of a switch
     Column("at", Moment, nullable=False),
     Column("effective_at", Moment, nullable=False),
@@ -178,6 +178,21 @@ ATTACHMENTS = Table(
     METADATA,
     Column("digest", String(80), primary_key=True),  # sha256 of the content: a publication's cases, a backtest report
     Column("content", LargeBinary, nullable=False),
+)
+
+SHADOW_RESULTS = Table(
+    "shadow_results",
+    METADATA,
+    Column("shadow_leaf", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),
+    Column("leaf_index", Place, ForeignKey("decisions.leaf_index"), primary_key=True, autoincrement=False),
+    Column("status", String(16), nullable=False),  # compared, or why it is left out
+    Column("outcome", String(16)),  # the shadow's
+    Column("amount", BigInteger),
+    Column("active_limit", BigInteger),
+    Column("shadow_limit", BigInteger),
+    Column("rules", Text),  # JSON: ids matched and unknown in both, and [truth, truth in the shadow] by id
+    # Rows lie in key order: what was compared last is found at the end of its shadow's stretch.
+    sqlite_with_rowid=False,
 )
 
 ERASURES = Table(
