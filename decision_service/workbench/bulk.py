@@ -24,8 +24,10 @@ from decision_service.vocabulary import Outcome
 try:
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
+
+    SPARK = True
 except ImportError:  # the extra `spark` is not installed: only that engine is missing
-    SparkSession = None
+    SPARK = False
 
 KEY = "key"
 BAD, WEIGHT, SIZE, CLIENT = "bad", "weight", "size", "client"
@@ -112,7 +114,7 @@ def _duckdb(folder: Path, threads: int) -> Iterator[Any]:
 
 @contextmanager
 def _spark(folder: Path, threads: int) -> Iterator[Any]:
-    if SparkSession is None:
+    if not SPARK:
         raise InputError("PySpark is not installed", where="--engine", remedy="pip install 'decision-service[spark]'")
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         raise InputError("Spark needs Java", where="--engine", remedy="install Java 17 and put it on the PATH")
@@ -136,7 +138,7 @@ def _spark(folder: Path, threads: int) -> Iterator[Any]:
 @contextmanager
 def _failures(engine: str) -> Iterator[None]:
     """The databases' own errors as ``EngineError``."""
-    known = (duckdb.Error,) if SparkSession is None else (duckdb.Error, PySparkException)
+    known = (duckdb.Error, PySparkException) if SPARK else (duckdb.Error,)
     try:
         yield
     except known as error:
