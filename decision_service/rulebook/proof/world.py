@@ -243,11 +243,11 @@ class World:
         for rule in self.rules.rules(Stage.LIMIT):
             value = getattr(rule.effects, effect, None)
             if value is not None:
-                number = self._number(value)
+                number = self.number(value)
                 found = z3.If(z3.And(self._counts(rule), number < found), number, found)
         return found
 
-    def _number(self, value: int | str) -> z3.ArithRef:
+    def number(self, value: int | str) -> z3.ArithRef:
         """A number or a named fact, which counts as zero when it is unknown."""
         if isinstance(value, int):
             return z3.IntVal(value)
