@@ -14,6 +14,7 @@ from decision_service.rule_folder import check_folder
 
 WORKBENCH: dict[str, str] = {
     "test": "decision_service.commands.rules_test:test",
+    "prove": "decision_service.commands.rules_prove:prove_",
     "diff": "decision_service.commands.rules_diff:diff",
     "list": "decision_service.commands.rules_versions:list_",
     "show": "decision_service.commands.rules_versions:show",

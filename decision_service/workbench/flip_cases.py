@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
 from decision_service.rulebook.case_file import Case, Expectation
 from decision_service.rulebook.proof.applications import Application
 from decision_service.rulebook.proof.difference import Flip
+from decision_service.workbench.application_cases import case_of
 from decision_service.workbench.difference import Compared, Stretch
-from decision_service.workbench.moves import admits
 
 HEAD = """\
 # Written by `decision-service rules diff`: applications that version {version} decides otherwise than the one before.
@@ -29,7 +29,7 @@ def flip_cases(compared: Compared, *, on: date, bases: Mapping[str, Application]
     names: set[str] = set()
     for stretch in compared.stretches:
         for flip in stretch.flips:
-            case = _case(compared, stretch, flip, on=on, base=bases.get(flip.base))
+            case = _case(compared, stretch, flip, on=on, bases=bases)
             key = None if case is None else (case.base, case.industry, case.client, str(case.facts), str(case.expect))
             if case is not None and key not in found:
                 found[key] = _named(case, flip, names)
@@ -37,34 +37,10 @@ def flip_cases(compared: Compared, *, on: date, bases: Mapping[str, Application]
 
 
 def _case(
-    compared: Compared, stretch: Stretch, flip: Flip, *, on: date, base: Application | None
+    compared: Compared, stretch: Stretch, flip: Flip, *, on: date, bases: Mapping[str, Application]
 ) -> Case | None:
-    given: Mapping[str, object] = {} if base is None else base.values
-    catalogue = compared.new.catalogue
-    facts = {name: value for name, value in flip.application.values.items() if name in catalogue}
-    facts = {name: value for name, value in facts.items() if name not in given or given[name] != value}
-    if not all(admits(catalogue[name], value) for name, value in facts.items()):
-        return None
-    return Case(
-        name="",
-        as_of=on,
-        policy_on=stretch.begins if stretch.begins != on else None,
-        client=stretch.client if stretch.client in compared.new.overlays else "",
-        base=flip.base or None,
-        industry=flip.application.industry or _unlisted(compared, stretch),
-        facts=facts,
-        expect=_expectation(flip),
-    )
-
-
-def _unlisted(compared: Compared, stretch: Stretch) -> str | None:
-    """A code that no file knows, for an application without a known industry."""
     rules = compared.new.in_force(stretch.begins, stretch.client)
-    return next((code for code in _codes() if rules.industry_status(code) == "unknown"), None)
-
-
-def _codes() -> Iterator[str]:
-    return (f"{number:02d}" for number in range(100))
+    return case_of(flip.application, rules, as_of=on, expect=_expectation(flip), base=flip.base, bases=bases)
 
 
 def _expectation(flip: Flip) -> Expectation:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from decision_service.case_runs import run_ruleset
 from decision_service.rule_folder import Candidate
+from decision_service.workbench.counterexamples import account, told
 from decision_service.workbench.judging import Gate, GateResult
+from decision_service.workbench.prove import Result, familiar
+from decision_service.workbench.prove import prove as proven
+from decision_service.workbench.prove import reports, tasks_of
 
 
 def check(candidate: Candidate) -> GateResult:
@@ -24,8 +28,22 @@ def test(candidate: Candidate) -> GateResult:
     return GateResult(report.passed, f"{report.cases} cases: {state}", problems)
 
 
+def prove(candidate: Candidate) -> GateResult:
+    """Every claim is proven for all applications, now and after every later change, and every overlay only tightens."""
+    tasks = tasks_of(candidate.policy.ruleset, on=candidate.on)
+    proofs, bases = tuple(proven(candidate, tasks)), familiar(candidate)
+    claims = reports(candidate, proofs)
+    failed = [proof for proof in proofs if proof.result is not Result.PROVEN]
+    problems = tuple("\n  ".join((account(proof), *told(proof, bases))) for proof in failed)
+    broken = [f"{one.invariant.id} {one.result.value}" for one in claims if one.result is not Result.PROVEN]
+    overlays = len(candidate.policy.ruleset.overlays)
+    state = "all proven" if not broken else ", ".join(broken)
+    return GateResult(not broken, f"{len(claims)} claims, {overlays} overlays: {state}", problems)
+
+
 GATES: tuple[Gate, ...] = (
     Gate("check", check),
     Gate("test", test),
+    Gate("prove", prove),
 )
 """All gates, in the order in which they are told."""

@@ -19,7 +19,6 @@ from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
 
-STRICTNESS: Mapping[Outcome, int] = {Outcome.APPROVE: 0, Outcome.REFER: 1, Outcome.DECLINE: 2}
 NO_LIMIT = -1
 
 
@@ -115,7 +114,7 @@ class Claims:
     def _improved(self, of: str, one: Application, other: Application) -> bool:
         before, after = self._assess(one, self.rules), self._assess(other, self.rules)
         if of == "outcome":
-            return STRICTNESS[after.outcome] < STRICTNESS[before.outcome]
+            return after.outcome < before.outcome
         return after.limit is not None and after.limit > (NO_LIMIT if before.limit is None else before.limit)
 
     def _overlay(self, against: RulesInForce, until: float) -> Question:
@@ -150,7 +149,7 @@ class Claims:
 
 def looser(base: Assessed, bank: Assessed) -> bool:
     """Whether the second is better off than the first in any way that a bank's overlay must not allow."""
-    if STRICTNESS[bank.outcome] < STRICTNESS[base.outcome]:
+    if bank.outcome < base.outcome:
         return True
     if bank.limit is not None and (base.limit is None or bank.limit > base.limit):
         return True
