@@ -30,15 +30,19 @@ class RulebookError(DecisionServiceError):
 
 
 class Problem:
-    """One mistake in a file: ``file:line: what; remedy``. A line 0, when none is to blame, is not shown."""
+    """One mistake in a file: ``file:line: what; remedy``. A line 0, when none is to blame, is not shown.
 
-    __slots__ = ("file", "line", "what", "remedy")
+    ``code`` is that of the page in ``docs/lint/`` about it, for the few mistakes of reading that have one.
+    """
 
-    def __init__(self, file: str, line: int, what: str, remedy: str = "") -> None:
+    __slots__ = ("file", "line", "what", "remedy", "code")
+
+    def __init__(self, file: str, line: int, what: str, remedy: str = "", *, code: str = "") -> None:
         self.file = file
         self.line = line
         self.what = what
         self.remedy = remedy
+        self.code = code
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file

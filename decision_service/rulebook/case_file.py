@@ -20,6 +20,7 @@ from decision_service.rulebook.yamltree import Branch, Listing, Node, Scalar
 from decision_service.vocabulary import Outcome
 
 UNKNOWN = "unknown"
+GONE = "case-names-gone"
 COMPUTED = ("status", "lending")
 EXPECTATIONS = ("outcome", "reasons", "card", "whitelisted", "limit", "unknown")
 
@@ -138,8 +139,8 @@ class CaseFiles:
             industry=sheet.text(entries.get("industry"), f"{what}: industry"),
             facts=case_facts,
             records=records,
-            matches=self._known(entries.get("matches"), self._rule_ids(overlay), f"{what}: matches", sheet),
-            misses=self._known(entries.get("misses"), self._rule_ids(overlay), f"{what}: misses", sheet),
+            matches=self._rules(entries.get("matches"), overlay, f"{what}: matches", sheet),
+            misses=self._rules(entries.get("misses"), overlay, f"{what}: misses", sheet),
             file=sheet.shown_as,
             line=branch.line,
             profile=self._profiles.get(base or "", {}),
@@ -159,8 +160,9 @@ class CaseFiles:
             sheet.report(node.line, f"{what}: the client '{client}' has no overlay", hint)
         return found
 
-    def _rule_ids(self, overlay: Overlay) -> list[str]:
-        return [rule.id for rule in (*self._ruleset.rules, *overlay.rules)]
+    def _rules(self, node: Node | None, overlay: Overlay, what: str, sheet: Sheet) -> tuple[str, ...]:
+        ids = [rule.id for rule in (*self._ruleset.rules, *overlay.rules)]
+        return self._known(node, ids, what, sheet.coded(GONE))
 
     def _facts(self, node: Node | None, what: str, sheet: Sheet) -> FactValues:
         branch = sheet.free_branch(node, f"{what}: facts")

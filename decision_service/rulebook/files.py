@@ -22,7 +22,7 @@ from decision_service.rulebook.parameter_file import (
 )
 from decision_service.rulebook.parameters import ParameterRow, ParameterTable
 from decision_service.rulebook.reading import Sheet
-from decision_service.rulebook.rule_file import read_reasons, read_rules
+from decision_service.rulebook.rule_file import NO_TEXT, read_reasons, read_rules
 from decision_service.rulebook.rules import Product, ReasonCode, Rule
 from decision_service.rulebook.ruleset import RESERVED_REASONS, Ruleset, digest_of
 from decision_service.rulebook.syntax import did_you_mean
@@ -271,12 +271,14 @@ class _Reader:
             first.setdefault(rule.id, rule)
             if rule.reason is not None and rule.reason not in reasons and reasons:
                 hint = did_you_mean(rule.reason, reasons, otherwise="add its texts to reasons.yaml")
-                sheet.report(rule.line, f"rule {rule.id}: unknown reason code '{rule.reason}'", hint)
+                what = f"rule {rule.id}: unknown reason code '{rule.reason}'"
+                sheet.coded(NO_TEXT).report(rule.line, what, hint)
 
     def _check_reasons(self, draft: _Draft) -> None:
         for code in RESERVED_REASONS if draft.reasons else ():
             if code not in draft.reasons:
-                self._sheet("reasons.yaml").report(1, f"the platform's own code {code} is missing", "add it")
+                sheet = self._sheet("reasons.yaml").coded(NO_TEXT)
+                sheet.report(1, f"the platform's own code {code} is missing", "add it")
 
     def _check_products(self, draft: _Draft) -> None:
         declared = draft.catalogue["product"].choices if "product" in draft.catalogue else ()

@@ -25,6 +25,7 @@ DATED = ("code", "effective_from", "reference")
 DESCRIPTIVE = ("name_zh", "name_en", "section", "section_zh", "peak_months", "note", "value_status", "effective_to")
 EXCLUDED_COLUMNS = ("code", "name_zh", "section", "section_zh", "reason")
 MODELS = ("xgboost", "lstm")
+OVERLAP = "parameter-overlap"
 
 
 def read_policy(root: Node, catalogue: FactCatalogue, sheet: Sheet) -> list[ParameterRow]:
@@ -53,7 +54,7 @@ def read_rows(
     rows = [row for item in sheet.items(node, "parameters") if (row := _row(item, scope, key, catalogue, sheet))]
     for earlier, later in overlapping(rows, superseding=False):
         (name,) = later.values
-        sheet.report(
+        sheet.coded(OVERLAP).report(
             later.line,
             f"two rows of {name} are in force on {later.effective_from} (the other in line {earlier.line})",
             "end the earlier one with effective_to",
@@ -199,7 +200,7 @@ def read_industries(text: str, catalogue: FactCatalogue, sheet: Sheet) -> list[P
     for code, dated in by_code.items():
         for earlier, later in overlapping(dated, superseding=True):
             what = f"industry {code} has two rows in force on {later.effective_from} (the other in line {earlier.line})"
-            sheet.report(later.line, what, "give each row its own period")
+            sheet.coded(OVERLAP).report(later.line, what, "give each row its own period")
     return rows
 
 

@@ -23,10 +23,16 @@ class Sheet:
     ``file`` is the path inside the ruleset; ``folder`` stands before it in messages, so that people can open it.
     """
 
-    def __init__(self, file: str, problems: list[Problem], *, folder: str = "") -> None:
+    def __init__(self, file: str, problems: list[Problem], *, folder: str = "", code: str = "") -> None:
         self.file = file
         self.shown_as = f"{folder}{file}"
+        self._folder = folder
         self._problems = problems
+        self._code = code
+
+    def coded(self, code: str) -> Sheet:
+        """The same file; what is reported to it bears the code of its page in ``docs/lint/``."""
+        return Sheet(self.file, self._problems, folder=self._folder, code=code)
 
     def tree(self, text: str) -> Node | None:
         """The file's YAML document."""
@@ -34,7 +40,7 @@ class Sheet:
 
     def report(self, line: int, what: str, remedy: str = "") -> None:
         """Note one mistake."""
-        self._problems.append(Problem(self.shown_as, line, what, remedy))
+        self._problems.append(Problem(self.shown_as, line, what, remedy, code=self._code))
 
     def attempt(self, line: int, what: str, read: Callable[[], Any]) -> Any:
         """What ``read`` returns, or ``None`` after reporting its ``FactError``."""

@@ -19,6 +19,7 @@ from decision_service.vocabulary import Outcome
 RULE_ID = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*")
 CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 CONDITION_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+NO_TEXT = "reason-without-text"
 EFFECTS = ("limit_factor", "limit_cap", "rate_spread_bp", "conditions")
 RESULT_KEY = {Stage.STATUS: "sets", Stage.LIMIT: "effects", Stage.DECISION: "outcome"}
 NOT_YET_KNOWN = {Stage.STATUS: ("status", "lending"), Stage.LIMIT: ("lending",), Stage.DECISION: ()}
@@ -215,7 +216,8 @@ def read_reasons(root: Node, sheet: Sheet) -> dict[str, ReasonCode]:
         if entry is None or code is None:
             continue
         texts: dict[str, Mapping[str, str]] = {
-            reader: sheet.texts(entry.entries.get(reader), f"reason {code}: {reader}") or {"zh": code, "en": code}
+            reader: sheet.coded(NO_TEXT).texts(entry.entries.get(reader), f"reason {code}: {reader}")
+            or {"zh": code, "en": code}
             for reader in ("customer", "officer")
         }
         if code in codes or not CODE.fullmatch(code):
