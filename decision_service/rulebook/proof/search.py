@@ -114,11 +114,15 @@ def _ordered_bounds(question: Question) -> Iterator[z3.BoolRef]:
     one, other = question.worlds[:2]
     if one is other:
         return
-    groups = list(_groups(question).values())
-    if all(_never_above(question, places[0], other, one) for places in groups):
-        yield _at_most(other.bound_symbol, one.bound_symbol)
-    elif all(_never_above(question, places[0], one, other) for places in groups):
-        yield _at_most(one.bound_symbol, other.bound_symbol)
+    key = other, question.related
+    if key not in one.settled:
+        one.settled[key] = next((pair for pair in ((other, one), (one, other)) if _ordered(question, *pair)), None)
+    if (pair := one.settled[key]) is not None:
+        yield _at_most(*(world.bound_symbol for world in pair))
+
+
+def _ordered(question: Question, lower: World, upper: World) -> bool:
+    return all(_never_above(question, places[0], lower, upper) for places in _groups(question).values())
 
 
 def _never_above(question: Question, place: int, lower: World, upper: World) -> bool:

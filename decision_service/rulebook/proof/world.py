@@ -141,6 +141,10 @@ class World:
         self.limit = limit
         self._facts: dict[str, Symbol] = {}
         self._truths: dict[str, Truth] = {}
+        self._bounds: dict[tuple[Exact | None, ...], Symbol] = {}
+        self._limits: dict[tuple[Exact | None, ...], z3.BoolRef] = {}
+        self.settled: dict[Hashable, Any] = {}
+        """What searches have found out about this world and another, for later ones."""
 
     def fact(self, name: str) -> Symbol:
         """A fact of any source."""
@@ -357,10 +361,13 @@ class World:
 
     def bound_in_full(self, place: int) -> Symbol:
         """The product's own bound by its whole formula, with the parameters of one industry."""
-        terms = Terms(self, industry=self.rules.parameters("", self.code(place)))
-        self.limit(terms, cap=None, factor=Symbol(z3.IntVal(UNIT_FACTOR)))
-        assert terms.own_bound is not None
-        return terms.own_bound
+        row = self.limit_row(place)
+        if row not in self._bounds:
+            terms = self._terms(place)
+            self.limit(terms, cap=None, factor=Symbol(z3.IntVal(UNIT_FACTOR)))
+            assert terms.own_bound is not None
+            self._bounds[row] = terms.own_bound
+        return self._bounds[row]
 
     def limit_from_bound(self) -> z3.BoolRef:
         """The limit comes from the product's own bound by cap, factor and rounding; the bound may be anything."""
@@ -368,7 +375,13 @@ class World:
 
     def limit_in_full(self, place: int) -> z3.BoolRef:
         """The limit by its whole formula, with the parameters of one industry."""
-        return self._limit_is(Terms(self, industry=self.rules.parameters("", self.code(place))))
+        row = self.limit_row(place)
+        if row not in self._limits:
+            self._limits[row] = self._limit_is(self._terms(place))
+        return self._limits[row]
+
+    def _terms(self, place: int) -> "Terms":
+        return Terms(self, industry=self.rules.parameters("", self.code(place)))
 
     def _limit_is(self, terms: "Terms") -> z3.BoolRef:
         found, limit = self._limit_by(terms), self.fact(LIMIT)
