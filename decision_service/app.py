@@ -26,6 +26,7 @@ from decision_service.policy import Policies
 from decision_service.scoring.scorer import Scorer
 from decision_service.settings import Settings
 from decision_service.store import Store
+from decision_service.workbench.shadow_follow import Follower
 
 log = logging.getLogger(__name__)
 STOP_SECONDS = 5
@@ -61,6 +62,7 @@ def served() -> Handle:
     settings = Settings.from_environ(os.environ)
     platform = build_platform(settings)
     warm_up(platform)
+    Follower(platform, utc_now).start()
     handle = rsgi(create_app(settings, platform))
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage

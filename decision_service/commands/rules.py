@@ -24,6 +24,7 @@ WORKBENCH: dict[str, str] = {
     "activate": "decision_service.commands.rules_release:activate",
     "rollback": "decision_service.commands.rules_release:rollback",
     "switch": "decision_service.commands.rules_switch:switch",
+    "shadow": "decision_service.commands.rules_shadow:shadow",
     "backtest": "decision_service.commands.rules_backtest:backtest_",
     "facts": "decision_service.commands.rules_backtest:facts_",
     "schemas": "decision_service.commands.rules_schemas:schemas",

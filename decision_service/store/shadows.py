@@ -144,7 +144,7 @@ class Shadows:
             statement = statement.where(DECISIONS.c.decided_at >= since)
         with self.database.read() as connection:
             rows = connection.execute(statement.order_by(known.leaf_index).limit(PAGE))
-            return tuple(Shadowed(*row[:6], ShadowResult(*row[6:])) for row in rows)
+            return tuple(_shadowed(row) for row in rows)
 
 
 _SHADOWED = select(
@@ -156,6 +156,12 @@ _SHADOWED = select(
     DECISIONS.c.ruleset_digest,
     *SHADOW_RESULTS.c,
 ).join_from(SHADOW_RESULTS, DECISIONS, DECISIONS.c.leaf_index == SHADOW_RESULTS.c.leaf_index)
+
+
+def _shadowed(row: Any) -> Shadowed:
+    """A row of ``_SHADOWED``, whose columns stand in the order of the fields."""
+    decision_id, client_id, product, outcome, decided_at, digest, *result = row
+    return Shadowed(decision_id, client_id, product, outcome, decided_at, digest, ShadowResult(*result))
 
 
 def _acts(_: str) -> Any:

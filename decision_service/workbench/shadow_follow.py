@@ -1,0 +1,170 @@
+"""Following: what shadows say of decisions that are durable already, out of the way of every answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from decision_service.audit.replay import Recorded, read_record
+from decision_service.decide import Platform
+from decision_service.errors import AuditError, DecisionServiceError, NotFound
+from decision_service.rulebook.ruleset import Ruleset
+from decision_service.store import ShadowResult, ShadowRun, StoredDecision
+from decision_service.workbench.shadow import ruleset_of
+from decision_service.workbench.shadow_compare import admits, judged, paired
+
+COMPARED, ERASED, UNREADABLE, ENGINES_DIFFERED, NOT_ADMITTED = (
+    "compared",
+    "erased",
+    "unreadable",
+    "engines differed",
+    "not admitted",
+)
+"""What became of a decision: held against the shadow, or why it is left out."""
+BATCH = 50
+"""Decisions in one transaction."""
+SHARE = 0.1
+"""Of a worker's time at most this much is spent beside the requests."""
+POLL_SECONDS = 1.0
+TURN_SECONDS = 30.0
+"""How long one worker goes on before another may; well below the length of a lease."""
+Rest = Callable[[float], None]
+"""Is told how many seconds were just worked, and may wait."""
+
+log = logging.getLogger(__name__)
+
+
+def no_rest(worked: float) -> None:
+    """Work through."""
+
+
+class Desk:
+    """Where decisions are held against shadows; rules are loaded once."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._shadows: dict[str, Ruleset] = {}
+
+    def catch_up(self, run: ShadowRun, *, rest: Rest = no_rest) -> Iterator[int]:
+        """Hold a shadow against the decisions that it has not been held against; how many, batch by batch.
+
+        Raises ``StoreError``, and ``NotFound`` or ``RulebookError`` for a shadow whose rules cannot be loaded.
+        """
+        shadows = self._platform.store.shadows()
+        while ahead := shadows.ahead(run, BATCH):
+            yield shadows.add([self._rested(run, one, rest) for one in ahead])
+
+    def result(self, run: ShadowRun, stored: StoredDecision) -> ShadowResult:
+        """What a shadow says of one decision, or why it says nothing."""
+        shadow = self._ruleset(run.digest)
+        if stored.private is None:
+            return _left_out(run, stored, ERASED)
+        try:
+            recorded = read_record(stored)
+            active = self._platform.policies.by_digest(recorded.ruleset_digest).ruleset
+        except (AuditError, NotFound) as error:
+            log.error("shadow %s leaves a decision out: %s", run.digest, error)
+            return _left_out(run, stored, UNREADABLE)
+        if recorded.alarms:
+            return _left_out(run, stored, ENGINES_DIFFERED)  # it was referred whatever the rules said
+        if not admits(shadow, active.catalogue, recorded):
+            return _left_out(run, stored, NOT_ADMITTED)
+        return _compared(run, stored, recorded, active=active, shadow=shadow)
+
+    def _rested(self, run: ShadowRun, stored: StoredDecision, rest: Rest) -> ShadowResult:
+        began = time.perf_counter()
+        found = self.result(run, stored)
+        rest(time.perf_counter() - began)
+        return found
+
+    def _ruleset(self, digest: str) -> Ruleset:
+        found = self._shadows.get(digest)
+        if found is None:
+            found = self._shadows[digest] = ruleset_of(self._platform.store, digest)
+        return found
+
+
+def _compared(
+    run: ShadowRun, stored: StoredDecision, recorded: Recorded, *, active: Ruleset, shadow: Ruleset
+) -> ShadowResult:
+    in_force = shadow.in_force(recorded.in_force_on, recorded.client_id)
+    was = active.in_force(recorded.in_force_on, recorded.client_id)
+    found = judged(in_force, active.catalogue, recorded)
+    amount = recorded.facts.get("amount")
+    return ShadowResult(
+        run.leaf,
+        stored.leaf_index,
+        COMPARED,
+        outcome=found.outcome.name,
+        amount=amount if isinstance(amount, int) else None,
+        active_limit=recorded.answer.limit,
+        shadow_limit=found.limit,
+        rules=paired(was, in_force, recorded, found).written(),
+    )
+
+
+def _left_out(run: ShadowRun, stored: StoredDecision, status: str) -> ShadowResult:
+    return ShadowResult(run.leaf, stored.leaf_index, status)
+
+
+class Follower:
+    """Follows the shadows of a store in a thread of its own, for as long as the process lives.
+
+    Decisions are found in the store when they are durable, so nothing here can fail or hold up an answer; what remains
+    is the time that both need, of which this takes a small share, one decision at a time.
+    """
+
+    def __init__(self, platform: Platform, clock: Callable[[], datetime]) -> None:
+        self._platform = platform
+        self._clock = clock
+        self._desk = Desk(platform)
+        self._told: set[str] = set()
+        self._end = threading.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self.follow, name="shadows", daemon=True).start()
+
+    def stop(self) -> None:
+        """End soon."""
+        self._end.set()
+
+    def follow(self) -> None:
+        """Until stopped: look each second whether shadows run, and if it is this process's turn, follow them."""
+        while not self._end.wait(POLL_SECONDS):
+            try:
+                if self._platform.store.shadows().running():
+                    self._take_turn()
+            except DecisionServiceError as error:
+                self._alarm(str(error))
+
+    def _take_turn(self) -> None:
+        """Keep the turn for a while, so that one process and not each in turn loads the shadows' rules."""
+        with self._platform.store.shadows().turn(self._clock()) as mine:
+            ends = time.monotonic() + TURN_SECONDS
+            while mine and self._step(ends) and not self._end.wait(POLL_SECONDS):
+                pass
+
+    def _step(self, ends: float) -> bool:
+        """Follow each shadow as far as time allows; whether to go on."""
+        running = self._platform.store.shadows().running()
+        for run in running:
+            try:
+                for _ in self._desk.catch_up(run, rest=self._rest):
+                    if time.monotonic() > ends or self._end.is_set():
+                        return False
+            except DecisionServiceError as error:
+                self._alarm(f"shadow {run.digest} cannot be followed: {error}")
+        return bool(running) and time.monotonic() < ends
+
+    def _rest(self, worked: float) -> None:
+        self._end.wait(worked * (1 / SHARE - 1))
+
+    def _alarm(self, what: str) -> None:
+        """Each thing that goes wrong is told once, not each second."""
+        if what not in self._told:
+            self._told.add(what)
+            log.error(what)
