@@ -208,9 +208,8 @@ def _result(
     population: Population, old: Ruleset, new: Ruleset, *, on: date, engine: Engine, most_flips: int
 ) -> Result:
     table = engine.read(population.path)
-    before, after = (
-        bulk.judged(engine, table, partial(one.in_force, on), overlays=sorted(one.overlays)) for one in (old, new)
-    )
+    before = _judged(engine, table, old, on)
+    after = before if new.digest == old.digest else _judged(engine, table, new, on)
     pairs = bulk.paired(engine, table, before, after)
     cells = bulk.cells(engine, pairs)
     return Result(
@@ -220,6 +219,10 @@ def _result(
         _rule_hits(bulk.hits(engine, before), bulk.hits(engine, after)),
         tuple(_flips(engine, pairs, before, after, most_flips)),
     )
+
+
+def _judged(engine: Engine, table: bulk.Table, ruleset: Ruleset, on: date) -> Judged:
+    return bulk.judged(engine, table, partial(ruleset.in_force, on), overlays=sorted(ruleset.overlays))
 
 
 def _swaps(value: str, rows: Sequence[Row]) -> Swaps:

@@ -83,6 +83,6 @@ def _svg(figure: Figure) -> str:
     """The drawing alone, without the head of an XML file, so that it can stand inside a page."""
     with matplotlib.rc_context(SETTINGS):
         out = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(out, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
     return text[text.index("<svg") :]
