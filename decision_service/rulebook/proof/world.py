@@ -437,6 +437,8 @@ class Terms:
         if name == PRODUCT and self._bound is not None:
             return Symbol(self._bound.value, z3.And(self._bound.known, chosen.known))
         for word, number in numbers.items():
+            if word not in fact.choices:
+                continue  # nobody can choose it, and what it would read need not be declared
             if name == PRODUCT:
                 self._product = word
             here = z3.And(chosen.known, chosen.value == literal(fact, word))
