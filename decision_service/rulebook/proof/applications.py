@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -83,33 +84,77 @@ def _hidden(model: z3.ModelRef, inputs: Inputs, rules: RulesInForce) -> frozense
 def nearer(found: Application, base: Application, fails: Callable[[Application], bool]) -> Application:
     """The application with as many facts as possible taken from ``base``, as long as it still ``fails`` the claim.
 
-    A model's values are arbitrary; beside a familiar application the few that matter stand out. A fact that the base
-    leaves out is left out, if it can be.
+    A model's values are arbitrary; beside a familiar application the few that matter stand out, each no further from
+    the base's than it must be. A fact that the base leaves out is left out, if it can be.
     """
     changed = replace(found, values={**base.values, **found.values})
     near, before = changed if fails(changed) else found, None
     while near != before:
         before = near
-        for moved in _moves(near, base):
-            near = moved(near) if fails(moved(near)) else near
+        near = _after(_reverts(near, base), near, fails)
+        if near == before:
+            near = _after(_shifts(near, base), near, fails)
+    for name in _apart(near, base):
+        near = _closest(near, base, name, fails)
     left_out = {name for name, value in near.values.items() if value is None and name not in base.values}
     return replace(near, values={name: value for name, value in near.values.items() if name not in left_out})
+
+
+Move = Callable[[Application], Application]
+
+
+def _after(moves: Iterable[Move], near: Application, fails: Callable[[Application], bool]) -> Application:
+    """What remains when every move is made that the claim does not mind."""
+    for move in moves:
+        moved = move(near)
+        near = moved if moved != near and fails(moved) else near
+    return near
+
+
+def _apart(near: Application, base: Application) -> list[str]:
+    return [name for name in sorted(near.values) if near.values[name] != base.values.get(name)]
+
+
+def _reverts(near: Application, base: Application) -> Iterator[Move]:
+    """Ways to take one fact of the base, its industry first."""
+    if near.industry != base.industry:
+        yield lambda one: replace(one, industry=base.industry)
+    for name in _apart(near, base):
+        yield partial(_with, name=name, value=base.values.get(name))
+
+
+def _shifts(near: Application, base: Application) -> Iterator[Move]:
+    """Ways to take one number of the base while another takes up the difference, so that their sum stays."""
+    for name, other in itertools.permutations(_apart(near, base), 2):
+        yield partial(_shifted, base, name, other)
+
+
+def _shifted(base: Application, name: str, other: str, one: Application) -> Application:
+    value, taken = one.values[name], one.values[other]
+    home, end = base.values.get(name), base.values.get(other)
+    if not (isinstance(value, int) and isinstance(taken, int) and isinstance(home, int) and isinstance(end, int)):
+        return one
+    moved = taken + value - home
+    return _with(_with(one, name, home), other, moved) if min(taken, end) <= moved <= max(taken, end) else one
+
+
+def _closest(near: Application, base: Application, name: str, fails: Callable[[Application], bool]) -> Application:
+    """A number as close to the base's as the claim bears it: at a boundary, if it has one."""
+    value, home = near.values[name], base.values.get(name)
+    while isinstance(value, int) and isinstance(home, int) and abs(value - home) > 1:
+        middle = (value + home) // 2
+        if fails(moved := _with(near, name, middle)):
+            value, near = middle, moved
+        else:
+            home = middle
+    return near
+
+
+def _with(one: Application, name: str, value: Exact | None) -> Application:
+    return replace(one, values={**one.values, name: value})
 
 
 def distance(one: Application, other: Application) -> int:
     """How many facts two applications differ in, the industry among them."""
     names = {*one.values, *other.values}
     return sum(one.values.get(name) != other.values.get(name) for name in names) + (one.industry != other.industry)
-
-
-def _moves(near: Application, base: Application) -> Iterator[Callable[[Application], Application]]:
-    """Ways to take one fact of the base, its industry first."""
-    if near.industry != base.industry:
-        yield lambda one: replace(one, industry=base.industry)
-    for name in sorted(near.values):
-        if near.values[name] != base.values.get(name):
-            yield partial(_with, base, name)
-
-
-def _with(base: Application, name: str, one: Application) -> Application:
-    return replace(one, values={**one.values, name: base.values.get(name)})
