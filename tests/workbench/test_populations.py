@@ -1,0 +1,259 @@
+"""What a backtest runs over: stored decisions as recorded, and every enterprise as if it applied."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner, Result
+
+from decision_service.audit.canonical import canonical
+from decision_service.cli import main
+from decision_service.decide import Platform, assess, business_date, decide
+from decision_service.errors import FactError
+from decision_service.policy import Policy
+from decision_service.rulebook.facts import Facts
+from decision_service.vocabulary import Client, CreditApplication, Outcome
+from decision_service.workbench import portfolio as portfolios
+from decision_service.workbench.populations import Population, from_decisions
+from decision_service.workbench.portfolio import Standard, portfolio
+from tests.api.real import FixedScorer, open_platform, write_feeds
+from tests.workbench.two_rulesets import RULES, changed
+
+STRICTER = {"parameters.yaml": (("name: auto_cap, value: 5_000_000.00", "name: auto_cap, value: 100_000.00"),)}
+BANKS = (Client("bank-a", "A", "bank"), Client("bank-b", "B", "bank"))
+
+
+class Home:
+    """A platform with the showcase firms, each of which applied for both products, and its rules."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shows = write_feeds(folder / "feeds")
+        self.platform: Platform = open_platform(folder, FixedScorer(), folder / "feeds")
+        self.policy: Policy = self.platform.policies.current()
+        self.answers: dict[str, str] = {}
+        for number, show in enumerate(shows.values()):
+            for product in ("working_capital", "invoice_loan"):
+                self.decide(show["application"], product, BANKS[number % 2])
+
+    def decide(self, given: dict[str, Any], product: str, client: Client) -> None:
+        fields = {name: given[name] for name in ("term_months", "purpose", "authorization_id")}
+        application = CreditApplication(
+            application_id=f"{given['application_id']}/{product}",
+            product=product,
+            amount=Decimal("200000.00"),
+            uscc=given["enterprise"]["uscc"],
+            **fields,
+        )
+        done = decide(
+            application,
+            client=client,
+            idempotency_key=application.application_id,
+            body_digest="digest",
+            platform=self.platform,
+            render=lambda decision, receipt: decision.outcome.name.encode(),
+            now=datetime.now(UTC),
+        )
+        self.answers[done.decision_id] = done.body.decode()
+
+    def decisions(self, out: Path, new: Policy | None = None) -> tuple[Population, dict[str, dict[str, Any]]]:
+        catalogues = {"old": self.policy.ruleset.catalogue, "new": (new or self.policy).ruleset.catalogue}
+        found = from_decisions(self.platform, out, stored=self.platform.store.each_decision(), **catalogues)
+        return found, {row["key"]: row for row in pyarrow.parquet.read_table(found.path).to_pylist()}
+
+    def portfolio(self, home: Path, progress: Any = lambda chunks, total: chunks, **options: Any) -> Population:
+        return portfolio(
+            self.platform,
+            self.policy,
+            standard=options.pop("standard", Standard()),
+            now=options.pop("now", NOW),
+            home=home,
+            open_platform=partial(open_again, str(self.folder)),
+            progress=progress,
+            **options,
+        )
+
+    def run(self, *arguments: str) -> Result:
+        environ = {
+            "DECISION_HOME": str(self.folder),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db",
+            "DECISION_RULES": str(RULES),
+        }
+        result = CliRunner().invoke(main, ("rules", *arguments), env=environ)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+
+NOW = datetime.now(UTC)
+
+
+def open_again(folder: str) -> Platform:
+    """What another process opens."""
+    return open_platform(Path(folder), FixedScorer())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    found = Home(tmp_path_factory.mktemp("home"))
+    yield found
+    found.platform.store.close()
+
+
+def test_decisions_keep_their_recorded_facts_and_come_out_as_recorded(home: Home, tmp_path: Path) -> None:
+    found, rows = home.decisions(tmp_path / "d.parquet")
+    assert rows.keys() == home.answers.keys() and found.rows == len(rows) and found.left_out == 0
+    assert found.mistakes == ()
+    assert f"{len(rows)} decisions come out as recorded" in found.notes[0]["en"]
+    assert {row["client"] for row in rows.values()} == {"bank-a", "bank-b"}
+    working = [row for row in rows.values() if row["product"] == "working_capital"]
+    assert any(row["industry_code"] for row in working)
+    assert all(row["amount"] == 20_000_000 for row in rows.values())
+    assert not {"limit_max", "card", "policy.auto_cap", "exposure_total"} & set(working[0])
+
+
+def test_decisions_without_an_industry_code_keep_their_industry_parameters(home: Home, tmp_path: Path) -> None:
+    found, rows = home.decisions(tmp_path / "d.parquet")
+    invoice = [row for row in rows.values() if row["product"] == "invoice_loan"]
+    assert all(row["industry_code"] is None for row in invoice)
+    assert any(row["industry.pd_cutoff_auto"] is not None for row in invoice)
+    assert any("no industry code in their record" in note["en"] for note in found.notes)
+
+
+def test_an_erased_decision_is_left_out_and_a_changed_one_is_told(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    erased, tampered = list(home.answers)[:2]
+    home.platform.store.erase_private(erased, datetime.now(UTC), home.platform.signer.receipt)
+    stored = [
+        one if one.decision_id != tampered else type(one)(**{**_fields(one), "record": _other_outcome(one.record)})
+        for one in home.platform.store.each_decision()
+    ]
+    catalogue = home.policy.ruleset.catalogue
+    found = from_decisions(home.platform, tmp_path / "d.parquet", old=catalogue, new=catalogue, stored=stored)
+    assert found.left_out == 1 and found.rows == len(stored) - 1
+    assert any("values are erased" in note["en"] and note["en"].startswith("1 ") for note in found.notes)
+    assert len(found.mistakes) == 1 and tampered in found.mistakes[0]
+    assert found.notes[0]["en"].endswith("; 1 do not")
+    home.platform.store.close()
+
+
+def _fields(stored: Any) -> dict[str, Any]:
+    return {name: getattr(stored, name) for name in type(stored).__dataclass_fields__}
+
+
+def _other_outcome(record: bytes) -> bytes:
+    body = json.loads(record)
+    body["outcome"] = "DECLINE" if body["outcome"] != "DECLINE" else "REFER"
+    return canonical(body)
+
+
+def test_the_portfolio_is_every_enterprise_for_every_product_as_a_decision_would_see_it(
+    home: Home, tmp_path: Path
+) -> None:
+    found = home.portfolio(tmp_path)
+    rows = {row["key"]: row for row in pyarrow.parquet.read_table(found.path).to_pylist()}
+    codes = home.platform.store.uscc_list(10_000)
+    assert rows.keys() == {f"{uscc}/{product}" for uscc in codes for product in home.policy.ruleset.products}
+    assert found.rows == len(rows)
+    assert {row["amount"] for row in rows.values()} == {100_000_000}
+    assert "amount 1,000,000.00 CNY, term 12 months, purpose working_capital" in found.notes[0]["en"]
+    assert {row["pd_12m"] for row in rows.values()} == {3_000}
+    in_force = home.policy.on(business_date(NOW))
+    outcomes = set()
+    for row in rows.values():
+        given = {name: value for name, value in row.items() if name in in_force.rules.catalogue}
+        parameters = in_force.rules.parameters(row["product"], row["industry_code"])
+        outcomes.add(assess(in_force, Facts(in_force.rules.catalogue, {**given, **parameters})).outcome)
+    assert outcomes == set(Outcome)
+
+
+def test_the_portfolio_is_made_once_and_again_when_what_it_rests_on_changes(home: Home, tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def counted(chunks: Iterable[Any], total: int) -> Iterable[Any]:
+        made.append(total)
+        return chunks
+
+    first = home.portfolio(tmp_path, counted)
+    again = home.portfolio(tmp_path, counted)
+    assert again.path == first.path and len(made) == 1
+    home.portfolio(tmp_path, counted, fresh=True)
+    other = home.portfolio(tmp_path, counted, standard=Standard(amount=Decimal("500000.00")))
+    assert len(made) == 3 and other.path != first.path
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".parquet")] == []
+
+
+def test_the_portfolio_stopped_half_way_leaves_nothing_behind(home: Home, tmp_path: Path) -> None:
+    def stopped(chunks: Iterable[Any], total: int) -> Iterable[Any]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        home.portfolio(tmp_path, stopped)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_amount_that_the_rules_do_not_admit_is_refused(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(FactError, match="amount"):
+        home.portfolio(tmp_path, standard=Standard(amount=Decimal("0")))
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_table(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = pyarrow.parquet.read_table(home.portfolio(tmp_path / "one").path)
+    monkeypatch.setattr(portfolios, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(portfolios, "CHUNK", 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together = pyarrow.parquet.read_table(home.portfolio(tmp_path / "two").path)
+    assert together.equals(alone)
+
+
+def test_the_command_tells_what_changes_and_ends_with_one(home: Home, tmp_path: Path) -> None:
+    changed(tmp_path / "stricter", STRICTER)
+    page = tmp_path / "report.html"
+    result = home.run("backtest", str(RULES), str(tmp_path / "stricter"), "--no-portfolio", "--html", str(page))
+    assert result.exit_code == 1, result.output
+    assert "APPROVE  REFER" in result.stdout and "NA-02 missed → matched" in result.stdout
+    approved = [key for key, outcome in home.answers.items() if outcome == "APPROVE"]
+    assert f"{len(approved)} applications come out otherwise" in result.stdout and approved
+    assert approved[0] in page.read_text(encoding="utf-8")
+
+
+def test_the_command_ends_with_zero_when_no_decision_changes(home: Home) -> None:
+    ruleset = home.policy.ruleset
+    result = home.run("backtest", ruleset.version[:8], ruleset.digest[:15], "--no-portfolio", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["changed"] == 0 and told["old"]["version"] == ruleset.version
+    assert [one["name"] for one in told["populations"]] == ["decisions"]
+
+
+def test_the_portfolio_written_out_can_be_backtested_elsewhere(home: Home, tmp_path: Path) -> None:
+    out = tmp_path / "portfolio.parquet"
+    written = home.run("facts", "--out", str(out), "--amount", "300_000.00", "--json")
+    assert written.exit_code == 0, written.output
+    changed(tmp_path / "stricter", STRICTER)
+    given = ("--facts", str(out), "--no-portfolio", "--no-decisions", "--json")
+    told = json.loads(home.run("backtest", str(RULES), str(tmp_path / "stricter"), *given).stdout)
+    (population,) = told["populations"]
+    assert population["name"] == "portfolio.parquet" and population["left_out"] == 0
+    assert population["rows"] == json.loads(written.stdout)["rows"] == population["count"]
+
+
+def test_what_cannot_run_ends_with_two(home: Home, tmp_path: Path) -> None:
+    nothing = home.run("backtest", str(RULES), str(RULES), "--no-portfolio", "--no-decisions")
+    assert nothing.exit_code == 2 and "nothing is left to evaluate" in nothing.output
+    unknown = home.run("backtest", "no-such-version", str(RULES), "--no-portfolio")
+    assert unknown.exit_code == 2 and "no version in the store is called so" in unknown.output
+    bad = home.run("backtest", str(RULES), str(RULES), "--amount", "much")
+    assert bad.exit_code == 2 and "is not an amount in CNY" in bad.output
