@@ -1,18 +1,14 @@
-"""`rules …`: the group of commands about the rule files of the risk team, and `rules check`."""
+"""`rules …`: the group of commands about the rule files of the risk team."""
 
 from __future__ import annotations
 
-from datetime import date
-from pathlib import Path
-
 import click
 
-from decision_service.commands.console import Lazy, as_json_option, print_json
-from decision_service.commands.rules_shared import folder_argument, on_option, report_problems, rule_folder
-from decision_service.errors import RulebookError
-from decision_service.rule_folder import check_folder
+from decision_service.commands.console import Lazy
 
 WORKBENCH: dict[str, str] = {
+    "check": "decision_service.commands.rules_lint:check",
+    "lint": "decision_service.commands.rules_lint:lint",
     "test": "decision_service.commands.rules_test:test",
     "prove": "decision_service.commands.rules_prove:prove_",
     "diff": "decision_service.commands.rules_diff:diff",
@@ -40,40 +36,3 @@ def rules() -> None:
 
     Example: decision-service rules test rules
     """
-
-
-@rules.command()
-@folder_argument
-@on_option
-@as_json_option
-def check(folder: Path | None, on: date, as_json: bool) -> None:
-    """Read every rule file and case, and report all mistakes and gaps at once; exit 1 if there is one.
-
-    Example: decision-service rules check rules
-    """
-    folder = rule_folder(folder)
-    try:
-        policy, cases = check_folder(folder, on=on)
-    except RulebookError as error:
-        report_problems(error.problems, as_json)
-    ruleset = policy.ruleset
-    summary = {
-        "problems": [],
-        "version": ruleset.version,
-        "digest": ruleset.digest,
-        "facts": len(ruleset.catalogue),
-        "rules": len(ruleset.rules),
-        "reasons": len(ruleset.reasons),
-        "products": sorted(ruleset.products),
-        "cases": len(cases),
-        "overlays": list(ruleset.overlays),
-    }
-    if as_json:
-        print_json(summary)
-        return
-    counts = ", ".join(f"{summary[what]} {what}" for what in ("rules", "facts", "reasons", "cases"))
-    click.echo(f"{folder}: {counts}: fine")
-    for overlay in ruleset.overlays.values():
-        rows = len(overlay.policy.rows)
-        click.echo(f"overlay of {overlay.client}: {len(overlay.rules)} rules, {rows} rows of parameters")
-    click.echo(f"version {ruleset.version}  {ruleset.digest}")

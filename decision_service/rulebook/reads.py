@@ -36,6 +36,10 @@ class Reads:
         """What an application brings of what lies behind some facts: no parameters, and not the limit."""
         return frozenset(name for name in self.of(names) if self.is_given(name))
 
+    def judged(self, names: Iterable[str]) -> frozenset[str]:
+        """What an application brings, and its industry where some facts ask for that itself."""
+        return self.given(names) | (self.of(names) & {INDUSTRY})
+
     def is_given(self, name: str) -> bool:
         """Whether an application brings a fact itself."""
         return name != INDUSTRY and self._rules.catalogue[name].source not in (PARAMETER, LENDING)

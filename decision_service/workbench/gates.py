@@ -6,6 +6,7 @@ from decision_service.case_runs import run_ruleset
 from decision_service.rule_folder import Candidate
 from decision_service.workbench.counterexamples import account, told
 from decision_service.workbench.judging import Gate, GateResult
+from decision_service.workbench.lint import lint as findings_of
 from decision_service.workbench.prove import Result, familiar
 from decision_service.workbench.prove import prove as proven
 from decision_service.workbench.prove import reports, tasks_of
@@ -41,8 +42,16 @@ def prove(candidate: Candidate) -> GateResult:
     return GateResult(not broken, f"{len(claims)} claims, {overlays} overlays: {state}", problems)
 
 
+def lint(candidate: Candidate) -> GateResult:
+    """Nothing in the rules can never matter, is left open, or is used by nobody."""
+    found = findings_of(candidate)
+    problems = tuple(str(one.problem("en")) for one in found)
+    return GateResult(not found, f"{len(found)} findings" if found else "no finding", problems)
+
+
 GATES: tuple[Gate, ...] = (
     Gate("check", check),
+    Gate("lint", lint),
     Gate("test", test),
     Gate("prove", prove),
 )

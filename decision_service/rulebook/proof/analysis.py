@@ -179,6 +179,18 @@ class Analysis:
         given = [self.reads.given(facts_named(part)) for part in parts]
         return all(not names or names & read for names in given)
 
+    def at_least_as_tight(self, one: Rule, other: Rule) -> bool:
+        """Whether the cap and factor of a limit rule are at most those of another, wherever that one counts."""
+        mine, theirs = one.effects, other.effects
+        if mine is None or theirs is None:
+            return True
+        counts = z3.Not(self.world.rule(other).no)
+        for tight, loose in ((mine.limit_cap, theirs.limit_cap), (mine.limit_factor, theirs.limit_factor)):
+            if tight is not None and loose is not None:
+                if self.possible(counts, self.world.number(tight) > self.world.number(loose)) is not None:
+                    return False
+        return True
+
     def gap(self, product: str, *, but: Iterable[z3.BoolRef] = ()) -> Application | None:
         """An application for a product with everything known that no decision rule decides, outside of ``but``."""
         world = self.world

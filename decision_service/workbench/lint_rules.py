@@ -1,0 +1,319 @@
+"""Findings about rules, each proven for all applications: on every day on which a rule is in force, or on some day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import permutations
+
+from decision_service.rulebook.completeness import line_of
+from decision_service.rulebook.conditions import AllOf, Condition, comparisons, facts_named
+from decision_service.rulebook.evaluate import truth_of
+from decision_service.rulebook.findings import Finding, words
+from decision_service.rulebook.lines import Lines
+from decision_service.rulebook.proof.applications import Application
+from decision_service.rulebook.proof.boundaries import Opening, is_open, openings, point
+from decision_service.rulebook.reads import PARAMETER
+from decision_service.rulebook.rules import Rule, Stage
+from decision_service.rulebook.syntax import condition_text, literal_text
+from decision_service.vocabulary import Outcome
+from decision_service.workbench.lint_days import Asking, Day, Days
+from decision_service.workbench.witnesses import Holds, Witnesses
+
+Words = Mapping[str, Mapping[str, str]]
+
+
+class RuleFindings:
+    """All findings about rules; each once, for the base before it is asked for a client's rules."""
+
+    def __init__(self, asking: Asking, bases: Mapping[str, Application]) -> None:
+        self._asking = asking
+        self._witnesses = Witnesses(bases)
+        self._catalogue = asking.ruleset.catalogue
+        self._lines = Lines(asking.ruleset.sources, self._catalogue)
+
+    def all(self) -> Iterator[Finding]:
+        """For everybody, then for each client."""
+        seen: set[tuple[str, str, int]] = set()
+        for client in ("", *self._asking.ruleset.overlays):
+            for finding in self._for(Days(self._asking, client)):
+                key = finding.code, finding.file, finding.line
+                if key not in seen:
+                    seen.add(key)
+                    yield finding
+
+    def _for(self, days: Days) -> Iterator[Finding]:
+        matching = [rule for rule in days.scope if any(day.reachable(rule) for day in days.of(rule))]
+        for rule in days.scope:
+            if rule not in matching:
+                yield self._unreachable(rule, days)
+        for rule in matching:
+            yield from self._idle(rule, days)
+        yield from self._subsumed(matching, days)
+        yield from self._outweighed(days)
+        for day in days.days:
+            yield from self._conflicts(day, days)
+            yield from self._starved(day, days)
+            yield from self._undecided(day, days)
+
+    # What is so on every day on which the rule is in force
+
+    def _unreachable(self, rule: Rule, days: Days) -> Finding:
+        parts, among_themselves = days.of(rule)[0].analysis.clashing(rule)
+        code = "contradiction" if among_themselves else "unreachable-rule"
+        return self._about(code, rule, days, self._told(parts), part=parts[-1])
+
+    def _idle(self, rule: Rule, days: Days) -> Iterator[Finding]:
+        asked = [day for day in days.of(rule) if day.reachable(rule)]
+        for idle in asked[0].idle(rule):
+            if all(idle in day.idle(rule) for day in asked[1:]):
+                code = "redundant-condition" if idle.always else "contradiction"
+                line = self._lines.comparison(rule, idle.place)
+                yield self._about(code, rule, days, self._told([idle.part]), line=line)
+
+    def _subsumed(self, rules: Sequence[Rule], days: Days) -> Iterator[Finding]:
+        every = {rule.name: rule for day in days.days for rule in day.by_name.values()}
+        found = {
+            (one.name, other.name)
+            for one in rules
+            for other in every.values()
+            if other is not one and _comparable(one, other) and self._changes_nothing(one, other, days)
+        }
+        for one in rules:
+            for other in every.values():
+                twins = (other.name, one.name) in found
+                if (one.name, other.name) in found and not (twins and _place(one) < _place(other)):
+                    yield self._about("subsumed-rule", one, days, words({"other": other.id}))
+                    break
+
+    def _changes_nothing(self, one: Rule, other: Rule, days: Days) -> bool:
+        """Whether on every day on which one rule is in force the other makes it superfluous."""
+        unknown = one.outcome is not Outcome.APPROVE
+        return all(
+            other.name in day.by_name
+            and day.analysis.implies(one, other, unknown=unknown)
+            and day.analysis.at_least_as_tight(other, one)
+            for day in days.of(one)
+        )
+
+    def _outweighed(self, days: Days) -> Iterator[Finding]:
+        approving = {
+            rule.name: rule for day in days.days for rule in day.by_name.values() if rule.outcome is Outcome.APPROVE
+        }
+        for rule in approving.values():
+            asked = [day for day in days.of(rule) if day.reachable(rule)]
+            stricter: Iterable[Rule] = ()
+            for day in asked:
+                if not (stricter := day.analysis.outweighing(rule)):
+                    break
+            if asked and stricter:
+                others = ", ".join(other.id for other in stricter)
+                yield self._about("never-approves", rule, days, words({"others": others}))
+
+    # What is so on some day
+
+    def _conflicts(self, day: Day, days: Days) -> Iterator[Finding]:
+        """An approving and a declining rule that judge the same facts and contradict each other."""
+        deciding = day.rules.rules(Stage.DECISION)
+        reads = day.analysis.reads
+        for one, other in permutations(deciding, 2):
+            opposed = one.outcome is Outcome.APPROVE and other.outcome is Outcome.DECLINE
+            if not opposed or not days.in_scope(one, other):
+                continue
+            if reads.judged(facts_named(other.when)) <= reads.judged(facts_named(one.when)):
+                found = day.analysis.both(one, other)
+                if found is not None:
+                    holds: Holds = lambda seen, ids={one.id, other.id}: ids <= set(seen.matched)  # type: ignore
+                    told = words({"other": other.id})
+                    yield self._about("approve-and-decline", one, days, told, day=day, found=found, holds=holds)
+
+    def _starved(self, day: Day, days: Days) -> Iterator[Finding]:
+        """Rules that stay unknown because a parameter has no row in force."""
+        for rule in day.by_name.values():
+            if not days.in_scope(rule):
+                continue
+            for name in sorted(day.analysis.reads.of_rule(rule)):
+                if self._catalogue[name].source == PARAMETER:
+                    yield from self._without_row(rule, name, day, days)
+
+    def _without_row(self, rule: Rule, name: str, day: Day, days: Days) -> Iterator[Finding]:
+        for scope, product in _scopes(name, day):
+            if day.analysis.starved(rule, name, product=product):
+                told = {"fact": name, "since": str(day.rules.on)}
+                both = words(told, zh={"scope": scope["zh"]}, en={"scope": scope["en"]})
+                part = next((one for one in comparisons(rule.when) if name in facts_named(one)), None)
+                yield self._about("parameter-not-in-force", rule, days, both, part=part)
+                return
+
+    def _undecided(self, day: Day, days: Days) -> Iterator[Finding]:
+        """Boundaries left open, and gaps elsewhere."""
+        opened = []
+        for opening in openings(day.analysis):
+            rules = opening.below.rule, opening.above.rule
+            found = is_open(day.analysis, opening) if days.in_scope(*rules) else None
+            if found is not None:
+                opened.append(opening)
+                yield self._open(opening, found, day, days)
+        if days.client:
+            return  # a narrower approving rule is how a bank tightens: what only it leaves out refers, as it means to
+        for product in day.rules.products:
+            if (gap := day.analysis.gap(product, but=[point(day.analysis.world, one) for one in opened])) is not None:
+                yield self._gap(product, gap, day, days)
+
+    def _open(self, opening: Opening, found: Application, day: Day, days: Days) -> Finding:
+        below, above = opening.below, opening.above
+        fact = self._catalogue[opening.fact]
+        where = below.to or literal_text(fact, opening.offset, self._catalogue)
+        told = words({"fact": opening.fact, "point": where, "other": above.rule.id})
+        line = self._lines.comparison(below.rule, below.place)
+        rules = below.rule.when, above.rule.when
+        at = {name: found.values.get(name) for name in day.analysis.reads.given([opening.fact, *_to(opening)])}
+
+        def holds(seen: object) -> bool:
+            facts = seen.facts  # type: ignore[attr-defined]
+            exactly = facts[opening.fact] == (facts[below.to] if below.to else opening.offset)
+            return exactly and not any(truth_of(when, facts) is not False for when in rules)
+
+        assert at is not None
+        return self._about("open-boundary", below.rule, days, told, line=line, day=day, found=found, holds=holds)
+
+    def _gap(self, product: str, found: Application, day: Day, days: Days) -> Finding:
+        """Told at the approving rule that misses the application by the least."""
+        seen = day.analysis.assess(found)
+        approving = [
+            rule for rule in day.rules.rules(Stage.DECISION)
+            if rule.outcome is Outcome.APPROVE and product_of(rule.when, found) is not False
+        ]
+        ids = {rule.id for rule in day.rules.rules(Stage.DECISION)}
+
+        def holds(other: object) -> bool:
+            assessed = other
+            facts = assessed.facts  # type: ignore[attr-defined]
+            decided = {*assessed.matched, *assessed.unknown}  # type: ignore[attr-defined]
+            return facts["product"] == product and not ids & decided
+
+        near = min(approving, key=lambda rule: (len(_missed(rule, seen.facts)), rule.id), default=None)
+        told = words({"product": product})
+        if near is None:
+            file = f"products/{product}.yaml"
+            line = line_of(self._asking.ruleset.sources, file, product)
+            lines = self._witnesses.told(found, day, holds)
+            return Finding("gap", file, line, told, since=days.since(day), client=days.client, witness=lines)
+        return self._about(
+            "gap", near, days, told, part=_missed(near, seen.facts)[0], day=day, found=found, holds=holds
+        )
+
+    # How it is told
+
+    def _told(self, parts: Sequence[Condition]) -> Words:
+        texts = [condition_text(part, self._catalogue) for part in parts]
+        zh, en = "、".join(f"“{text}”" for text in texts), " and ".join(f"'{text}'" for text in texts)
+        together = len(texts) > 1
+        zh, en = zh + "同时" * together, en + " together" * together
+        return words(zh={"parts": zh}, en={"parts": en})
+
+    def _about(
+        self,
+        code: str,
+        rule: Rule,
+        days: Days,
+        told: Words,
+        *,
+        line: int = 0,
+        part: Condition | None = None,
+        day: Day | None = None,
+        found: Application | None = None,
+        holds: Holds | None = None,
+    ) -> Finding:
+        """A finding about a rule: at a line, or where a part of its condition begins, or where the rule does."""
+        if not line:
+            line = self._line(rule, part)
+        witness = self._witnesses.told(found, day, holds) if found and day and holds else {}
+        return Finding(
+            code,
+            rule.file,
+            line,
+            words({"rule": rule.id}, zh=told["zh"], en=told["en"]),
+            since=days.since(day) if day is not None else None,
+            client=days.client,
+            witness=witness,
+        )
+
+    def _line(self, rule: Rule, part: Condition | None) -> int:
+        if part is None:
+            return rule.line
+        first = next(iter(comparisons(part)))
+        place = next((at for at, one in enumerate(comparisons(rule.when)) if one is first), -1)
+        return self._lines.comparison(rule, place) if place >= 0 else rule.line
+
+
+def product_of(condition: Condition, found: Application) -> bool | None:
+    """Whether what a condition says of the product alone admits an application."""
+    parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    alone = [part for part in parts if facts_named(part) == {"product"}]
+    truths = [truth_of(part, dict(found.values)) for part in alone]
+    return False if False in truths else (True if truths else None)
+
+
+def _to(opening: Opening) -> tuple[str, ...]:
+    return (opening.below.to,) if opening.below.to else ()
+
+
+def _missed(rule: Rule, facts: Mapping[str, int | str | None]) -> list[Condition]:
+    """The parts of a rule that are not true."""
+    parts = rule.when.parts if isinstance(rule.when, AllOf) else (rule.when,)
+    return [part for part in parts if truth_of(part, facts) is not True]
+
+
+def _place(rule: Rule) -> tuple[str, int]:
+    return rule.file, rule.line
+
+
+def _comparable(one: Rule, other: Rule) -> bool:
+    """Whether the other rule could make one superfluous: same stage, at least as strict, no reason is lost that counts.
+
+    A reason that is told beside a stricter outcome counts for nothing; beside the same outcome it does.
+    """
+    if one.stage is not other.stage:
+        return False
+    same_reason = one.reason in (None, other.reason)
+    if one.stage is Stage.STATUS:
+        return same_reason and _sets_all(one, other)
+    if one.stage is Stage.LIMIT:
+        return same_reason and _effects_all(one, other)
+    assert one.outcome is not None and other.outcome is not None
+    if one.outcome is other.outcome:
+        return same_reason
+    return Outcome.APPROVE not in (one.outcome, other.outcome) and other.outcome > one.outcome
+
+
+def _sets_all(one: Rule, other: Rule) -> bool:
+    theirs = dict(other.sets)
+    return all(theirs.get(name) == value for name, value in one.sets)
+
+
+def _effects_all(one: Rule, other: Rule) -> bool:
+    """Whether the other has every kind of effect; how tight amounts are is asked of Z3."""
+    mine, theirs = one.effects, other.effects
+    if mine is None or theirs is None:
+        return False
+    amounts = ("limit_factor", "limit_cap")
+    if any(getattr(mine, name) is not None and getattr(theirs, name) is None for name in amounts):
+        return False
+    if (theirs.rate_spread_bp or 0) < (mine.rate_spread_bp or 0):
+        return False
+    return set(mine.conditions) <= set(theirs.conditions)
+
+
+def _scopes(name: str, day: Day) -> Iterator[tuple[Mapping[str, str], str | None]]:
+    """Where a parameter has no row in force: for nobody, for a product, for a covered industry."""
+    scope, rules = name.partition(".")[0], day.rules
+    if scope == "policy" and name not in rules.parameters("", None):
+        yield {"zh": "全市", "en": "anybody"}, None
+    if scope == "product":
+        for product in rules.products:
+            if name not in rules.parameters(product, None):
+                yield {"zh": f"产品 {product}", "en": f"the product {product}"}, product
+    if scope == "industry":
+        covered = [code for code in rules.industry_codes() if rules.industry_status(code) == "covered"]
+        if lacking := [code for code in covered if name not in rules.parameters("", code)]:
+            yield {"zh": f"行业 {lacking[0]}", "en": f"the industry {lacking[0]}"}, None
