@@ -40,12 +40,14 @@ class Beyond:
 
 def beyond(old: Ruleset, new: Ruleset, found: Iterable[Change]) -> tuple[Beyond, ...]:
     """All of it, each thing once; ``found`` is what the files say differently."""
-    scoring = _scoring_points(old) | _scoring_points(new)
+    found = tuple(found)
+    industries = any(change.kind == "industry" for change in found)
+    scoring = _scoring_points(old) | _scoring_points(new) if industries else frozenset()
     reasons: dict[str, str] = {}
     for change in found:
         if change.kind == "portrait":
             reasons[change.name] = "portrait"
-        elif change.kind == "product" and any(part.name in MODELS for part in change.parts):
+        elif change.kind == "product" and change.how == "changed" and any(one.name in MODELS for one in change.parts):
             reasons[f"models of {change.name}"] = "scoring"
         elif change.kind in ("industry", "parameter"):
             reasons |= {name: why for name, why in _of_parameters(change, scoring)}
