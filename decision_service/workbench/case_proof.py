@@ -12,8 +12,9 @@ from decision_service.rulebook.conditions import Comparison
 from decision_service.rulebook.coverage import OFFSETS, ComparisonCoverage, Probe
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.proof.applications import Application, nearer
+from decision_service.rulebook.proof.inputs import inputs_of
 from decision_service.rulebook.proof.reach import Wish, reach
-from decision_service.rulebook.proof.world import World, inputs_of
+from decision_service.rulebook.proof.world import World
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.workbench.case_search import CaseSearch, goals_of, in_force_for
 from decision_service.workbench.moves import Goal, admits

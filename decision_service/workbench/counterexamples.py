@@ -13,7 +13,7 @@ from decision_service.rulebook.conditions import Condition, Exact, FactName, com
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.invariants import OUTCOME, Claim, Invariant
 from decision_service.rulebook.proof.applications import Application
-from decision_service.rulebook.proof.world import LIMIT
+from decision_service.rulebook.proof.inputs import LIMIT
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
 from decision_service.workbench.application_cases import case_of

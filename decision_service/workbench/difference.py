@@ -11,7 +11,7 @@ from decision_service.lending.limits import limit
 from decision_service.rulebook.case_file import Case
 from decision_service.rulebook.proof.applications import Application
 from decision_service.rulebook.proof.difference import Answer, Aspect, Difference, Flip
-from decision_service.rulebook.proof.world import INDUSTRY_STATUS
+from decision_service.rulebook.proof.inputs import INDUSTRY_STATUS
 from decision_service.rulebook.regions import Region, incomparable
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.rulebook.stretches import change_days

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from decision_service.rulebook.cases import Evaluate
 from decision_service.rulebook.proof.analysis import Analysis
+from decision_service.rulebook.proof.limit_terms import LimitFunction
 from decision_service.rulebook.proof.redundancy import Idle, idle_parts
-from decision_service.rulebook.proof.world import LimitFunction
 from decision_service.rulebook.reads import named_by
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce

@@ -12,8 +12,8 @@ import z3
 
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.facts import FactCatalogue, Facts
+from decision_service.rulebook.proof.inputs import INDUSTRY_STATUS, PRODUCT, Inputs
 from decision_service.rulebook.proof.symbols import exact_of
-from decision_service.rulebook.proof.world import INDUSTRY_STATUS, PRODUCT, Inputs
 from decision_service.rulebook.ruleset import RulesInForce
 
 UNITLESS = frozenset({"", "1", "ratio", "ordinal", "0-1", "0-100"})

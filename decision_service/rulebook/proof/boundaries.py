@@ -13,9 +13,10 @@ from decision_service.rulebook.conditions import Comparison, Condition, FactName
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.proof.analysis import Analysis, Switched
 from decision_service.rulebook.proof.applications import Application
+from decision_service.rulebook.proof.inputs import LIMIT
 from decision_service.rulebook.proof.search import Question, search
 from decision_service.rulebook.proof.symbols import Symbol
-from decision_service.rulebook.proof.world import LIMIT, World
+from decision_service.rulebook.proof.world import World
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.vocabulary import Outcome
 

@@ -12,9 +12,11 @@ from decision_service.rulebook.conditions import Condition, Exact
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.invariants import OUTCOME, Claim, Invariant, with_outcome
 from decision_service.rulebook.proof.applications import Application
+from decision_service.rulebook.proof.inputs import inputs_of
+from decision_service.rulebook.proof.limit_terms import LimitFunction
 from decision_service.rulebook.proof.search import Question
 from decision_service.rulebook.proof.symbols import Symbol, Truth, truth
-from decision_service.rulebook.proof.world import LimitFunction, World, inputs_of
+from decision_service.rulebook.proof.world import World
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome

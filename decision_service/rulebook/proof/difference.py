@@ -12,9 +12,11 @@ from decision_service.rulebook.cases import Assessed, Evaluate
 from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.proof.applications import Application, distance, nearer
+from decision_service.rulebook.proof.inputs import LIMIT, PRODUCT, Inputs
+from decision_service.rulebook.proof.limit_terms import LimitFunction
 from decision_service.rulebook.proof.search import Question, search
 from decision_service.rulebook.proof.symbols import FALSE, TRUE
-from decision_service.rulebook.proof.world import LIMIT, PRODUCT, Inputs, LimitFunction, World
+from decision_service.rulebook.proof.world import World
 from decision_service.rulebook.regions import Region, RegionKind, regions
 from decision_service.rulebook.reverted import Reverted
 from decision_service.rulebook.rules import Stage

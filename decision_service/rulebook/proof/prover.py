@@ -12,8 +12,8 @@ from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.invariants import Invariant
 from decision_service.rulebook.proof.applications import Application, distance, nearer
 from decision_service.rulebook.proof.claims import Claims
+from decision_service.rulebook.proof.limit_terms import LimitFunction
 from decision_service.rulebook.proof.search import Found, Question, search
-from decision_service.rulebook.proof.world import LimitFunction
 from decision_service.rulebook.ruleset import RulesInForce
 
 SECONDS = 60.0

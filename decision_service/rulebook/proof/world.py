@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import z3
 
 from decision_service.rulebook.conditions import Condition, Exact
 from decision_service.rulebook.encoding import Fact
-from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.proof.inputs import INDUSTRY_STATUS, LIMIT, PRODUCT, Inputs
+from decision_service.rulebook.proof.limit_terms import LimitFunction, Terms, constant_of, either
 from decision_service.rulebook.proof.symbols import (
     FALSE,
-    TRUE,
     UNKNOWN,
     Symbol,
     Truth,
     derived,
     in_words_of,
-    least,
     literal,
     most,
     truth,
@@ -30,102 +28,8 @@ from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.rulebook.stages import UNIT_FACTOR
 from decision_service.vocabulary import Outcome
 
-PRODUCT, INDUSTRY_STATUS, LIMIT = "product", "industry_status", "limit_max"
 NO_CAP = 2**63
 """Stands for a cap that no rule gives; no amount of fen reaches it."""
-
-
-class LimitFunction(Protocol):
-    """The limit's formula, generic over numbers (``lending.limits.limit``)."""
-
-    def __call__(self, numbers: "Terms", /, *, cap: Symbol | None, factor: Symbol) -> Symbol: ...
-
-
-@dataclass
-class Inputs:
-    """What an application may bring: a symbol per given fact, and the place of its industry among ``codes``.
-
-    Two worlds over the same inputs see the same applications. ``variant`` makes inputs that differ in some facts only.
-    """
-
-    catalogue: FactCatalogue
-    codes: tuple[str, ...]
-    tag: str = ""
-    constraints: list[z3.BoolRef] = field(default_factory=list)
-    _symbols: dict[str, Symbol] = field(default_factory=dict)
-    _bounds: dict[Any, Symbol] = field(default_factory=dict)
-    _parent: "Inputs | None" = None
-    _own: frozenset[str] = frozenset()
-    _hiding: bool = False
-
-    def __post_init__(self) -> None:
-        if self._parent is None:
-            self.industry = z3.Int(f"industry{self.tag}")
-            self.constraints += [self.industry >= -1, self.industry < len(self.codes)]
-        else:
-            self.industry = self._parent.industry
-
-    def symbol(self, name: str) -> Symbol:
-        """The symbol of a given fact, within its declared range."""
-        if name not in self._symbols:
-            self._symbols[name] = self._make(name)
-        return self._symbols[name]
-
-    def shown(self, name: str) -> z3.BoolRef:
-        """Whether a fact that would be known is not hidden: only ``hidden`` inputs hide."""
-        return z3.Bool(f"shown{self.tag}!{name}") if self._hiding else TRUE
-
-    def names(self) -> tuple[str, ...]:
-        """The given facts that anything has read so far."""
-        own = tuple(self._symbols)
-        return own if self._parent is None else tuple(dict.fromkeys((*self._parent.names(), *own)))
-
-    def bound(self, reads: frozenset[str], parameters: Hashable) -> Symbol:
-        """A product's own bound on the limit, whatever its formula: the same wherever all that it reads is the same.
-
-        ``reads`` are the facts of the formula, ``parameters`` the numbers of the ruleset in it. Hiding facts can make a
-        bound unknown, and changes nothing else.
-        """
-        if parameters not in self._bounds:
-            self._bounds[parameters] = self._make_bound(reads, parameters)
-        return self._bounds[parameters]
-
-    def _make_bound(self, reads: frozenset[str], parameters: Hashable) -> Symbol:
-        if self._parent is not None and not self._own & reads:
-            before = self._parent.bound(reads, parameters)
-            return Symbol(before.value, z3.And(before.known, z3.FreshBool("bound"))) if self._hiding else before
-        return Symbol(z3.FreshInt("bound"), z3.FreshBool("bound"))
-
-    def differing(self, names: Iterable[str], *, tag: str) -> "Inputs":
-        """The same application, except that these facts may have other values (known or not as before)."""
-        return Inputs(self.catalogue, self.codes, tag, self.constraints, _parent=self, _own=frozenset(names))
-
-    def hidden(self, *, tag: str) -> "Inputs":
-        """The same application with any facts made unknown."""
-        return Inputs(self.catalogue, self.codes, tag, self.constraints, _parent=self, _hiding=True)
-
-    def _make(self, name: str) -> Symbol:
-        if self._parent is not None and name not in self._own:
-            before = self._parent.symbol(name)
-            return Symbol(before.value, z3.And(before.known, self.shown(name))) if self._hiding else before
-        fact = self.catalogue[name]
-        value = z3.Int(f"{name}{self.tag}")
-        low, high = (0, len(fact.choices) - 1) if fact.choices else bounds(fact)
-        self.constraints += [value >= low, value <= high]
-        known = z3.Bool(f"known!{name}") if self._parent is None else self._parent.symbol(name).known
-        return Symbol(value, known)
-
-
-def bounds(fact: Fact) -> tuple[int, int]:
-    """The least and the greatest exact value of a fact that is no choice; a flag is 0 or 1."""
-    return (0, 1) if fact.type.value == "flag" else (fact.minimum, fact.maximum)
-
-
-def inputs_of(*rulesets: RulesInForce) -> Inputs:
-    """Inputs that several rulesets share: their facts together, every industry that one of them knows."""
-    facts = {name: fact for rules in reversed(rulesets) for name, fact in rules.catalogue.items()}
-    codes = sorted({code for rules in rulesets for code in rules.industry_codes()})
-    return Inputs(FactCatalogue(facts.values()), tuple(codes))
 
 
 class World:
@@ -304,10 +208,10 @@ class World:
             return self._by_industry(name, lambda code: self.rules.parameters("", code).get(name))
         fact = self.rules.catalogue[name]
         if scope == "policy":
-            return self._shown(name, _constant(fact, self.rules.parameters("", None).get(name)))
+            return self._shown(name, constant_of(fact, self.rules.parameters("", None).get(name)))
         found, product = UNKNOWN, self.fact(PRODUCT)
         for place, choice in enumerate(self.rules.catalogue[PRODUCT].choices):
-            symbol = _constant(fact, self.rules.parameters(choice, None).get(name))
+            symbol = constant_of(fact, self.rules.parameters(choice, None).get(name))
             here = z3.And(product.known, product.value == place)
             found = Symbol(z3.If(here, symbol.value, found.value), z3.If(here, symbol.known, found.known))
         return self._shown(name, found)
@@ -396,98 +300,5 @@ class World:
         found = UNKNOWN
         for value in sorted({UNIT_FACTOR, *(one for one in given if isinstance(one, int))}):
             symbol = self.limit(terms, cap=self.cap, factor=Symbol(z3.IntVal(value)))
-            found = _either(self.factor.value == value, symbol, found)
+            found = either(self.factor.value == value, symbol, found)
         return found
-
-
-class Terms:
-    """The numbers of a proof, for ``lending.limits``.
-
-    ``industry`` are one industry's parameters, which are constants here; with ``bound`` all that depends on the product
-    is that one number. ``read`` are the facts asked for.
-    """
-
-    def __init__(
-        self, world: World, *, industry: Mapping[str, Exact] | None = None, bound: Symbol | None = None
-    ) -> None:
-        self._world = world
-        self._industry = industry or {}
-        self._bound = bound
-        self._product: str | None = None
-        self.own_bound: Symbol | None = bound
-        self.read: set[str] = set()
-
-    def constant(self, value: int) -> Symbol:
-        """A number that is always known."""
-        return Symbol(z3.IntVal(value))
-
-    def fact(self, name: str) -> Symbol:
-        """A fact; a constant where the industry or the product determines it."""
-        self.read.add(name)
-        if name.startswith("industry."):
-            return self._shown(name, self._industry.get(name))
-        if name.startswith("product.") and self._product is not None:
-            return self._shown(name, self._world.rules.parameters(self._product, None).get(name))
-        return self._world.fact(name)
-
-    def by_choice(self, name: str, numbers: Mapping[str, Callable[[], Symbol]]) -> Symbol:
-        """The number that belongs to a fact's choice; unknown for a choice without one."""
-        self.read.add(name)
-        fact, chosen, found = self._world.rules.catalogue[name], self._world.fact(name), UNKNOWN
-        if name == PRODUCT and self._bound is not None:
-            return Symbol(self._bound.value, z3.And(self._bound.known, chosen.known))
-        for word, number in numbers.items():
-            if word not in fact.choices:
-                continue  # nobody can choose it, and what it would read need not be declared
-            if name == PRODUCT:
-                self._product = word
-            here = z3.And(chosen.known, chosen.value == literal(fact, word))
-            found = _either(here, number(), found)
-        if name == PRODUCT:
-            self._product, self.own_bound = None, found
-        return found
-
-    def minus(self, one: Symbol, other: Symbol) -> Symbol:
-        """one − other"""
-        return Symbol(one.value - other.value, z3.And(one.known, other.known))
-
-    def times(self, one: Symbol, other: Symbol) -> Symbol:
-        """one × other; linear where one of them is a constant or a choice among constants."""
-        return Symbol(_product_of(one.value, other.value), z3.And(one.known, other.known))
-
-    def floor(self, one: Symbol, other: Symbol) -> Symbol:
-        """⌊one ÷ other⌋; unknown unless ``other`` is above zero."""
-        divisor = z3.simplify(other.value)
-        value = one.value / divisor if not z3.is_int_value(divisor) or divisor.as_long() > 0 else z3.IntVal(0)
-        return Symbol(value, z3.And(one.known, other.known, divisor > 0))
-
-    def least(self, numbers: Sequence[Symbol]) -> Symbol:
-        """The least; unknown if one of them is."""
-        return Symbol(least([one.value for one in numbers]), z3.And([one.known for one in numbers]))
-
-    def most(self, numbers: Sequence[Symbol]) -> Symbol:
-        """The greatest; unknown if one of them is."""
-        return Symbol(most([one.value for one in numbers]), z3.And([one.known for one in numbers]))
-
-    def _shown(self, name: str, exact: Exact | None) -> Symbol:
-        symbol = _constant(self._world.rules.catalogue[name], exact)
-        return Symbol(symbol.value, z3.And(symbol.known, self._world.inputs.shown(name)))
-
-
-def _constant(fact: Fact, exact: Exact | None) -> Symbol:
-    return UNKNOWN if exact is None else Symbol(literal(fact, exact))
-
-
-def _either(here: z3.BoolRef, symbol: Symbol, otherwise: Symbol) -> Symbol:
-    return Symbol(z3.If(here, symbol.value, otherwise.value), z3.If(here, symbol.known, otherwise.known))
-
-
-def _product_of(one: z3.ArithRef, other: z3.ArithRef) -> z3.ArithRef:
-    """A product that stays linear: a choice among constants is taken apart."""
-    one, other = z3.simplify(one), z3.simplify(other)
-    for chosen, number in ((one, other), (other, one)):
-        if z3.is_app_of(chosen, z3.Z3_OP_ITE):
-            condition, then, otherwise = chosen.children()
-            if z3.is_int_value(then) or z3.is_int_value(otherwise):
-                return z3.If(condition, _product_of(then, number), _product_of(otherwise, number))
-    return one * other
