@@ -57,10 +57,13 @@ lint: setup ## Style, types and import contracts
 
 test: setup lint ## The tests that run on each commit (under ten minutes on two cores)
 	$(BIN)/decision-service rules check rules
-	$(BIN)/decision-service rules test rules
+	$(BIN)/decision-service rules test rules --strict
+	$(BIN)/decision-service rules lint rules
+	$(BIN)/decision-service rules prove rules
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: setup lint ## The tests and the slow proofs at full size
+test-all: setup lint ## The tests and the slow proofs at full size, on Spark too
+	$(BIN)/pip install --quiet --progress-bar off --constraint constraints.txt --editable '.[spark]'
 	$(BIN)/python -m pytest -n 2
 
 bench: setup ## Side-by-side speed against ZEN and mlflow models serve
