@@ -22,6 +22,7 @@ from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
 
 try:
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
@@ -48,6 +49,8 @@ MEMORY = "4GB"
 EXACT = "decimal(38, 0)"
 Row = dict[str, Any]
 Table: TypeAlias = ibis.Table
+Fetch = Callable[[Table], Any]
+"""Gives a table as Arrow; Ibis takes Spark's by way of pandas, where a column with NULL becomes floating point."""
 RulesOf = Callable[[str], RulesInForce]
 """The rules in force for a client; ``""`` is one without an overlay."""
 
@@ -55,9 +58,10 @@ RulesOf = Callable[[str], RulesInForce]
 class Engine:
     """A database over a folder of its own: reads Parquet, keeps results, gives rows."""
 
-    def __init__(self, name: str, connection: Any, folder: Path) -> None:
+    def __init__(self, name: str, connection: Any, fetch: Fetch, folder: Path) -> None:
         self.name = name
         self._connection = connection
+        self._fetch = fetch
         self._folder = folder
         self._kept = 0
 
@@ -79,7 +83,7 @@ class Engine:
     def rows(self, table: Table) -> list[Row]:
         """The rows of a small table, decimals as the whole numbers they are. Raises ``EngineError``."""
         with _failures(self.name):
-            found = self._connection.to_pyarrow(table).to_pylist()
+            found = self._fetch(table).to_pylist()
         return [{name: _whole(value) for name, value in row.items()} for row in found]
 
 
@@ -96,24 +100,24 @@ def opened(name: str, folder: Path, *, threads: int | None = None) -> Iterator[E
     fusing, ibis.options.sql.fuse_selects = ibis.options.sql.fuse_selects, False  # trying to takes longer than it saves
     try:
         connect = _duckdb if name == "duckdb" else _spark
-        with connect(place, threads or os.cpu_count() or 1) as connection:
-            yield Engine(name, connection, place)
+        with connect(place, threads or os.cpu_count() or 1) as (connection, fetch):
+            yield Engine(name, connection, fetch, place)
     finally:
         ibis.options.sql.fuse_selects = fusing
         shutil.rmtree(place)
 
 
 @contextmanager
-def _duckdb(folder: Path, threads: int) -> Iterator[Any]:
+def _duckdb(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
     connection = ibis.duckdb.connect(threads=threads, memory_limit=MEMORY, temp_directory=str(folder))
     try:
-        yield connection
+        yield connection, connection.to_pyarrow
     finally:
         connection.disconnect()
 
 
 @contextmanager
-def _spark(folder: Path, threads: int) -> Iterator[Any]:
+def _spark(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
     if not SPARK:
         raise InputError("PySpark is not installed", where="--engine", remedy="pip install 'decision-service[spark]'")
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
@@ -124,13 +128,15 @@ def _spark(folder: Path, threads: int) -> Iterator[Any]:
         .config("spark.ui.enabled", "false")
         .config("spark.driver.bindAddress", os.environ.get("SPARK_LOCAL_IP", "127.0.0.1"))
         .config("spark.driver.memory", MEMORY.lower().removesuffix("b"))
+        .config("spark.sql.ansi.enabled", "true")  # what is too large is an error, never NULL
         .config("spark.local.dir", str(folder))
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
         .getOrCreate()
     )
     try:
         session.sparkContext.setLogLevel("ERROR")
-        yield ibis.pyspark.connect(session)
+        connection = ibis.pyspark.connect(session)
+        yield connection, lambda table: session.sql(str(connection.compile(table))).toArrow()
     finally:
         session.stop()
 
@@ -138,7 +144,7 @@ def _spark(folder: Path, threads: int) -> Iterator[Any]:
 @contextmanager
 def _failures(engine: str) -> Iterator[None]:
     """The databases' own errors as ``EngineError``."""
-    known = (duckdb.Error, PySparkException) if SPARK else (duckdb.Error,)
+    known = (duckdb.Error, PySparkException, Py4JError) if SPARK else (duckdb.Error,)
     try:
         yield
     except known as error:

@@ -53,21 +53,28 @@ def _by_product(name: str, rules: RulesInForce) -> Any:
 
 
 def _with_industries(table: ibis.Table, rules: RulesInForce, names: list[str]) -> ibis.Table:
-    """Joined by the code; a code that no file names has the status of an unknown one, and no parameters."""
+    """Joined by the code; a code that no file names has the status of an unknown one, and no parameters.
+
+    Numbers travel as text: on their way to Spark, whole numbers beside NULL would become floating point.
+    """
     codes = rules.industry_codes()
     known = {code: {**rules.parameters("", code), STATUS: rules.industry_status(code)} for code in codes}
-    data = {CODE: codes, **{JOINED + name: [known[code].get(name) for code in codes] for name in names}}
-    schema = {CODE: "string", **{JOINED + name: column_type(rules.catalogue[name]) for name in names}}
-    rows = ibis.memtable(_rows(data), schema=ibis.schema(schema))
+    data = {CODE: codes, **{JOINED + name: [_text(known[code].get(name)) for code in codes] for name in names}}
+    rows = ibis.memtable(_rows(data), schema=ibis.schema(dict.fromkeys(data, "string")))
     joined = table.left_join(rows, table[INDUSTRY_CODE] == rows[CODE])
     columns = {}
     for name in names:
         own = ibis._[name] if name in table.columns else unknown(rules.catalogue[name])
-        columns[name] = ibis.ifelse(ibis._[INDUSTRY_CODE].isnull(), own, ibis._[JOINED + name])
+        found = ibis._[JOINED + name].cast(column_type(rules.catalogue[name]))
+        columns[name] = ibis.ifelse(ibis._[INDUSTRY_CODE].isnull(), own, found)
     if STATUS in names:
         columns[STATUS] = columns[STATUS].fill_null(rules.industry_status(None))
     return joined.mutate(**columns).drop(CODE, *(JOINED + name for name in names))
 
 
-def _rows(data: Mapping[str, Any]) -> list[dict[str, Exact | None]]:
+def _text(value: Exact | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _rows(data: Mapping[str, Any]) -> list[dict[str, str | None]]:
     return [dict(zip(data, row)) for row in zip(*data.values())]
