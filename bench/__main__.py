@@ -1,4 +1,4 @@
-"""`make bench`: engines beside GoRules ZEN, and whole HTTP decisions beside `mlflow models serve`, in one run."""
+"""`make bench`: engines beside GoRules ZEN, a whole city's backtest, HTTP decisions beside `mlflow models serve`."""
 
 from __future__ import annotations
 
@@ -34,24 +34,27 @@ def main() -> None:
 @click.command()
 @click.option("--seconds", default=10.0, show_default=True, help="Seconds per round and server.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-@click.option("--skip-engines", is_flag=True, help="Only the HTTP comparison.")
-@click.option("--skip-http", is_flag=True, help="Only the engines.")
-def bench(seconds: float, as_json: bool, skip_engines: bool, skip_http: bool) -> None:
-    """Measure engines and HTTP side by side.
+@click.option("--skip-engines", is_flag=True, help="Leave out the engines.")
+@click.option("--skip-backtest", is_flag=True, help="Leave out the backtest.")
+@click.option("--skip-http", is_flag=True, help="Leave out the HTTP comparison.")
+def bench(seconds: float, as_json: bool, skip_engines: bool, skip_backtest: bool, skip_http: bool) -> None:
+    """Measure engines and HTTP side by side, and the backtest of a whole city.
 
     Example: python -m bench --seconds 20
     """
     report: dict[str, object] = {}
     if not skip_engines:
-        report["engines"] = _engines(as_json)
+        report["engines"] = _run("bench.engines", as_json)
+    if not skip_backtest:
+        report["backtest"] = _run("bench.backtest", as_json)
     if not skip_http:
         report["http"] = _http(seconds, as_json)
     if as_json:
         click.echo(json.dumps(report))
 
 
-def _engines(as_json: bool) -> object:
-    command = [sys.executable, "-m", "bench.engines", *(["--json"] if as_json else [])]
+def _run(module: str, as_json: bool) -> object:
+    command = [sys.executable, "-m", module, *(["--json"] if as_json else [])]
     if as_json:
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     subprocess.run(command, check=True)
