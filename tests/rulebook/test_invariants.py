@@ -12,7 +12,7 @@ from tests.rulebook.small_rulebook import SOURCES, problems
 HEAD = "invariants:\n"
 COMMON = "    title: {zh: 断言, en: claim}\n    reference: board\n"
 IMPLICATION = f"  - id: red\n{COMMON}    claim: implication\n    if: card == red\n    then: outcome == DECLINE\n"
-MONOTONE = f"  - id: pd\n{COMMON}    claim: monotone\n    fact: pd\n    worse: higher\n    of: limit\n    if: pd > 0.1\n"
+MONOTONE = f"  - id: pd\n{COMMON}    claim: monotone\n    fact: pd\n    worse: higher\n    of: limit\n    if: pd > 0\n"
 FACT = "invariants.yaml:6: invariant pd:"
 
 
