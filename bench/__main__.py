@@ -38,7 +38,7 @@ def main() -> None:
 @click.option("--skip-backtest", is_flag=True, help="Leave out the backtest.")
 @click.option("--skip-http", is_flag=True, help="Leave out the HTTP comparison.")
 def bench(seconds: float, as_json: bool, skip_engines: bool, skip_backtest: bool, skip_http: bool) -> None:
-    """Measure engines and HTTP side by side, and the backtest of a whole city.
+    """Measure engines and HTTP side by side, the backtest of a whole city, and lint of a large rulebook.
 
     Example: python -m bench --seconds 20
     """
@@ -47,6 +47,7 @@ def bench(seconds: float, as_json: bool, skip_engines: bool, skip_backtest: bool
         report["engines"] = _run("bench.engines", as_json)
     if not skip_backtest:
         report["backtest"] = _run("bench.backtest", as_json)
+    report["lint"] = _run("bench.lint", as_json)
     if not skip_http:
         report["http"] = _http(seconds, as_json)
     if as_json:

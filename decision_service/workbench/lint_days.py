@@ -9,22 +9,37 @@ from functools import cached_property
 
 from decision_service.rulebook.cases import Evaluate
 from decision_service.rulebook.proof.analysis import Analysis
+from decision_service.rulebook.proof.applications import Application
 from decision_service.rulebook.proof.limit_terms import LimitFunction
 from decision_service.rulebook.proof.redundancy import Idle, idle_parts
 from decision_service.rulebook.reads import named_by
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
 from decision_service.rulebook.stretches import change_days
+from decision_service.vocabulary import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What lint asks about: a ruleset from a day on, the reference evaluator, the limit's formula."""
+    """What lint asks about: a ruleset from a day on, the reference evaluator, the limit's formula.
+
+    ``applications`` are tried before anything is proven: what one of them shows needs no proof.
+    """
 
     ruleset: Ruleset
     on: date
     evaluate: Evaluate
     limit: LimitFunction
+    applications: tuple[Application, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of one application that was tried: ids of rules that match and that are unknown."""
+
+    matched: frozenset[str]
+    unknown: frozenset[str]
+    approved: bool
 
 
 class Day:
@@ -42,11 +57,35 @@ class Day:
         """The questions about these rules."""
         return Analysis(self.rules, evaluate=self._asking.evaluate, limit=self._asking.limit)
 
+    @cached_property
+    def seen(self) -> tuple[Seen, ...]:
+        """The applications that were tried."""
+        found = (self._asking.evaluate(self.rules, one.facts(self.rules)) for one in self._asking.applications)
+        return tuple(
+            Seen(frozenset(one.matched), frozenset(one.unknown), one.outcome is Outcome.APPROVE) for one in found
+        )
+
     def reachable(self, rule: Rule) -> bool:
         """Whether some application makes a rule match."""
         if rule.name not in self._reachable:
-            self._reachable[rule.name] = self.analysis.reachable(rule)
+            shown = any(rule.id in one.matched for one in self.seen)
+            self._reachable[rule.name] = shown or self.analysis.reachable(rule)
         return self._reachable[rule.name]
+
+    def implies(self, one: Rule, other: Rule, *, unknown: bool) -> bool:
+        """Whether a rule matches wherever one does and, with ``unknown``, is not false where that one is unknown."""
+        for seen in self.seen:
+            if one.id in seen.matched and other.id not in seen.matched:
+                return False
+            if unknown and one.id in seen.unknown and other.id not in seen.unknown | seen.matched:
+                return False
+        return self.analysis.implies(one, other, unknown=unknown)
+
+    def outweighing(self, rule: Rule) -> tuple[Rule, ...]:
+        """Rules of which always one is stricter when an approving rule matches, so that it never approves; or none."""
+        if any(one.approved and rule.id in one.matched for one in self.seen):
+            return ()
+        return self.analysis.outweighing(rule)
 
     def idle(self, rule: Rule) -> tuple[Idle, ...]:
         """The parts of a rule that make no difference."""

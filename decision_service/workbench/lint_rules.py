@@ -90,7 +90,7 @@ class RuleFindings:
         unknown = one.outcome is not Outcome.APPROVE
         return all(
             other.name in day.by_name
-            and day.analysis.implies(one, other, unknown=unknown)
+            and day.implies(one, other, unknown=unknown)
             and day.analysis.at_least_as_tight(other, one)
             for day in days.of(one)
         )
@@ -103,7 +103,7 @@ class RuleFindings:
             asked = [day for day in days.of(rule) if day.reachable(rule)]
             stricter: Iterable[Rule] = ()
             for day in asked:
-                if not (stricter := day.analysis.outweighing(rule)):
+                if not (stricter := day.outweighing(rule)):
                     break
             if asked and stricter:
                 others = ", ".join(other.id for other in stricter)

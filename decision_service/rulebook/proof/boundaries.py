@@ -10,6 +10,7 @@ import z3
 
 from decision_service.errors import EngineError
 from decision_service.rulebook.conditions import Comparison, Condition, FactName, Not
+from decision_service.rulebook.encoding import FactType
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.proof.analysis import Analysis, Switched
 from decision_service.rulebook.proof.applications import Application
@@ -20,6 +21,7 @@ from decision_service.rulebook.proof.world import World
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.vocabulary import Outcome
 
+FINE = (FactType.MONEY, FactType.RATIO)
 MIRRORED: Mapping[str, str] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 OPPOSITE: Mapping[str, str] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 LAST_BELOW: Mapping[str, int] = {"<": -1, "<=": 0}
@@ -42,6 +44,7 @@ class Side:
     to: str
     edge: int
     below: bool
+    strict: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,14 @@ def openings(analysis: Analysis) -> Iterator[Opening]:
         below = [side for side in sides if side.below]
         above = [side for side in sides if not side.below]
         for low, high in product(below, above):
-            if (low.fact, low.to) == (high.fact, high.to) and high.edge - low.edge == 2:
+            if _one_unit_apart(low, high, analysis.rules.catalogue[low.fact].type):
                 yield Opening(low, high, low.edge + 1)
+
+
+def _one_unit_apart(low: Side, high: Side, kind: FactType) -> bool:
+    """``<`` beside ``>`` at one boundary; where the unit is a fen or a millionth, any two that leave out just one."""
+    about_the_same = (low.fact, low.to) == (high.fact, high.to)
+    return about_the_same and high.edge - low.edge == 2 and (kind in FINE or low.strict and high.strict)
 
 
 def _sides(rule: Rule, analysis: Analysis) -> Iterator[Side]:
@@ -82,7 +91,7 @@ def _sides(rule: Rule, analysis: Analysis) -> Iterator[Side]:
         base = 0 if isinstance(operand, FactName) else operand
         below = operator in LAST_BELOW
         edge = base + (LAST_BELOW if below else FIRST_ABOVE)[operator]
-        yield Side(rule, comparison, place, fact, to, edge, below)
+        yield Side(rule, comparison, place, fact, to, edge, below, operator in ("<", ">"))
 
 
 def _operators(condition: Condition, negated: bool) -> Iterator[tuple[Comparison, str]]:
