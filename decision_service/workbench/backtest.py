@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
+from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.vocabulary import Outcome
@@ -175,11 +176,14 @@ def backtest(
     ``step(name)`` is called before each population. Raises ``InputError`` for a fact that the two hold in different
     units, ``EngineError`` when the engine cannot evaluate.
     """
-    merged_facts(old.catalogue, new.catalogue)
+    held = merged_facts(old.catalogue, new.catalogue)
     results = []
     for population in populations:
         step(population.name)
-        results.append(_result(population, old, new, on=on, engine=engine, most_flips=most_flips))
+        judge = partial(_judged, engine, engine.read(population.path), held, on)
+        before = judge(old)
+        after = before if new.digest == old.digest else judge(new)
+        results.append(_result(engine, population, before, after, most_flips=most_flips))
     one, other = Named(old.version, old.digest), Named(new.version, new.digest)
     return Backtest(one, other, on, engine.name, tuple(results), tuple(_notes(old, new)))
 
@@ -204,13 +208,13 @@ def _notes(old: Ruleset, new: Ruleset) -> Iterator[Mapping[str, str]]:
             }
 
 
-def _result(
-    population: Population, old: Ruleset, new: Ruleset, *, on: date, engine: Engine, most_flips: int
-) -> Result:
-    table = engine.read(population.path)
-    before = _judged(engine, table, old, on)
-    after = before if new.digest == old.digest else _judged(engine, table, new, on)
-    pairs = bulk.paired(engine, table, before, after)
+def _judged(engine: Engine, table: bulk.Table, held: Mapping[str, Fact], on: date, ruleset: Ruleset) -> Judged:
+    overlays = sorted(ruleset.overlays)
+    return bulk.judged(engine, table, partial(ruleset.in_force, on), overlays=overlays, held=held)
+
+
+def _result(engine: Engine, population: Population, before: Judged, after: Judged, *, most_flips: int) -> Result:
+    pairs = bulk.paired(engine, engine.read(population.path), before, after)
     cells = bulk.cells(engine, pairs)
     return Result(
         population,
@@ -219,10 +223,6 @@ def _result(
         _rule_hits(bulk.hits(engine, before), bulk.hits(engine, after)),
         tuple(_flips(engine, pairs, before, after, most_flips)),
     )
-
-
-def _judged(engine: Engine, table: bulk.Table, ruleset: Ruleset, on: date) -> Judged:
-    return bulk.judged(engine, table, partial(ruleset.in_force, on), overlays=sorted(ruleset.overlays))
 
 
 def _swaps(value: str, rows: Sequence[Row]) -> Swaps:

@@ -17,6 +17,7 @@ import ibis
 from decision_service.errors import EngineError, InputError
 from decision_service.lending.limits import limit
 from decision_service.rulebook.columnar import INDUSTRY_CODE, RULE, assessed, column_type, facts_read, with_parameters
+from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
@@ -165,21 +166,27 @@ class Judged:
         return reduce(lambda one, other: one.union(other), columns)
 
 
-def judged(engine: Engine, table: Table, rules_of: RulesOf, *, overlays: Sequence[str]) -> Judged:
-    """A ruleset over a table of facts; rows of a client with an overlay by the rules in force for that client."""
+def judged(
+    engine: Engine, table: Table, rules_of: RulesOf, *, overlays: Sequence[str], held: Mapping[str, Fact] | None = None
+) -> Judged:
+    """A ruleset over a table of facts; rows of a client with an overlay by the rules in force for that client.
+
+    ``held`` are declarations that the values of the table are known to fit.
+    """
     parts = []
     if CLIENT in table.columns:
         parts = [(table.filter(table[CLIENT] == client), rules_of(client)) for client in overlays]
         table = table.filter(~table[CLIENT].isin(list(overlays)).fill_null(False)) if overlays else table
     parts.append((table, rules_of("")))
-    return Judged(tuple((engine.keep(_assessed(part, rules)), rules) for part, rules in parts))
+    return Judged(tuple((engine.keep(_assessed(part, rules, held or {})), rules) for part, rules in parts))
 
 
-def _assessed(table: Table, rules: RulesInForce) -> Table:
+def _assessed(table: Table, rules: RulesInForce, held: Mapping[str, Fact]) -> Table:
     names = facts_read(rules, limit=limit)
     chosen = table.select(KEY, INDUSTRY_CODE, *(name for name in table.columns if name in names))
-    columns = {name: _admitted(chosen, name, rules) for name in chosen.columns if name in names}
-    return assessed(with_parameters(chosen.mutate(**columns), rules, names), rules, key=KEY, limit=limit)
+    doubtful = [name for name in chosen.columns if name in names and held.get(name) != rules.catalogue[name]]
+    chosen = chosen.mutate(**{name: _admitted(chosen, name, rules) for name in doubtful})
+    return assessed(with_parameters(chosen, rules, names), rules, key=KEY, limit=limit)
 
 
 def _admitted(table: Table, name: str, rules: RulesInForce) -> Any:

@@ -10,14 +10,15 @@ from typing import Any
 import ibis
 from ibis.common.deferred import const
 
+from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN
 from decision_service.rulebook.facts import FactCatalogue
 
 WIDE = "decimal(38, 0)"
 """Holds the product of two 64-bit numbers. What is larger still stops both databases with an error; nothing wraps."""
 NARROW = 2**62
 """Results below fit 64 bits, with the room that a division needs inside."""
-SURE = 2**40
-"""Quotients below are estimated by floating point to less than one."""
+SURE = 2**50
+"""Quotients below are estimated by floating point, and cut or rounded, to less than one and a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Sheet:
 
     def constant(self, value: int) -> Number:
         """A number that is always known."""
-        wide = abs(value) >= NARROW
+        wide = not INT64_MIN <= value <= INT64_MAX
         literal = ibis.literal(Decimal(value), type=WIDE) if wide else ibis.literal(value, type="int64")
         return Number(const(literal), value, value, wide, plain=True)
 
