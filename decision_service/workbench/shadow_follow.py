@@ -10,7 +10,7 @@ from datetime import datetime
 
 from decision_service.audit.replay import Recorded, read_record
 from decision_service.decide import Platform
-from decision_service.errors import AuditError, DecisionServiceError, NotFound
+from decision_service.errors import AuditError, DecisionServiceError, NotFound, StoreError
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.store import ShadowResult, ShadowRun, StoredDecision
 from decision_service.workbench.shadow import ruleset_of
@@ -122,6 +122,7 @@ class Follower:
         self._clock = clock
         self._desk = Desk(platform)
         self._told: set[str] = set()
+        self._given_up: set[int] = set()
         self._end = threading.Event()
 
     def start(self) -> None:
@@ -150,13 +151,16 @@ class Follower:
 
     def _step(self, ends: float) -> bool:
         """Follow each shadow as far as time allows; whether to go on."""
-        running = self._platform.store.shadows().running()
+        running = [run for run in self._platform.store.shadows().running() if run.leaf not in self._given_up]
         for run in running:
             try:
                 for _ in self._desk.catch_up(run, rest=self._rest):
                     if time.monotonic() > ends or self._end.is_set():
                         return False
+            except StoreError as error:
+                self._alarm(str(error))
             except DecisionServiceError as error:
+                self._given_up.add(run.leaf)  # loading what cannot be loaded each second would cost the requests time
                 self._alarm(f"shadow {run.digest} cannot be followed: {error}")
         return bool(running) and time.monotonic() < ends
 

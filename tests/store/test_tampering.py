@@ -19,6 +19,8 @@ from decision_service.audit.release import (
     OFF,
     ON,
     ROLLED_BACK,
+    STARTED,
+    STOPPED,
     Act,
     Judged,
     Named,
@@ -26,6 +28,7 @@ from decision_service.audit.release import (
     approval,
     publication,
     row_of,
+    shadow,
     switch,
 )
 from decision_service.audit.signing import Signer
@@ -217,7 +220,7 @@ def test_any_single_flipped_bit_of_any_byte_is_found(sqlite_store, log, signer, 
 
 @pytest.fixture
 def noted(sqlite_store, log, signer):
-    """After seven decisions: publication, approval, activation, decision, erasure, switch off and on, activation."""
+    """After seven decisions: publication, approval, activation, decision, erasure, switch off and on, activation, shadow."""
     cases, report = sqlite_store.attach(b"{}"), sqlite_store.attach(b"report")
     named, ann, bob = Named(RULESET, "v1"), Act(ANN, NOW, "why"), Act(BOB, NOW)
     note(sqlite_store, signer, publication(named, ann, Judged((("check", "fine"),), cases, report)))
@@ -228,6 +231,7 @@ def noted(sqlite_store, log, signer):
     note(sqlite_store, signer, switch("product:working_capital", ann, state=OFF))
     note(sqlite_store, signer, switch("product:working_capital", bob, state=ON))
     note(sqlite_store, signer, activation(named, ann, how=ACTIVATED, effective_at=NOW + timedelta(days=1)))
+    note(sqlite_store, signer, shadow(named, ann, state=STARTED))
     return log
 
 
@@ -237,7 +241,7 @@ def note(store: Store, signer: Signer, content: dict[str, Any]) -> None:
 
 
 LATER = "'2027-01-01T00:00:00.000000Z'"
-KINDS = {"publication": 7, "approval": 8, "activation": 9, "switch": 12}
+KINDS = {"publication": 7, "approval": 8, "activation": 9, "switch": 12, "shadow": 15}
 COLUMNS = {
     "kind": "'switch'",
     "how": "'rolled back'",
@@ -273,8 +277,8 @@ NOTED = {
     **ACTS,
     "all acts on the rules deleted": "DELETE FROM release_events",
     "acts on the rules dropped": "DROP TABLE release_events",
-    "the last activation with its leaf deleted": "DELETE FROM release_events WHERE leaf_index = 14;"
-    " DELETE FROM leaves WHERE leaf_index = 14",
+    "the last act with its leaf deleted": "DELETE FROM release_events WHERE leaf_index = 15;"
+    " DELETE FROM leaves WHERE leaf_index = 15",
     "the cases of a publication deleted": "DELETE FROM attachments WHERE content = CAST('{}' AS BLOB)",
     "the report of a publication deleted": "DELETE FROM attachments WHERE content = CAST('report' AS BLOB)",
     "a report changed": "UPDATE attachments SET content = x'00' WHERE content = CAST('report' AS BLOB)",
@@ -325,11 +329,14 @@ FIRST, SECOND = Named(RULESET, "v1"), Named("sha256:00", "v2")
 PUBLISHED = publication(FIRST, Act(ANN, NOW), Judged())
 APPROVED = approval(FIRST, Act(BOB, NOW))
 BY_ANN, BY_BOB = switch("all", Act(ANN, NOW), state=OFF), switch("all", Act(BOB, NOW), state=ON)
+BEGUN, ENDED = (shadow(SECOND, Act(ANN, NOW), state=state) for state in (STARTED, STOPPED))
 NOBODYS = {**APPROVED, "person": None}
 IN_ORDER = {
     "published, approved, activated": [PUBLISHED, APPROVED, activation(FIRST, Act(ANN, NOW), how=ACTIVATED)],
     "installed": [activation(FIRST, Act(ANN, NOW), how=INSTALLED)],
     "switched off and on": [BY_ANN, BY_BOB],
+    "a shadow started, stopped and started by one person": [shadow(FIRST, Act(ANN, NOW), state=STARTED)]
+    + [shadow(FIRST, Act(ANN, NOW), state=state) for state in (STOPPED, STARTED)],
     "switched off twice, on by who was first": [BY_ANN, {**BY_BOB, "state": "off"}, {**BY_ANN, "state": "on"}],
 }
 OUT_OF_ORDER = {
@@ -343,6 +350,11 @@ OUT_OF_ORDER = {
     "rolled back to what was never active": [activation(FIRST, Act(ANN, NOW), how=ROLLED_BACK)],
     "switched on by who switched it off": [BY_ANN, {**BY_ANN, "state": "on"}],
     "switched on while it was on": [BY_BOB],
+    "a shadow started twice": [BEGUN, BEGUN],
+    "a shadow stopped that did not run": [ENDED],
+    "a shadow stopped twice": [BEGUN, ENDED, ENDED],
+    "a shadow started by nobody": [{**BEGUN, "person": None}],
+    "a shadow with a state that is a number": [{**BEGUN, "state": 7}],
     "a person without a name": [{**BY_ANN, "person": {"kind": "client", "id": "x"}}],
     "a person that is a list": [{**BY_ANN, "person": [1]}],
     "a subject that is a list": [{**PUBLISHED, "ruleset": {"digest": [1], "version": "v1"}}],
