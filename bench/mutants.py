@@ -6,18 +6,18 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
 from decision_service.case_runs import record_facts
-from decision_service.errors import RulebookError
+from decision_service.errors import Problem, RulebookError
 from decision_service.lending.limits import limit
 from decision_service.policy import Policy, portrait_mistakes
 from decision_service.rule_folder import Candidate
@@ -28,6 +28,7 @@ from decision_service.rulebook.files import load, load_sources
 from decision_service.rulebook.proof.difference import Difference
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
 from decision_service.rulebook.stretches import change_days
+from decision_service.workbench.lint import lint
 from decision_service.workbench.prove import Result, prove, tasks_of
 from decision_service.workbench.reference import judge
 from tests.rules.mutants import Mutant, mutants, sample
@@ -55,16 +56,18 @@ class Noticed:
 
 
 class Workbench:
-    """The shipped rules and their cases, and every tool over a mutant of them, in memory."""
+    """The shipped rules and their cases, and every tool over a mutant of them, in memory; ``without`` some tools."""
 
-    def __init__(self, folder: Path = FOLDER, on: date = DAY) -> None:
+    def __init__(self, folder: Path = FOLDER, on: date = DAY, without: Collection[str] = ()) -> None:
         self.ruleset = load(folder)
         self.on = on
-        problems: list = []
+        self._without = without
+        problems: list[Problem] = []
         self._texts = case_texts(folder, problems)
         self.cases = cases_of(self._texts, self.ruleset, problems=problems)
         self._records = _record_facts(self.ruleset, self.cases)
         self._claims: list[str] = []
+        self._clean = set() if "lint" in without else self._findings(self.ruleset, self.cases)
 
     def mutants(self) -> list[Mutant]:
         """Every mutant of the shipped rules."""
@@ -85,14 +88,23 @@ class Workbench:
             "prove": lambda: self._refuted(changed, cases),
         }
         seconds = {"load": time.perf_counter() - began}
-        named = {tool for tool, run in tools.items() if _timed(run, tool, seconds)}
+        named = {tool for tool, run in tools.items() if tool not in self._without and _timed(run, tool, seconds)}
         outcome = self._differs(changed)
         seconds["diff"] = time.perf_counter() - began - sum(seconds.values())
         named |= {"diff"} if outcome else set()
         return Noticed(str(mutant), mutant.kind, frozenset(named), outcome is False, seconds)
 
     def _lint(self, changed: Ruleset, cases: tuple[Case, ...]) -> bool:
-        return False
+        """Whether there is a finding that the shipped rules do not have."""
+        return not self._findings(changed, cases) <= self._clean
+
+    def _findings(self, ruleset: Ruleset, cases: tuple[Case, ...]) -> set[tuple[str, str]]:
+        policy = Policy(ruleset)
+        try:
+            found = lint(Candidate(policy, cases, self._texts, self.on))
+        finally:
+            policy.close()
+        return {(one.code, str(one)) for one in found}
 
     def _test(self, changed: Ruleset, cases: tuple[Case, ...]) -> bool:
         """The cases by the reference evaluator; facts out of records are those of the shipped rules."""
@@ -142,22 +154,22 @@ def _record_facts(ruleset: Ruleset, cases: Iterable[Case]) -> dict[str, Mapping[
 
 
 @cache
-def _workbench() -> Workbench:
-    return Workbench()
+def _workbench(without: tuple[str, ...]) -> Workbench:
+    return Workbench(without=without)
 
 
-def _notice(mutant: Mutant) -> Noticed:
+def _notice(mutant: Mutant, without: tuple[str, ...]) -> Noticed:
     """One mutant in a process of a pool."""
-    return _workbench().notice(mutant)
+    return _workbench(without).notice(mutant)
 
 
-def run(found: list[Mutant], *, jobs: int) -> Iterator[Noticed]:
+def run(found: list[Mutant], *, jobs: int, without: tuple[str, ...] = ()) -> Iterator[Noticed]:
     """What becomes of each mutant, in their order, by so many processes."""
     if jobs == 1:
-        yield from map(_notice, found)
+        yield from (_notice(mutant, without) for mutant in found)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_notice, found, chunksize=4)
+        yield from pool.map(partial(_notice, without=without), found, chunksize=4)
 
 
 def table(noticed: Iterable[Noticed]) -> Iterator[tuple[str, ...]]:
@@ -190,17 +202,19 @@ def escape_rate(noticed: Iterable[Noticed]) -> float:
 @click.command()
 @click.option("--per-kind", type=int, help="At most so many mutants of each kind; default: all.")
 @click.option("--jobs", default=min(2, os.cpu_count() or 1), show_default=True, help="Processes.")
+@click.option("--without", multiple=True, type=click.Choice(TOOLS[1:]), help="Leave a tool out; may be repeated.")
 @click.option("--list", "listed", is_flag=True, help="Name also those that only diff names, and equivalent ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-def main(per_kind: int | None, jobs: int, listed: bool, as_json: bool) -> None:
+def main(per_kind: int | None, jobs: int, without: tuple[str, ...], listed: bool, as_json: bool) -> None:
     """Change one thing in the shipped rules after another, and see which tool names it; exit 1 if more than 2 % escape.
 
     Example: python -m bench.mutants --per-kind 12
     """
     began = time.perf_counter()
-    found = _workbench().mutants()
+    found = Workbench(without=TOOLS).mutants()
     found = found if per_kind is None else sample(found, per_kind)
-    noticed = list(tqdm(run(found, jobs=jobs), total=len(found), desc="mutants", disable=None, leave=False))
+    results = run(found, jobs=jobs, without=without)
+    noticed = list(tqdm(results, total=len(found), desc="mutants", disable=None, leave=False))
     rate, seconds = escape_rate(noticed), time.perf_counter() - began
     if as_json:
         rows = [
@@ -217,7 +231,8 @@ def _print(noticed: list[Noticed], rate: float, seconds: float, listed: bool) ->
     rows = list(table(noticed))
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     for row in rows:
-        click.echo("  ".join(cell.rjust(size) if place else cell.ljust(size) for place, (cell, size) in enumerate(zip(row, widths))))
+        first, *others = zip(row, widths)
+        click.echo("  ".join([first[0].ljust(first[1]), *(cell.rjust(size) for cell, size in others)]))
     groups = {"escaped": [one for one in noticed if one.escaped]}
     if listed:
         groups["only diff"] = [one for one in noticed if one.tools == {"diff"}]
@@ -226,7 +241,7 @@ def _print(noticed: list[Noticed], rate: float, seconds: float, listed: bool) ->
         click.echo(f"\n{title}: {len(ones)}")
         for one in ones:
             click.echo(f"  {one.mutant}")
-    spent = Counter()
+    spent: Counter[str] = Counter()
     for one in noticed:
         spent.update(one.seconds)
     told = ", ".join(f"{tool} {total:.0f} s" for tool, total in spent.items())

@@ -167,7 +167,10 @@ NOTHING: Mapping[str, tuple[tuple[Edit, ...], dict[str, set[str]]]] = {
         {},
     ),
     "A comment and a number spelled otherwise": (
-        (("parameters.yaml", "value: 5_000_000.00", "value: 5000000"), ("limit.yaml", "stage: limit", "# x\nstage: limit")),
+        (
+            ("parameters.yaml", "value: 5_000_000.00", "value: 5000000"),
+            ("limit.yaml", "stage: limit", "# x\nstage: limit"),
+        ),
         {},
     ),
     "Another title and reference": (
@@ -341,13 +344,11 @@ def test_a_new_product_is_compared_where_both_know_it() -> None:
     assert [one.name for one in found.beyond] == ["product"]
 
 
-def test_witnesses_stand_near_a_profile() -> None:
-    found = compared(("cards.yaml", "overdue_days_serious >= 90", "overdue_days_serious >= 60"))
+def test_a_witness_differs_from_a_profile_in_what_matters_only() -> None:
+    found = compared(("parameters.yaml", "lenders_30d_max, value: 3", "lenders_30d_max, value: 2"))
     flip = found.stretches[0].flips[0]
     told = flip.application.told(found.new.catalogue, "en", beside=BASES[flip.base])
-    assert told == [
-        "longest days past due, uncured or cured under 12 months ago (overdue_days_serious): 60 days"
-    ] or told[-1].endswith("89 days")
+    assert told == ["lenders applied to in 30 days (lenders_30d): 2"]
 
 
 def test_reasons_of_the_small_rulebook_can_be_written_anew() -> None:
