@@ -43,8 +43,11 @@ class RuleFindings:
 
     def _for(self, days: Days) -> Iterator[Finding]:
         matching = [rule for rule in days.scope if any(day.reachable(rule) for day in days.of(rule))]
+        starved = [one for day in days.days for one in self._starved(day, days)]
+        yield from (finding for _, finding in starved)
+        named = {rule.name for rule, _ in starved}
         for rule in days.scope:
-            if rule not in matching:
+            if rule not in matching and rule.name not in named:  # a row that lacks says why
                 yield self._unreachable(rule, days)
         for rule in matching:
             yield from self._idle(rule, days)
@@ -52,7 +55,6 @@ class RuleFindings:
         yield from self._outweighed(days)
         for day in days.days:
             yield from self._conflicts(day, days)
-            yield from self._starved(day, days)
             yield from self._undecided(day, days)
 
     # What is so on every day on which the rule is in force
@@ -126,14 +128,14 @@ class RuleFindings:
                     told = words({"other": other.id})
                     yield self._about("approve-and-decline", one, days, told, day=day, found=found, holds=holds)
 
-    def _starved(self, day: Day, days: Days) -> Iterator[Finding]:
+    def _starved(self, day: Day, days: Days) -> Iterator[tuple[Rule, Finding]]:
         """Rules that stay unknown because a parameter has no row in force."""
         for rule in day.by_name.values():
             if not days.in_scope(rule):
                 continue
             for name in sorted(day.analysis.reads.of_rule(rule)):
                 if self._catalogue[name].source == PARAMETER:
-                    yield from self._without_row(rule, name, day, days)
+                    yield from ((rule, finding) for finding in self._without_row(rule, name, day, days))
 
     def _without_row(self, rule: Rule, name: str, day: Day, days: Days) -> Iterator[Finding]:
         for scope, product in _scopes(name, day):
