@@ -220,7 +220,7 @@ def test_any_single_flipped_bit_of_any_byte_is_found(sqlite_store, log, signer, 
 
 @pytest.fixture
 def noted(sqlite_store, log, signer):
-    """After seven decisions: publication, approval, activation, decision, erasure, switch off and on, activation, shadow."""
+    """After seven decisions: publication, approval, activation, decision, erasure, switches, activation, shadow."""
     cases, report = sqlite_store.attach(b"{}"), sqlite_store.attach(b"report")
     named, ann, bob = Named(RULESET, "v1"), Act(ANN, NOW, "why"), Act(BOB, NOW)
     note(sqlite_store, signer, publication(named, ann, Judged((("check", "fine"),), cases, report)))

@@ -103,7 +103,6 @@ def test_a_shadow_judges_recorded_facts_by_its_own_parameters(
     assert found_by(version, record).outcome is outcome
 
 
-
 def facts_in(version: Ruleset, record: Recorded) -> Mapping[str, Any]:
     return facts_for(version.in_force(record.in_force_on, record.client_id), ACTIVE.catalogue, record)
 
