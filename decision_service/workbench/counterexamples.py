@@ -57,6 +57,8 @@ def seen(proof: Proof, bases: Bases) -> tuple[Seen, ...]:
         return ()
     base = bases.get(verdict.base)
     title = GIVEN if base is None else (f"如案例档案 {verdict.base}，但：", f"as profile {verdict.base}, but with")
+    if base is not None and not one.told(verdict.rules.catalogue, "en", beside=base):
+        title = f"如案例档案 {verdict.base}", f"as profile {verdict.base}"
     first = Seen(one, verdict.rules, _assessed(one, verdict.rules), title, BY_BASE if against else COMES_OUT, base)
     if against is not None:
         zh, en = (text.format(client=against.client) for text in BY_OVERLAY)
@@ -84,8 +86,7 @@ def told(proof: Proof, bases: Bases) -> Iterator[str]:
     """A counterexample in zh and en, line by line: what differs from a familiar application, and what comes out."""
     for one in seen(proof, bases):
         facts = list(zip(*(_facts(one, lang) for lang in ("zh", "en"))))
-        if facts:
-            yield " · ".join(one.title)
+        yield " · ".join(one.title)
         yield from (f"  {zh} · {en}" for zh, en in facts)
         yield f"{' · '.join(one.by)}: {_outcome(one)}"
         matched = ", ".join(one.assessed.matched) or "—"
@@ -174,9 +175,11 @@ def _implied(invariant: Invariant, one: Seen) -> Expectation | None:
     for outcome in Outcome:
         if holds(OUTCOME.name, outcome.name):
             return Expectation(outcome)
+    demanded = {one.fact for one in comparisons(invariant.then)} if invariant.then is not None else set()
     words: list[tuple[str, Exact | None]] = [("card", choice) for choice in catalogue["card"].choices]
     words += [("whitelisted", flag) for flag in (0, 1)]
     words += [(LIMIT, limit) for limit in _limits(invariant.then, table)]
+    words.sort(key=lambda word: word[0] not in demanded)
     for name, value in words:
         if holds(name, value):
             expected = bool(value) if name == "whitelisted" else value

@@ -150,9 +150,12 @@ class Claims:
 
 
 def looser(base: Assessed, bank: Assessed) -> bool:
-    """Whether the second is better off than the first in any way that a bank's overlay must not allow."""
-    if bank.outcome < base.outcome:
-        return True
+    """Whether the second is better off than the first in any way that a bank's overlay must not allow.
+
+    Who is declined is not better off by terms that nobody is offered.
+    """
+    if bank.outcome < base.outcome or bank.outcome is Outcome.DECLINE:
+        return bank.outcome < base.outcome
     if bank.limit is not None and (base.limit is None or bank.limit > base.limit):
         return True
     effects, own = base.effects, bank.effects
@@ -169,7 +172,8 @@ def _better_limit(before: World, after: World) -> z3.BoolRef:
 
 
 def _better_terms(base: World, bank: World) -> z3.BoolRef:
-    """The bank's limit is higher, its spread lower, or a condition is missing."""
+    """The bank does not decline, and its limit is higher, its spread lower, or a condition is missing."""
     own = bank.condition_codes()
     missing = [z3.And(said, z3.Not(own.get(code, z3.BoolVal(False)))) for code, said in base.condition_codes().items()]
-    return z3.Or([_better_limit(base, bank), bank.spread < base.spread, *missing])
+    better = z3.Or([_better_limit(base, bank), bank.spread < base.spread, *missing])
+    return z3.And(z3.Not(bank.declined), better)
