@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 
-from decision_service.rulebook.completeness import line_of
+from decision_service.rulebook.cases import Assessed
+from decision_service.rulebook.completeness import PRODUCT
 from decision_service.rulebook.conditions import AllOf, Condition, comparisons, facts_named
 from decision_service.rulebook.evaluate import truth_of
+from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.findings import Finding, words
 from decision_service.rulebook.lines import Lines
 from decision_service.rulebook.proof.applications import Application
@@ -124,7 +126,7 @@ class RuleFindings:
             if reads.judged(facts_named(other.when)) <= reads.judged(facts_named(one.when)):
                 found = day.analysis.both(one, other)
                 if found is not None:
-                    holds: Holds = lambda seen, ids={one.id, other.id}: ids <= set(seen.matched)  # type: ignore
+                    holds = _matching(one.id, other.id)
                     told = words({"other": other.id})
                     yield self._about("approve-and-decline", one, days, told, day=day, found=found, holds=holds)
 
@@ -168,41 +170,30 @@ class RuleFindings:
         told = words({"fact": opening.fact, "point": where, "other": above.rule.id})
         line = self._lines.comparison(below.rule, below.place)
         rules = below.rule.when, above.rule.when
-        at = {name: found.values.get(name) for name in day.analysis.reads.given([opening.fact, *_to(opening)])}
 
-        def holds(seen: object) -> bool:
-            facts = seen.facts  # type: ignore[attr-defined]
+        def holds(seen: Assessed) -> bool:
+            facts = seen.facts
             exactly = facts[opening.fact] == (facts[below.to] if below.to else opening.offset)
-            return exactly and not any(truth_of(when, facts) is not False for when in rules)
+            return exactly and all(truth_of(when, facts) is False for when in rules)
 
-        assert at is not None
         return self._about("open-boundary", below.rule, days, told, line=line, day=day, found=found, holds=holds)
 
     def _gap(self, product: str, found: Application, day: Day, days: Days) -> Finding:
-        """Told at the approving rule that misses the application by the least."""
-        seen = day.analysis.assess(found)
-        approving = [
-            rule for rule in day.rules.rules(Stage.DECISION)
-            if rule.outcome is Outcome.APPROVE and product_of(rule.when, found) is not False
-        ]
-        ids = {rule.id for rule in day.rules.rules(Stage.DECISION)}
+        """Told at the approving rule that misses the application by the least; there is one for every product."""
+        facts = day.analysis.assess(found).facts
+        deciding = day.rules.rules(Stage.DECISION)
+        ids = {rule.id for rule in deciding}
 
-        def holds(other: object) -> bool:
-            assessed = other
-            facts = assessed.facts  # type: ignore[attr-defined]
-            decided = {*assessed.matched, *assessed.unknown}  # type: ignore[attr-defined]
-            return facts["product"] == product and not ids & decided
+        def holds(other: Assessed) -> bool:
+            return other.facts[PRODUCT] == product and not ids & {*other.matched, *other.unknown}
 
-        near = min(approving, key=lambda rule: (len(_missed(rule, seen.facts)), rule.id), default=None)
-        told = words({"product": product})
-        if near is None:
-            file = f"products/{product}.yaml"
-            line = line_of(self._asking.ruleset.sources, file, product)
-            lines = self._witnesses.told(found, day, holds)
-            return Finding("gap", file, line, told, since=days.since(day), client=days.client, witness=lines)
-        return self._about(
-            "gap", near, days, told, part=_missed(near, seen.facts)[0], day=day, found=found, holds=holds
-        )
+        every = deciding or self._asking.ruleset.rules  # on a day there may be no approving rule, or none that decides
+        approving = [rule for rule in every if rule.outcome is Outcome.APPROVE] or every
+        near = min(approving, key=lambda rule: (_for_another(rule, facts), len(_missed(rule, facts)), rule.id))
+        parts = _missed(near, facts) or [near.when]
+        lacking = self._told(parts)
+        told = words({"product": product}, zh=lacking["zh"], en=lacking["en"])
+        return self._about("gap", near, days, told, part=parts[0], day=day, found=found, holds=holds)
 
     # How it is told
 
@@ -248,19 +239,16 @@ class RuleFindings:
         return self._lines.comparison(rule, place) if place >= 0 else rule.line
 
 
-def product_of(condition: Condition, found: Application) -> bool | None:
-    """Whether what a condition says of the product alone admits an application."""
-    parts = condition.parts if isinstance(condition, AllOf) else (condition,)
-    alone = [part for part in parts if facts_named(part) == {"product"}]
-    truths = [truth_of(part, dict(found.values)) for part in alone]
-    return False if False in truths else (True if truths else None)
+def _matching(*ids: str) -> Holds:
+    return lambda seen: set(ids) <= set(seen.matched)
 
 
-def _to(opening: Opening) -> tuple[str, ...]:
-    return (opening.below.to,) if opening.below.to else ()
+def _for_another(rule: Rule, facts: Facts) -> bool:
+    """Whether a rule is for other products only, by what it says of the product alone."""
+    return any(facts_named(part) == {PRODUCT} for part in _missed(rule, facts))
 
 
-def _missed(rule: Rule, facts: Mapping[str, int | str | None]) -> list[Condition]:
+def _missed(rule: Rule, facts: Facts) -> list[Condition]:
     """The parts of a rule that are not true."""
     parts = rule.when.parts if isinstance(rule.when, AllOf) else (rule.when,)
     return [part for part in parts if truth_of(part, facts) is not True]

@@ -12,9 +12,11 @@ from decision_service.rulebook.conditions import AllOf, AnyOf, Condition, Not, f
 from decision_service.rulebook.encoding import FactType
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.proof.applications import Application, application_of
+from decision_service.rulebook.proof.inputs import LIMIT, PRODUCT, Inputs, inputs_of
+from decision_service.rulebook.proof.limit_terms import LimitFunction
 from decision_service.rulebook.proof.search import Question, search
 from decision_service.rulebook.proof.symbols import TRUE, Symbol, literal
-from decision_service.rulebook.proof.world import LIMIT, PRODUCT, Inputs, LimitFunction, World, inputs_of
+from decision_service.rulebook.proof.world import World
 from decision_service.rulebook.reads import Reads
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import RulesInForce
