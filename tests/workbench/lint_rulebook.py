@@ -21,7 +21,8 @@ ON = date(2026, 6, 3)
 UNUSED = ("years", "established")
 """Facts of the small rulebook that nothing reads."""
 PLATFORM = frozenset(
-    "product amount existing pd rating listed disputed overdue months industry_status card whitelisted limit_max".split()
+    "product amount existing pd rating listed disputed overdue months industry_status".split()
+    + ["card", "whitelisted", "limit_max"]
 )
 """What a platform would give or read by name."""
 
@@ -106,8 +107,8 @@ cases:
 def _facts() -> str:
     lines = SOURCES["facts.yaml"].splitlines(keepends=True)
     kept = [line for line in lines if not any(f"name: {one}," in line for one in UNUSED)]
-    label = "label: {zh: 期限, en: term}"
-    return "".join(kept) + f"  - {{name: months, type: count, range: [1, 360], source: application, level: 1, {label}}}\n"
+    rest = "range: [1, 360], source: application, level: 1, label: {zh: 期限, en: term}"
+    return "".join(kept) + f"  - {{name: months, type: count, {rest}}}\n"
 
 
 BASE: Mapping[str, str] = {

@@ -1,4 +1,4 @@
-"""The pages about lint's findings: each bad example is found at its line, each good one is clean, each code has a page."""
+"""The pages about findings: each bad example is found at its line, each good one is clean, each code has a page."""
 
 from __future__ import annotations
 
