@@ -41,7 +41,8 @@ def test_what_is_proven_is_told_as_json(shell: Shell) -> None:
     assert found["proven"] and [one["id"] for one in found["claims"]] == ["line-5m", "both-models"]
     first = found["claims"][0]
     assert (first["claim"], first["result"], first["file"]) == ("implication", "proven", "invariants.yaml")
-    assert [(one["from"], one["client"], one["counterexample"]) for one in first["proofs"]] == [("2026-11-24", None, [])]
+    (proof,) = first["proofs"]
+    assert (proof["from"], proof["client"], proof["counterexample"]) == ("2026-11-24", None, [])
 
 
 def test_a_claim_that_does_not_hold_is_refuted_with_its_line_and_an_application(shell: Shell, mild: Path) -> None:

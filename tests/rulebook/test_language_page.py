@@ -9,6 +9,7 @@ from decision_service.errors import Problem
 from decision_service.rulebook.cases import load_cases
 from decision_service.rulebook.fact_file import read_facts
 from decision_service.rulebook.files import load_sources
+from decision_service.rulebook.invariants import Claim
 from decision_service.rulebook.reading import Sheet
 from decision_service.rulebook.ruleset import RESERVED_REASONS
 from decision_service.rulebook.syntax import parse_condition
@@ -69,3 +70,13 @@ def test_the_overlay_of_the_page_is_laid_over_the_base() -> None:
     found = load_sources({**SOURCES, **texts})
     assert {rule.name for rule in found.overlays["bank-03"].rules} == {"bank-03/B3-01", "bank-03/AUTO-1"}
     assert found.in_force(TODAY, "bank-03").parameters("plain", "35")["policy.line"] == 200_000_000
+
+
+def test_the_claims_of_the_page_are_read_and_every_form_is_told() -> None:
+    (text,) = (block for block in blocks("yaml") if block.startswith("# invariants.yaml"))
+    assert [one.id for one in load_sources({**SOURCES, "invariants.yaml": text}).invariants] == [
+        "red-declines",
+        "higher-pd-never-better",
+        "unknown-never-approves",
+    ]
+    assert all(f"| `{form.value}` |" in PAGE for form in Claim)
