@@ -158,7 +158,10 @@ class Analysis:
         return bool(solver.check() != z3.unsat)
 
     def implies(self, one: Rule, other: Rule, *, unknown: bool) -> bool:
-        """Whether a rule matches wherever one does and, with ``unknown``, is not false where that one is unknown."""
+        """Whether a rule matches wherever one does; with ``unknown`` also whether it is not false where that is unknown.
+
+        The first rule must be one that can match.
+        """
         if not self._may_follow(one, other):
             return False
         first, second = self.world.rule(one), self.world.rule(other)
