@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +57,7 @@ def condition(chance: random.Random, depth: int) -> Condition:
     """A condition of comparisons, nested at most so deep."""
     kind = chance.choice(["comparison", "all", "all", "any", "not"]) if depth else "comparison"
     if kind == "comparison":
-        return chance.choice(COMPARISONS)
+        return replace(chance.choice(COMPARISONS))  # an object of its own: parts are told apart by identity below
     if kind == "not":
         return Not(condition(chance, depth - 1))
     parts = tuple(condition(chance, depth - 1) for _ in range(chance.randint(2, 3)))

@@ -158,7 +158,7 @@ class Analysis:
         return bool(solver.check() != z3.unsat)
 
     def implies(self, one: Rule, other: Rule, *, unknown: bool) -> bool:
-        """Whether a rule matches wherever one does; with ``unknown`` also whether it is not false where that is unknown.
+        """Whether a rule matches wherever one does; with ``unknown`` also whether it is never false where that is not.
 
         The first rule must be one that can match.
         """
