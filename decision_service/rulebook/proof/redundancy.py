@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import z3
@@ -57,14 +57,15 @@ class _Walk:
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
 
-    def inside(self, condition: Condition, rebuild: Rebuild, place: int) -> Iterator[Idle]:
-        """Idle parts of a condition that stands where ``rebuild`` puts it."""
+    def inside(self, condition: Condition, rebuild: Rebuild, place: int) -> Generator[Idle, None, Condition]:
+        """Idle parts of a condition that stands where ``rebuild`` puts it; returns the condition without them."""
         if isinstance(condition, Not):
-            yield from self.inside(condition.part, lambda part: rebuild(Not(part)), place)
-        elif not isinstance(condition, Comparison):
-            yield from self._parts(condition, rebuild, place)
+            return Not((yield from self.inside(condition.part, lambda part: rebuild(Not(part)), place)))
+        if isinstance(condition, Comparison):
+            return condition
+        return (yield from self._parts(condition, rebuild, place))
 
-    def _parts(self, condition: AllOf | AnyOf, rebuild: Rebuild, place: int) -> Iterator[Idle]:
+    def _parts(self, condition: AllOf | AnyOf, rebuild: Rebuild, place: int) -> Generator[Idle, None, Condition]:
         """From the last to the first: of two that say the same, the later is the one too many."""
         kind, left = type(condition), list(condition.parts)
         places = [place + sum(map(_size, left[:number])) for number in range(len(left))]
@@ -75,10 +76,11 @@ class _Walk:
             part = left[number]
             idle = self._idle(part, put)
             if idle is None:
-                yield from self.inside(part, put, places[number])
+                left[number] = yield from self.inside(part, put, places[number])
             else:
                 yield Idle(part, places[number], idle)
                 left[number] = always_true(part) if idle else never_true(part)
+        return kind(tuple(left))
 
     def _idle(self, part: Condition, put: Rebuild) -> bool | None:
         for always, changed in ((True, always_true(part)), (False, never_true(part))):
