@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
@@ -19,10 +19,11 @@ from decision_service.rulebook.formulas import parse_formula
 from decision_service.rulebook.parameters import ParameterRow, ParameterTable
 from decision_service.rulebook.proof.analysis import Analysis, always_true, never_true
 from decision_service.rulebook.proof.applications import Application
+from decision_service.rulebook.proof.boundaries import is_open, openings
 from decision_service.rulebook.proof.redundancy import idle_parts
-from decision_service.rulebook.rules import Rule, Stage
+from decision_service.rulebook.rules import Product, Rule, Stage
 from decision_service.rulebook.ruleset import RulesInForce
-from decision_service.rulebook.stages import set_status
+from decision_service.rulebook.stages import combine, set_status
 from decision_service.vocabulary import Outcome
 from tests.rulebook.small_rulebook import TODAY
 
@@ -34,6 +35,7 @@ CATALOGUE = FactCatalogue(
         Fact("c", FactType.CHOICE, choices=("x", "y"), source="application"),
         Fact("sum", FactType.COUNT, minimum=0, maximum=5, source="derived", derived=parse_formula("a + b")),
         Fact("mark", FactType.CHOICE, choices=("none", "low", "high"), source="status", combine="max", default="none"),
+        Fact("limit_max", FactType.MONEY, source="lending"),
         Fact("policy.line", FactType.COUNT, source="parameter"),
         Fact("policy.switch", FactType.CHOICE, choices=("on", "off"), source="parameter"),
     ]
@@ -47,6 +49,7 @@ COMPARISONS = (
     Comparison("policy.switch", "==", "off"),
     Comparison("a", "in", (1, 2)),
 )
+PRODUCTS = {name: Product(name, {}, (), "", "") for name in ("one", "two")}
 STATUS = (
     Rule("S-1", Stage.STATUS, {}, Comparison("a", ">=", 3), sets=(("mark", "high"),)),
     Rule("S-2", Stage.STATUS, {}, Comparison("c", "==", "x"), sets=(("mark", "low"),)),
@@ -70,7 +73,12 @@ def rules_with(*conditions: Condition) -> tuple[RulesInForce, list[Rule]]:
         Rule(f"D-{number}", Stage.DECISION, {}, when, outcome=Outcome.REFER, reason="R")
         for number, when in enumerate(conditions)
     ]
-    return RulesInForce(CATALOGUE, [*STATUS, *made], on=TODAY, policy=ROWS), made
+    return in_force(made), made
+
+
+def in_force(made: Iterable[Rule]) -> RulesInForce:
+    """Decision rules beside the two status rules."""
+    return RulesInForce(CATALOGUE, [*STATUS, *made], on=TODAY, policy=ROWS, products=PRODUCTS)
 
 
 def every_table(rules: RulesInForce) -> Iterator[Facts]:
@@ -90,7 +98,8 @@ def evaluate(rules: RulesInForce, facts: Facts) -> Any:
     """What ``Analysis`` asks of the reference."""
     facts = judged(rules, dict(facts))
     found = ReferenceEngine(rules).evaluate(Stage.DECISION, facts)
-    return SimpleNamespace(facts=facts, matched=found.matched, unknown=found.unknown)
+    outcome, _ = combine(rules, {Stage.DECISION: found}, facts)
+    return SimpleNamespace(facts=facts, matched=found.matched, unknown=found.unknown, outcome=outcome)
 
 
 def no_limit(numbers: Any, /, *, cap: Any, factor: Any) -> Any:
@@ -152,6 +161,53 @@ def test_without_its_idle_parts_a_condition_says_the_same(seed: int) -> None:
 
     lean = without(one.when)
     assert all(truth_of(lean, facts) is truth_of(one.when, facts) for facts in every_table(rules))
+
+
+LEAVE_OPEN = (("<", ">"), ("<", ">="), ("<=", ">"))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_gaps_vetoes_and_open_boundaries_are_those_of_trying_everything(seed: int) -> None:
+    chance = random.Random(1000 + seed)
+    below, above = chance.choice(LEAVE_OPEN)
+    strict = (Outcome.REFER, Outcome.DECLINE)
+    sides = Comparison("a", below, 2), Comparison("a", above, 2)
+    made = [
+        Rule("D-1", Stage.DECISION, {}, AllOf((sides[0], condition(chance, 1))), chance.choice(strict)),
+        Rule("D-2", Stage.DECISION, {}, AllOf((sides[1], condition(chance, 0))), chance.choice(strict)),
+        Rule("D-3", Stage.DECISION, {}, condition(chance, 1), Outcome.APPROVE),
+    ]
+    rules = in_force(made)
+    tried = {_key(facts): evaluate(rules, facts) for facts in every_table(rules)}
+    analysis = analysed(rules)
+    decided = all(found.matched or found.unknown for found in tried.values())
+    approves = any(found.outcome is Outcome.APPROVE for found in tried.values())
+    assert (analysis.gap("one") is None) is decided
+    if analysis.reachable(made[2]):
+        assert (analysis.outweighing(made[2]) == ()) is approves
+    # The rules may name further boundaries of their own: that of the two comparisons with 2 is looked at.
+    about_two = [
+        is_open(analysis, one) is not None
+        for one in openings(analysis)
+        if one.offset == 2 and (one.below.rule.id, one.above.rule.id) == ("D-1", "D-2") and not one.below.place
+        and not one.above.place
+    ]
+    assert about_two == ([_left_open(made, tried)] if (below, above) == ("<", ">") else [])
+
+
+def _key(facts: Facts) -> tuple[Exact | None, ...]:
+    return tuple(facts[name] for name in ("a", "b", "c", "policy.switch"))
+
+
+def _left_open(made: list[Rule], tried: dict[tuple[Exact | None, ...], Any]) -> bool:
+    """Whether on 2 neither rule matches, to each side its own does, and what follows is milder than both."""
+    mildest = min(rule.outcome for rule in made[:2] if rule.outcome is not None)
+    for (a, *others), found in tried.items():
+        if a == 2 and all(truth_of(rule.when, found.facts) is False for rule in made[:2]):
+            sides = "D-1" in tried[1, *others].matched and "D-2" in tried[3, *others].matched
+            if sides and (found.outcome < mildest or not (found.matched or found.unknown)):
+                return True
+    return False
 
 
 def test_an_application_that_is_found_is_one() -> None:
