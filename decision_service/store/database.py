@@ -45,9 +45,9 @@ class Session:
         found: tuple[Any, ...] | None = self._run(build, values, ()).fetchone()
         return found
 
-    def change(self, build: Build, values: Mapping[str, Any]) -> int:
+    def change(self, build: Build, values: Mapping[str, Any], *lengths: int) -> int:
         """Run an INSERT, UPDATE or DELETE; how many rows it changed."""
-        return int(self._run(build, values, ()).rowcount)
+        return int(self._run(build, values, lengths).rowcount)
 
     def _run(self, build: Build, values: Mapping[str, Any], lengths: tuple[int, ...]) -> Any:
         statement = prepared(build, self._dialect, *lengths)

@@ -26,7 +26,7 @@ COMPARED, ERASED, UNREADABLE, ENGINES_DIFFERED, NOT_ADMITTED = (
 """What became of a decision: held against the shadow, or why it is left out."""
 BATCH = 50
 """Decisions in one transaction."""
-SHARE = 0.1
+SHARE = 0.05
 """Of a worker's time at most this much is spent beside the requests."""
 POLL_SECONDS = 1.0
 TURN_SECONDS = 30.0

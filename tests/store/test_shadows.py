@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from store_samples import NOW, RULESET, application, commit, commit_some, decisi
 
 from decision_service.audit.release import STARTED, STOPPED, Act, Named
 from decision_service.audit.release import shadow as act
+from decision_service.errors import StoreError
 from decision_service.store import ShadowResult, ShadowRun, Store
 from tests.releasing import ANN
 
@@ -93,14 +95,10 @@ def test_a_batch_is_written_whole_or_not_at_all(store, signer):
     commit_some(store, signer, 2)
     known = store.shadows()
     (run,) = known.running()
-
-    def cut_off():
-        yield compared(run, 1)
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        known.add(cut_off())
+    with pytest.raises(StoreError):
+        known.add([compared(run, 1), replace(compared(run, 2), status=None)])
     assert known.reached(run) == run.leaf and not list(known.results([run]))
+    assert known.add([]) == 0
 
 
 def test_results_come_with_their_decisions_over_many_pages_and_from_a_moment_on(store, signer, monkeypatch):
