@@ -99,8 +99,8 @@ WORDINGS: Mapping[str, Wording] = {
         "delete it, or name it in the rule that was meant to give it",
     ),
     "parameter-not-in-force": Wording(
-        "规则 {rule} 读取 {fact}，而{scope}自 {since} 起没有现行值：规则永远未知，每笔申请转人工",
-        "rule {rule} reads {fact}, which has no row in force for {scope} from {since} on: it stays unknown",
+        "规则 {rule} 读取 {fact}，而{scope}没有现行值：规则因此未知，申请转人工",
+        "rule {rule} reads {fact}, which has no row in force for {scope}: it stays unknown",
         "补一行参数，或写明规则只适用的产品",
         "add a row, or limit the rule to the products that have one",
     ),

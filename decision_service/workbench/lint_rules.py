@@ -142,10 +142,9 @@ class RuleFindings:
     def _without_row(self, rule: Rule, name: str, day: Day, days: Days) -> Iterator[Finding]:
         for scope, product in _scopes(name, day):
             if day.analysis.starved(rule, name, product=product):
-                told = {"fact": name, "since": str(day.rules.on)}
-                both = words(told, zh={"scope": scope["zh"]}, en={"scope": scope["en"]})
+                both = words({"fact": name}, zh={"scope": scope["zh"]}, en={"scope": scope["en"]})
                 part = next((one for one in comparisons(rule.when) if name in facts_named(one)), None)
-                yield self._about("parameter-not-in-force", rule, days, both, part=part)
+                yield self._about("parameter-not-in-force", rule, days, both, part=part, day=day)
                 return
 
     def _undecided(self, day: Day, days: Days) -> Iterator[Finding]:

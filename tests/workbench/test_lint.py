@@ -156,9 +156,9 @@ def test_a_finding_stands_at_its_line(name: str) -> None:
 def test_a_row_that_ends_is_found_from_that_day_on() -> None:
     begins = "effective_from: 2023-10-15"
     found = only(replaced("products/plain.yaml", begins, f"{begins}, effective_to: 2027-01-01"))
-    assert (found.code, found.file) == ("parameter-not-in-force", "decision.yaml")
-    assert "the product plain from 2027-01-01 on" in found.sentence("en")
-    assert "自 2027-01-01 起" in found.sentence("zh")
+    assert (found.code, found.file, found.since) == ("parameter-not-in-force", "decision.yaml", date(2027, 1, 1))
+    assert found.sentence("en").startswith("from 2027-01-01 on, rule TERM-1 reads product.term, ")
+    assert found.sentence("zh").startswith("自 2027-01-01 起，规则 TERM-1")
 
 
 def test_a_rule_that_ends_leaves_a_gap_from_that_day_on() -> None:
