@@ -22,7 +22,8 @@ from decision_service.vocabulary import Outcome
 UNKNOWN = "unknown"
 GONE = "case-names-gone"
 COMPUTED = ("status", "lending")
-EXPECTATIONS = ("outcome", "reasons", "card", "whitelisted", "limit", "unknown")
+SPREAD, CONDITIONS = "rate_spread_bp", "conditions"
+EXPECTATIONS = ("outcome", "reasons", "card", "whitelisted", "limit", SPREAD, CONDITIONS, "unknown")
 
 FactValues = Mapping[str, Exact | None]
 
@@ -31,7 +32,8 @@ FactValues = Mapping[str, Exact | None]
 class Expectation:
     """What a case expects, by name: ``outcome`` always, the others only when written. A value ``None`` is unknown.
 
-    ``reasons`` is the set of all reason codes; ``unknown`` are facts that the reasons must name; ``limit`` is in fen.
+    ``reasons`` and ``conditions`` are sets of all codes; ``unknown`` are facts that the reasons must name; ``limit`` is
+    in fen, ``rate_spread_bp`` a ``Decimal`` of basis points.
     """
 
     outcome: Outcome
@@ -207,6 +209,13 @@ class CaseFiles:
             return frozenset(self._known(node, codes, f"{what}: reasons", sheet))
         if name == "unknown":
             return frozenset(self._known(node, self._ruleset.catalogue, f"{what}: unknown", sheet))
+        if name == CONDITIONS:
+            rules = (*self._ruleset.rules, *overlay.rules)
+            known = {code for rule in rules if rule.effects is not None for code in rule.effects.conditions}
+            return frozenset(self._known(node, sorted(known), f"{what}: conditions", sheet))
+        if name == SPREAD:
+            written = sheet.text(node, f"{what}: {SPREAD}") or "0"
+            return sheet.attempt(node.line, f"{what}: {SPREAD}", lambda: parse_number(written))
         if isinstance(node, Scalar) and node.text == UNKNOWN:
             return None
         if name == "limit":

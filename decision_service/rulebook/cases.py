@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
 from decision_service.errors import FactError, Problem, RulebookError
-from decision_service.rulebook.case_file import Case, CaseFiles
+from decision_service.rulebook.case_file import CONDITIONS, SPREAD, Case, CaseFiles
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.coverage import ComparisonCoverage, Coverage
 from decision_service.rulebook.facts import Facts
@@ -213,6 +214,8 @@ def _differences(case: Case, assessed: Assessed) -> Iterator[str]:
         "card": assessed.card,
         "whitelisted": assessed.whitelisted,
         "limit": assessed.limit,
+        SPREAD: Decimal(assessed.effects.rate_spread_bp),
+        CONDITIONS: frozenset(assessed.effects.conditions),
     }
     for name, expected in case.expect.others.items():
         if name == "unknown":

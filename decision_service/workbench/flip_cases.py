@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
-from decision_service.rulebook.case_file import Case, Expectation
+from decision_service.rulebook.case_file import CONDITIONS, SPREAD, Case, Expectation
 from decision_service.rulebook.proof.applications import Application
 from decision_service.rulebook.proof.difference import Flip
 from decision_service.workbench.application_cases import case_of
@@ -47,7 +49,10 @@ def _expectation(flip: Flip) -> Expectation:
     after = flip.after
     codes = frozenset(one.code for one in after.reasons)
     others = {"reasons": codes, "card": after.card, "whitelisted": after.whitelisted, "limit": after.limit}
-    return Expectation(after.outcome, others)
+    spread, conditions = after.effects.rate_spread_bp, after.effects.conditions
+    terms: dict[str, Any] = {SPREAD: Decimal(spread)} if spread or flip.aspect.name == SPREAD else {}
+    terms |= {CONDITIONS: frozenset(conditions)} if conditions or flip.aspect.name == CONDITIONS else {}
+    return Expectation(after.outcome, {**others, **terms})
 
 
 def _named(case: Case, flip: Flip, names: set[str]) -> Case:

@@ -112,6 +112,10 @@ def _expectation(ruleset: Ruleset) -> Schema:
         "outcome": described(outcomes(), "期望的结果。", "The outcome."),
         "reasons": described(listing(reason_codes(ruleset)), "全部原因代码，不分先后。", "All reason codes, as a set."),
         "limit": described({"anyOf": [number(), unknown]}, "额度（元）。", "The limit in CNY."),
+        "rate_spread_bp": described(number(whole=True, least=0), "利率加点（基点）。", "The spread in basis points."),
+        "conditions": described(
+            listing(_condition_codes(ruleset)), "全部附加条件代码，不分先后。", "All conditions, as a set."
+        ),
         "unknown": described(
             listing(fact_names(ruleset.catalogue.values())),
             "原因必须点名的未知事实。",
@@ -123,6 +127,12 @@ def _expectation(ruleset: Ruleset) -> Schema:
             fact = ruleset.catalogue[name]
             properties[name] = described({"anyOf": [fact_value(fact), unknown]}, *fact_words(fact))
     return mapping(properties, required=("outcome",))
+
+
+def _condition_codes(ruleset: Ruleset) -> Schema:
+    rules = ruleset.every_rule()
+    known = {code for rule in rules if rule.effects is not None for code in rule.effects.conditions}
+    return {"type": "string", **({"enum": sorted(known)} if known else {})}
 
 
 def records() -> Schema:

@@ -16,7 +16,7 @@ from decision_service.rulebook.case_file import Case
 from decision_service.rulebook.cases import CaseReport, load_cases, run_cases
 from decision_service.rulebook.evaluate import ReferenceEngine
 from decision_service.rulebook.facts import Facts
-from decision_service.rulebook.rules import Stage
+from decision_service.rulebook.rules import LimitEffects, Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.rulebook.stages import combine, limit_effects, set_status
 from decision_service.vocabulary import Outcome, Reason
@@ -39,6 +39,7 @@ class Answer:
     card: str | None
     whitelisted: bool | None
     limit: int | None
+    effects: LimitEffects
     facts: Facts
     matched: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -58,7 +59,8 @@ def evaluate(rules: RulesInForce, facts: Facts) -> Answer:
     unknown = tuple(rule for result in results.values() for rule in result.unknown)
     listed = facts["whitelisted"]
     white = None if listed is None else bool(listed)
-    return Answer(outcome, reasons, facts["card"], white, limit, facts, matched, unknown)  # type: ignore[arg-type]
+    card: Any = facts["card"]
+    return Answer(outcome, reasons, card, white, limit, effects, facts, matched, unknown)
 
 
 def report(tmp_path: Path, cases: str) -> CaseReport:
@@ -81,6 +83,8 @@ def case(expect: str, *, facts: str = "{}", more: str = "", name: str = "a case"
 
 PASSING = [
     ("{outcome: APPROVE, reasons: [AUTO_OK], card: none, whitelisted: false, limit: 20_000_000.00}", "{}"),
+    ("{outcome: APPROVE, rate_spread_bp: 0, conditions: []}", "{}"),
+    ("{outcome: REFER, rate_spread_bp: 50, conditions: [watch, no_increase]}", "{overdue: 30}"),
     ("{outcome: REFER, reasons: [AMOUNT]}", "{amount: 5_000_000.01}"),
     ("{outcome: REFER, reasons: [AMOUNT]}", "{policy.line: 2_999_999.99}"),
     ("{outcome: DECLINE, card: red, reasons: [LISTED, CARD]}", "{listed: true}"),
@@ -103,6 +107,8 @@ FAILING = [
     ("{outcome: APPROVE, card: yellow}", "{}", "", "expected card yellow, got none"),
     ("{outcome: APPROVE, whitelisted: true}", "{}", "", "expected whitelisted true, got false"),
     ("{outcome: APPROVE, limit: 20_000_000.01}", "{}", "", "expected limit 20,000,000.01, got 20,000,000.00"),
+    ("{outcome: REFER, rate_spread_bp: 49}", "{overdue: 30}", "", "expected rate_spread_bp 49, got 50"),
+    ("{outcome: REFER, conditions: [watch]}", "{overdue: 30}", "", "conditions [watch], got [no_increase, watch]"),
     ("{outcome: REFER, unknown: [pd]}", "{overdue: unknown}", "", "expected the reasons to name [pd] as unknown"),
     ("{outcome: APPROVE}", "{}", "    matches: [RED-1]\n", "expected RED-1 to match, it does not"),
     ("{outcome: APPROVE}", "{}", "    misses: [AUTO-1]\n", "expected AUTO-1 not to match, it does"),
