@@ -15,7 +15,7 @@ WORKBENCH: dict[str, str] = {
     "list": "decision_service.commands.rules_versions:list_",
     "show": "decision_service.commands.rules_versions:show",
     "export": "decision_service.commands.rules_versions:export_",
-    "publish": "decision_service.commands.rules_release:publish",
+    "publish": "decision_service.commands.rules_publish:publish",
     "approve": "decision_service.commands.rules_release:approve",
     "activate": "decision_service.commands.rules_release:activate",
     "rollback": "decision_service.commands.rules_release:rollback",

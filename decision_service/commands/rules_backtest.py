@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from decision_service.app import build_platform
+from decision_service.commands.backtest_runs import Over
+from decision_service.commands.backtest_runs import page as written
+from decision_service.commands.backtest_runs import portrayed, run
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
-    bar,
     finish,
-    now,
     platform,
     print_json,
     print_table,
-    progress,
     settings,
 )
 from decision_service.commands.rules_shared import on_option
-from decision_service.decide import Platform
-from decision_service.policy import Policy
-from decision_service.rulebook.facts import FactCatalogue
-from decision_service.workbench.backtest import ABSENT, Backtest, Hits, Rate, Result, backtest
+from decision_service.workbench.backtest import ABSENT, MOST_FLIPS, Backtest, Hits, Rate, Result
 from decision_service.workbench.backtest_document import document, yuan
-from decision_service.workbench.backtest_report import html, industry_names
-from decision_service.workbench.bulk import ENGINES, opened
-from decision_service.workbench.populations import DECISIONS, Population, from_decisions, from_file
-from decision_service.workbench.portfolio import Standard, portfolio
+from decision_service.workbench.bulk import ENGINES
+from decision_service.workbench.portfolio import Standard
 from decision_service.workbench.versions import version
 
 SHOWN = 10
@@ -73,7 +64,9 @@ fresh_option = click.option("--fresh", is_flag=True, help="Make the portfolio's 
 @click.option("--no-decisions", is_flag=True, help="Leave out the stored decisions.")
 @click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True)
 @amount_option
-@click.option("--flips", default=20, show_default=True, type=click.IntRange(0, 10_000), help="Flips listed per kind.")
+@click.option(
+    "--flips", default=MOST_FLIPS, show_default=True, type=click.IntRange(0, 10_000), help="Flips listed per kind."
+)
 @click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page.")
 @fresh_option
 @as_json_option
@@ -100,22 +93,12 @@ def backtest_(
     """
     if no_portfolio and no_decisions and not facts:
         raise click.UsageError("nothing is left to evaluate; give --facts or leave out one of the --no- options")
-    with ExitStack() as stack:
-        built = stack.enter_context(platform())
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backtest-")))
+    over = Over(facts, not no_decisions, not no_portfolio, Standard(amount), fresh)
+    with platform() as built:
         one, other = (version(built.store, called, on=on).policy for called in (old, new))
-        catalogues = one.ruleset.catalogue, other.ruleset.catalogue
-        populations = [_given(file, number, work, *catalogues) for number, file in enumerate(facts)]
-        if not no_decisions:
-            populations.append(_decided(built, work, *catalogues))
-        if not no_portfolio:
-            populations.append(_portfolio(built, one, Standard(amount), fresh))
-        database = stack.enter_context(opened(engine, work))
-        told = stack.enter_context(_steps(len(populations)))
-        found = backtest(one.ruleset, other.ruleset, populations, on=on, engine=database, most_flips=flips, step=told)
+        found = run(built, one, other, over, on=on, engine=engine, most_flips=flips)
     if page is not None:
-        names = industry_names(one.ruleset.sources.get("industries.csv", ""))
-        page.write_text(html(found, industries=names), encoding="utf-8")
+        page.write_text(written(found, one), encoding="utf-8")
     _tell(found, as_json, page)
     finish(FOUND if found.changed else 0)
 
@@ -134,50 +117,13 @@ def facts_(out: Path, called: str | None, on: date, amount: Decimal, fresh: bool
     """
     with platform() as built:
         policy = version(built.store, called or str(settings().rules), on=on).policy
-        found = _portfolio(built, policy, Standard(amount), fresh)
+        found = portrayed(built, policy, Standard(amount), fresh)
         out.write_bytes(found.path.read_bytes())
     if as_json:
         print_json({"file": str(out), "rows": found.rows, "notes": [dict(note) for note in found.notes]})
     else:
         click.echo(f"{out}: {found.rows} rows")
         _tell_notes(found.notes)
-
-
-def _given(file: Path, number: int, work: Path, old: FactCatalogue, new: FactCatalogue) -> Population:
-    with bar(f"reading {file.name}") as moving:
-        return from_file(file, work / f"facts-{number}.parquet", old=old, new=new, tick=moving.update)
-
-
-def _decided(built: Platform, work: Path, old: FactCatalogue, new: FactCatalogue) -> Population:
-    stored = progress(built.store.each_decision(), what="reading decisions")
-    return from_decisions(built, work / f"{DECISIONS}.parquet", old=old, new=new, stored=stored)
-
-
-def _portfolio(built: Platform, policy: Policy, standard: Standard, fresh: bool) -> Population:
-    found = settings()
-    return portfolio(
-        built,
-        policy,
-        standard=standard,
-        now=now(),
-        home=found.home / "facts",
-        open_platform=partial(build_platform, found),
-        progress=lambda chunks, total: progress(chunks, total=total, what="portraying enterprises"),
-        fresh=fresh,
-    )
-
-
-@contextmanager
-def _steps(total: int) -> Iterator[Callable[[str], object]]:
-    """A bar that moves with each population."""
-    with bar("evaluating") as moving:
-        moving.reset(total=total)
-
-        def step(name: str) -> None:
-            moving.set_postfix_str(name)
-            moving.update()
-
-        yield step
 
 
 def _tell(found: Backtest, as_json: bool, page: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""`rules publish|approve|activate|rollback`: who lets which version of the rules decide, from when on."""
+"""`rules approve|activate|rollback`: who lets which version of the rules decide, from when on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from decision_service.commands.console import (
 )
 from decision_service.commands.moments import moment
 from decision_service.commands.persons import acting_person, checked_note, key_option, note_option
-from decision_service.commands.rules_shared import folder_argument, rule_folder
 from decision_service.decide import Platform, business_date
 from decision_service.errors import InputError, NotFound, Refused
 from decision_service.rule_folder import Candidate, candidate
@@ -33,39 +32,6 @@ from decision_service.workbench.release import Done
 from decision_service.workbench.versions import find
 
 version_argument = click.argument("version")
-LARGEST_REPORT = 64 * 1024 * 1024
-
-
-@click.command()
-@folder_argument
-@click.option(
-    "--report",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The backtest's report; it is kept with the version, and its hash in the log.",
-)
-@note_option
-@key_option
-@as_json_option
-def publish(folder: Path | None, report: Path | None, note: str, key: str | None, as_json: bool) -> None:
-    """Judge a folder by every gate and freeze it, with its cases, as a version under its digest; exit 1 if one fails.
-
-    Publishing the same texts again changes nothing. Then somebody else approves the version, and it can be activated.
-
-    Example: decision-service rules publish rules --note "cut-off of industry 35 lowered"
-    """
-    found, judgements = _judged(rule_folder(folder))
-    attached = None if report is None else _report(report)
-    with platform() as built:
-        if not _passed(judgements):
-            _tell_failures(judgements, "not published", as_json)
-        done = release.publish(built, found, judgements, _act(built, key, note), report=attached)
-        clients = {one.client.client_id for one in built.store.list_clients() if one.revoked_at is None}
-    told = {"gates": _gates(judgements), "report": done.event.content.get("report")}
-    _tell(done, "published", as_json, **told)
-    if not done.new and not as_json:
-        click.echo("it was published before, by these very texts: nothing changed")
-    for name in set(found.policy.ruleset.overlays) - clients:
-        click.echo(f"overlays/{name}: no client has this id, so nobody is decided by it", err=True)
 
 
 @click.command()
@@ -81,8 +47,8 @@ def approve(version: str, note: str, key: str | None, as_json: bool) -> None:
     Example: decision-service rules approve 3f9c21 --key "$KEY_OF_THE_SECOND_PERSON"
     """
     with platform() as built:
-        done = release.approve(built, _stored(built, version), _act(built, key, note))
-    _tell(done, "approved", as_json)
+        done = release.approve(built, _stored(built, version), acting(built, key, note))
+    tell(done, "approved", as_json)
 
 
 @click.command()
@@ -105,9 +71,9 @@ def activate(version: str, at: str | None, note: str, key: str | None, as_json: 
     with platform() as built:
         history = built.store.releases()
         if not release.was_active(history) and Path(version).is_dir() and effective_at is None:
-            done = _install(built, Path(version), _act(built, key, note), as_json)
+            done = _install(built, Path(version), acting(built, key, note), as_json)
         else:
-            done = release.activate(built, _stored(built, version), _act(built, key, note), effective_at=effective_at)
+            done = release.activate(built, _stored(built, version), acting(built, key, note), effective_at=effective_at)
     _tell_activation(done, as_json)
 
 
@@ -123,7 +89,7 @@ def rollback(note: str, key: str | None, as_json: bool) -> None:
     Example: decision-service rules rollback --note "too many referrals in industry 35"
     """
     with platform() as built:
-        done = release.rollback(built, _act(built, key, note))
+        done = release.rollback(built, acting(built, key, note))
     _tell_activation(done, as_json)
 
 
@@ -138,20 +104,21 @@ def told_event(event: ReleaseEvent) -> dict[str, Any]:
     }
 
 
-def _judged(folder: Path) -> tuple[Candidate, tuple[Judgement, ...]]:
+def judged(folder: Path) -> tuple[Candidate, tuple[Judgement, ...]]:
     """A folder, read once, and what every gate says of it. Raises ``RulebookError``, ``InputError``."""
     found = candidate(folder, on=business_date(now()))
     return found, judge(found, progress(GATES, total=len(GATES), what="judging"))
 
 
-def _passed(judgements: Iterable[Judgement]) -> bool:
+def passed(judgements: Iterable[Judgement]) -> bool:
+    """Whether every gate was passed."""
     return all(one.result.passed for one in judgements)
 
 
 def _install(built: Platform, folder: Path, act: Act, as_json: bool) -> Done:
-    found, judgements = _judged(folder)
-    if not _passed(judgements):
-        _tell_failures(judgements, "not activated", as_json)
+    found, judgements = judged(folder)
+    if not passed(judgements):
+        tell_failures(judgements, "not activated", as_json)
     return release.install_candidate(built, found, judgements, act)
 
 
@@ -165,7 +132,8 @@ def _stored(built: Platform, version: str) -> RulesetEntry:
         raise Refused(error.what, where=version, remedy="publish it, and let another person approve it") from error
 
 
-def _act(built: Platform, key: str | None, note: str) -> Act:
+def acting(built: Platform, key: str | None, note: str) -> Act:
+    """Who acts, now, and why. Raises ``Unauthorized`` or ``InputError``."""
     return Act(acting_person(built.store, key), now(), checked_note(note))
 
 
@@ -176,14 +144,8 @@ def _later(text: str) -> datetime:
     return found
 
 
-def _report(file: Path) -> bytes:
-    if file.stat().st_size > LARGEST_REPORT:
-        what = f"it has more than {LARGEST_REPORT:,} bytes"
-        raise InputError(what, where=str(file), remedy="attach a smaller report")
-    return file.read_bytes()
-
-
-def _gates(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
+def gates(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
+    """What the gates said as JSON."""
     return [
         {
             "gate": one.gate,
@@ -195,10 +157,10 @@ def _gates(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
     ]
 
 
-def _tell_failures(judgements: Iterable[Judgement], what: str, as_json: bool) -> None:
+def tell_failures(judgements: Iterable[Judgement], what: str, as_json: bool) -> None:
     """Every problem of every gate, and the end of the command."""
     if as_json:
-        print_json({what.replace("not ", ""): False, "gates": _gates(judgements)})
+        print_json({what.replace("not ", ""): False, "gates": gates(judgements)})
     for one in judgements if not as_json else ():
         for problem in one.result.problems:
             click.echo(problem)
@@ -207,7 +169,8 @@ def _tell_failures(judgements: Iterable[Judgement], what: str, as_json: bool) ->
     finish(FOUND)
 
 
-def _tell(done: Done, what: str, as_json: bool, **more: Any) -> None:
+def tell(done: Done, what: str, as_json: bool, **more: Any) -> None:
+    """An act that was done, and more as JSON; of that, the text tells the gates."""
     ruleset = done.event.content["ruleset"]
     if as_json:
         print_json({**ruleset, "new": done.new, **told_event(done.event), **more})
@@ -227,10 +190,10 @@ def _tell_activation(done: Done, as_json: bool) -> None:
         cancelled = [{**one.content["ruleset"], "effective_at": one.effective_at.isoformat()} for one in done.cancelled]
         instead_of = event.content.get("instead_of")
         told = {"effective_at": event.effective_at.isoformat(), "instead_of": instead_of, "cancelled": cancelled}
-        _tell(done, "active", True, how=event.how, scheduled=scheduled, **told)
+        tell(done, "active", True, how=event.how, scheduled=scheduled, **told)
         return
     what = f"scheduled for {event.effective_at.isoformat()}" if scheduled else "active"
-    _tell(done, f"{event.how}, {what}" if done.new else what, False)
+    tell(done, f"{event.how}, {what}" if done.new else what, False)
     for one in done.cancelled:
         version = one.content["ruleset"]["version"]
         click.echo(f"cancelled: version {version} was to become active at {one.effective_at.isoformat()}")
