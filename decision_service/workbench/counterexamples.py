@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from decision_service.decide import Assessment
-from decision_service.rulebook.case_file import Case, Expectation
+from decision_service.rulebook.case_file import CONDITIONS, SPREAD, Case, Expectation
 from decision_service.rulebook.conditions import Condition, Exact, FactName, comparisons
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.invariants import OUTCOME, Claim, Invariant
@@ -157,9 +158,19 @@ def demanded(invariant: Invariant, found: tuple[Seen, ...]) -> Expectation | Non
         return Expectation(Outcome.REFER)
     if last.outcome < first.outcome:
         return Expectation(first.outcome)
-    if last.limit != first.limit:
-        return Expectation(last.outcome, {"limit": first.limit})
-    return None
+    return Expectation(last.outcome, _no_better(first, last))
+
+
+def _no_better(first: Assessment, last: Assessment) -> dict[str, Any]:
+    """The terms of the first where the second's are better."""
+    demanded: dict[str, Any] = {}
+    if last.limit is not None and (first.limit is None or last.limit > first.limit):
+        demanded["limit"] = first.limit
+    if last.effects.rate_spread_bp < first.effects.rate_spread_bp:
+        demanded[SPREAD] = Decimal(first.effects.rate_spread_bp)
+    if not set(first.effects.conditions) <= set(last.effects.conditions):
+        demanded[CONDITIONS] = frozenset((*first.effects.conditions, *last.effects.conditions))
+    return demanded
 
 
 def _implied(invariant: Invariant, one: Seen) -> Expectation | None:

@@ -98,8 +98,8 @@ def claims_of(ruleset: Ruleset, only: Collection[str] = ()) -> tuple[Invariant, 
 def tasks_of(ruleset: Ruleset, *, on: date, only: Collection[str] = ()) -> tuple[Task, ...]:
     """What is to be proven: each claim for each day from which something new is in force, for the base and each client.
 
-    A client whose overlay is not in force on a day has the base's rules then. That some rule always decides is claimed of
-    the base alone: what an overlay no longer approves may go to people without a rule of its own.
+    A client whose overlay is not in force on a day has the base's rules then. That some rule always decides is claimed
+    of the base alone: what an overlay no longer approves may go to people without a rule of its own.
     """
     claims, tasks = claims_of(ruleset, only), []
     for day in change_days(ruleset, on):

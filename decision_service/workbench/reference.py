@@ -1,4 +1,4 @@
-"""What the rules say of facts by the reference evaluator alone: the meaning, without what only online decisions need."""
+"""What the rules say of facts by the reference evaluator alone: the meaning, without what online decisions need."""
 
 from __future__ import annotations
 

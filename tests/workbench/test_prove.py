@@ -12,7 +12,7 @@ import pytest
 from decision_service.errors import NotFound
 from decision_service.policy import Policy
 from decision_service.rule_folder import Candidate
-from decision_service.rulebook.cases import cases_of, load_cases, run_cases
+from decision_service.rulebook.cases import Failure, cases_of, load_cases, run_cases
 from decision_service.rulebook.files import load, load_sources
 from decision_service.rulebook.invariants import Claim
 from decision_service.rulebook.ruleset import Ruleset
@@ -190,21 +190,42 @@ DEMANDED = {
 }
 
 
+def failures(proof: Proof, ruleset: Ruleset, path: Path) -> tuple[Failure, ...]:
+    """A counterexample written as a case, read again and run."""
+    found = case(proof, familiar(candidate(ruleset)), as_of=TODAY)
+    assert found is not None and found.base is not None
+    append(path, [found], ruleset.catalogue, version="v", head=HEAD, comment=COMMENT)
+    texts = {"cases/a.yaml": path.read_text(encoding="utf-8")}
+    texts["cases/profiles.yaml"] = (RULES / "cases" / "profiles.yaml").read_text(encoding="utf-8")
+    written = [one for one in cases_of(texts, ruleset) if one.file.endswith("a.yaml")]
+    return run_cases(ruleset, written, evaluate=judge).failures
+
+
 @pytest.mark.parametrize("claim", DEMANDED)
 def test_a_counterexample_is_a_case_that_fails_until_the_rules_are_mended(claim: str, tmp_path: Path) -> None:
     faulty = planted(FAULTS[claim])
     (proof,) = proofs(faulty, claim)
-    bases = familiar(candidate(faulty))
-    found = case(proof, bases, as_of=TODAY)
-    assert found is not None and found.base in bases
-    append(tmp_path / "a.yaml", [found], faulty.catalogue, version="v", head=HEAD, comment=COMMENT)
-    texts = {"cases/a.yaml": (tmp_path / "a.yaml").read_text(encoding="utf-8")}
-    texts["cases/profiles.yaml"] = (RULES / "cases" / "profiles.yaml").read_text(encoding="utf-8")
-    written = [one for one in cases_of(texts, faulty) if one.file.endswith("a.yaml")]
-    (failure,) = run_cases(faulty, written, evaluate=judge).failures
+    (failure,) = failures(proof, faulty, tmp_path / "a.yaml")
     assert DEMANDED[claim] in failure.differences[0]
     if claim in ("line-5m", "red-declines", "three-years-whitelist"):  # the others only name what is wrong at present
-        assert run_cases(SHIPPED, written, evaluate=judge).failures == ()
+        assert run_cases(SHIPPED, [failure.case], evaluate=judge).failures == ()
+
+
+LOOSENED = {
+    "a parameter raised": "expected REFER, got APPROVE",
+    "a cap taken away": "expected limit ",
+    "a spread lowered": "expected rate_spread_bp 50, got 49",
+    "a condition dropped": "expected conditions [no_limit_increase], got []",
+}
+
+
+@pytest.mark.parametrize("overlay", LOOSENED)
+def test_a_case_of_the_client_expects_no_better_terms_than_the_base_gives(overlay: str, tmp_path: Path) -> None:
+    ruleset = laid_over(LOOSEN[overlay])
+    (proof,) = proofs(ruleset, "overlays-only-tighten")
+    (failure,) = failures(proof, ruleset, tmp_path / "a.yaml")
+    assert failure.case.client == BANK
+    assert any(LOOSENED[overlay] in one for one in failure.differences), failure.differences
 
 
 def test_what_breaks_a_claim_is_told_in_both_languages_and_only_what_differs() -> None:
