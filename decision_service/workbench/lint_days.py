@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
@@ -23,20 +23,22 @@ from decision_service.vocabulary import Outcome
 class Asking:
     """What lint asks about: a ruleset from a day on, the reference evaluator, the limit's formula.
 
-    ``applications`` are tried before anything is proven: what one of them shows needs no proof.
+    ``applications`` are tried before anything is proven, by client, ``""`` for everybody: what one of them shows needs
+    no proof.
     """
 
     ruleset: Ruleset
     on: date
     evaluate: Evaluate
     limit: LimitFunction
-    applications: tuple[Application, ...] = ()
+    applications: Mapping[str, tuple[Application, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What became of one application that was tried: ids of rules that match and that are unknown."""
 
+    application: Application
     matched: frozenset[str]
     unknown: frozenset[str]
     approved: bool
@@ -60,9 +62,11 @@ class Day:
     @cached_property
     def seen(self) -> tuple[Seen, ...]:
         """The applications that were tried."""
-        found = (self._asking.evaluate(self.rules, one.facts(self.rules)) for one in self._asking.applications)
+        tried = self._asking.applications.get(self.rules.client, ())
+        found = ((one, self._asking.evaluate(self.rules, one.facts(self.rules))) for one in tried)
         return tuple(
-            Seen(frozenset(one.matched), frozenset(one.unknown), one.outcome is Outcome.APPROVE) for one in found
+            Seen(one, frozenset(made.matched), frozenset(made.unknown), made.outcome is Outcome.APPROVE)
+            for one, made in found
         )
 
     def reachable(self, rule: Rule) -> bool:
@@ -83,9 +87,10 @@ class Day:
 
     def outweighing(self, rule: Rule) -> tuple[Rule, ...]:
         """Rules of which always one is stricter when an approving rule matches, so that it never approves; or none."""
-        if any(one.approved and rule.id in one.matched for one in self.seen):
+        matched = [one for one in self.seen if rule.id in one.matched]
+        if any(one.approved for one in matched):
             return ()
-        return self.analysis.outweighing(rule)
+        return self.analysis.outweighing(rule, nearby=[one.application for one in matched])
 
     def idle(self, rule: Rule) -> tuple[Idle, ...]:
         """The parts of a rule that make no difference."""
@@ -108,6 +113,7 @@ class Days:
         self._changed = {name for row in own for name in row.values}
         found = {rule.name: rule for day in self.days for rule in day.by_name.values() if self._judged(rule, day)}
         self.scope = tuple(found.values())
+        self._judged_names = frozenset(found)
 
     def of(self, rule: Rule) -> tuple[Day, ...]:
         """The days on which a rule is in force."""
@@ -119,7 +125,7 @@ class Days:
 
     def in_scope(self, *rules: Rule) -> bool:
         """Whether one of some rules is to be judged."""
-        return any(rule in self.scope for rule in rules)
+        return any(rule.name in self._judged_names for rule in rules)
 
     def _judged(self, rule: Rule, day: Day) -> bool:
         if not self.client or rule.client:

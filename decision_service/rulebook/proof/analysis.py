@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
 
 import z3
 
@@ -213,19 +215,37 @@ class Analysis:
             holds=lambda found: not ids & {*found.matched, *found.unknown},
         )
 
-    def outweighing(self, rule: Rule) -> tuple[Rule, ...]:
-        """Rules of which always one outweighs an approving rule when it matches, so that it never approves; or none."""
+    def outweighing(self, rule: Rule, *, nearby: Iterable[Application] = ()) -> tuple[Rule, ...]:
+        """Rules of which always one outweighs an approving rule when it matches, so that it never approves; or none.
+
+        ``nearby`` are applications that match it; what stands in the way of one is mended first, before a search.
+        """
         world = self.world
         matched = world.rule(rule).yes
-        holds: Holds = lambda found: found.outcome is Outcome.APPROVE and rule.id in found.matched  # noqa: E731
-        if self.application(matched, world.approved, holds=holds) is not None:
-            return ()
-        left = [one for one in self.rules.rules(Stage.DECISION) if one.outcome is not Outcome.APPROVE]
-        for one in tuple(left):
+        strict = [one for one in self.rules.rules(Stage.DECISION) if one.outcome is not Outcome.APPROVE]
+        model = self.possible(matched, world.approved)
+        if model is not None:
+            approves = _approving(rule)
+            found = application_of(model, self.inputs, self.rules)
+            tried = chain([found], (self._mended(one, found, strict) for one in nearby))
+            if any(approves(self.assess(one)) for one in tried):
+                return ()
+            if self._searched(z3.And(matched, world.approved), approves) is not None:
+                return ()
+        left = strict
+        for one in strict:
             fewer = [other for other in left if other is not one]
             if self.possible(matched, world.complete, *(world.rule(other).no for other in fewer)) is None:
                 left = fewer
         return tuple(left)
+
+    def _mended(self, near: Application, found: Application, strict: Iterable[Rule]) -> Application:
+        """An application with those facts of another that keep the rules from being true that stand in its way."""
+        seen = self.assess(near)
+        standing = {*seen.matched, *seen.unknown}
+        named = [facts_named(rule.when) for rule in strict if rule.id in standing]
+        names = self.reads.given(frozenset().union(*named)) & found.values.keys()
+        return replace(near, values={**near.values, **{name: found.values[name] for name in names}})
 
     def both(self, one: Rule, other: Rule) -> Application | None:
         """An application that two rules match."""
@@ -243,6 +263,10 @@ class Analysis:
         in_effects = parameter not in self.reads.of(facts_named(rule.when))
         asked = z3.Not(world.rule(rule).no) if in_effects else world.rule(rule).unknown
         return self.possible(*given, *where, z3.Not(world.fact(parameter).known), asked) is not None
+
+
+def _approving(rule: Rule) -> Holds:
+    return lambda found: found.outcome is Outcome.APPROVE and rule.id in found.matched
 
 
 def never_true(part: Condition) -> Condition:
