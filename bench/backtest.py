@@ -153,8 +153,10 @@ def _report(found: Backtest, rows: int, seconds: float, gigabytes: float) -> dic
 def _text(report: dict[str, Any]) -> str:
     swaps = ", ".join(f"{count:,} {pair}" for pair, count in report["swaps"].items())
     return (
-        f"\nBacktest of two rulesets of {report['rules']} rules over {report['rows']:,} enterprises ({report['engine']})\n"
-        f"  {report['seconds']} s (at most {MOST_SECONDS}), peak {report['peak_gigabytes']} GB (at most {MOST_GIGABYTES})\n"
+        f"\nBacktest of two rulesets of {report['rules']} rules over {report['rows']:,} enterprises"
+        f" ({report['engine']})\n"
+        f"  {report['seconds']} s (at most {MOST_SECONDS}),"
+        f" peak {report['peak_gigabytes']} GB (at most {MOST_GIGABYTES})\n"
         f"  {swaps}\n"
         f"  {report['differing']} of 2 × {report['sample']:,} rows differ from the reference evaluator"
     )

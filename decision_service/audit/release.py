@@ -1,4 +1,4 @@
-"""Records of what people do to the rules: publication, approval, activation, shadows, the switch of automatic approval."""
+"""Records of what people do to the rules: publication, approval, activation, shadows, the switch of auto approval."""
 
 from __future__ import annotations
 
