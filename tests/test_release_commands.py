@@ -258,6 +258,20 @@ def test_a_report_is_kept_and_its_hash_is_in_the_log(desk: Desk, versions, tmp_p
     store.close()
 
 
+def test_a_publication_without_a_report_says_why(desk: Desk, versions) -> None:
+    first = desk.run("ann", "publish", str(versions["one"]))
+    assert "no report: no version is active to compare with" in first.stdout
+    desk.json("bob", "approve", "one")
+    desk.json("ann", "activate", "one")
+    assert "there is no enterprise on record" in desk.run("ann", "publish", str(versions["two"])).stdout
+    assert desk.json("ann", "publish", str(versions["three"]))["report"] is None
+
+
+def test_the_version_that_was_installed_has_nothing_to_be_compared_with(desk: Desk, versions) -> None:
+    desk.json(None, "activate", str(versions["one"]))
+    assert "no report: these very texts decide already" in desk.run("ann", "publish", str(versions["one"])).stdout
+
+
 def test_what_a_gate_refuses_is_not_published_and_nothing_is_stored(
     desk: Desk, versions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,12 +17,14 @@ from click.testing import CliRunner, Result
 
 from decision_service.audit.canonical import canonical
 from decision_service.cli import main
+from decision_service.commands import rules_release
 from decision_service.decide import Platform, assess, business_date, decide
 from decision_service.errors import FactError
 from decision_service.policy import Policy
 from decision_service.rulebook.facts import Facts
 from decision_service.vocabulary import Client, CreditApplication, Outcome
 from decision_service.workbench import portfolio as portfolios
+from decision_service.workbench.gates import GATES
 from decision_service.workbench.populations import Population, from_decisions
 from decision_service.workbench.portfolio import Standard, portfolio
 from tests.api.real import FixedScorer, open_platform, write_feeds
@@ -257,3 +259,31 @@ def test_what_cannot_run_ends_with_two(home: Home, tmp_path: Path) -> None:
     assert unknown.exit_code == 2 and "no version in the store is called so" in unknown.output
     bad = home.run("backtest", str(RULES), str(RULES), "--amount", "much")
     assert bad.exit_code == 2 and "is not an amount in CNY" in bad.output
+
+
+def test_publishing_attaches_a_backtest_beside_the_active_version(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules_release, "GATES", GATES[:1])
+    changed(tmp_path / "stricter", STRICTER)
+    told = json.loads(home.run("publish", str(tmp_path / "stricter"), "--json").stdout)
+    approved = [key for key, outcome in home.answers.items() if outcome == "APPROVE"]
+    assert told["new"] and told["backtest"]["old"] == home.policy.ruleset.version
+    assert told["backtest"]["changed"] == {"decisions": len(approved), "portfolio": 0}, "here no model scores it"
+    assert approved
+    page = home.platform.store.attachment(told["report"])
+    assert page is not None and approved[0] in page.decode() and "互换矩阵" in page.decode()
+    again = json.loads(home.run("publish", str(tmp_path / "stricter"), "--json").stdout)
+    assert not again["new"] and again["report"] == told["report"] and again["backtest"] is None
+
+
+def test_a_report_that_is_given_takes_the_place_of_the_backtest(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules_release, "GATES", GATES[:1])
+    changed(tmp_path / "looser", {"parameters.yaml": (("lenders_30d_max, value: 3", "lenders_30d_max, value: 4"),)})
+    report = tmp_path / "report.html"
+    report.write_bytes(b"<html>read by the committee</html>")
+    result = home.run("publish", str(tmp_path / "looser"), "--report", str(report))
+    assert result.exit_code == 0 and f"report: {report} is attached" in result.stdout
+    assert "come out otherwise" not in result.stdout
