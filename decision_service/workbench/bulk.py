@@ -123,11 +123,13 @@ def _spark(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
         raise InputError("PySpark is not installed", where="--engine", remedy="pip install 'decision-service[spark]'")
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         raise InputError("Spark needs Java", where="--engine", remedy="install Java 17 and put it on the PATH")
+    cluster = os.environ.get("SPARK_MASTER")
+    builder = SparkSession.builder.master(cluster or f"local[{threads}]")
+    if not cluster:  # alone on this machine, it talks to nobody else
+        builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
     session = (
-        SparkSession.builder.master(os.environ.get("SPARK_MASTER", f"local[{threads}]"))
-        .appName("rules backtest")
+        builder.appName("rules backtest")
         .config("spark.ui.enabled", "false")
-        .config("spark.driver.bindAddress", os.environ.get("SPARK_LOCAL_IP", "127.0.0.1"))
         .config("spark.driver.memory", MEMORY.lower().removesuffix("b"))
         .config("spark.sql.ansi.enabled", "true")  # what is too large is an error, never NULL
         .config("spark.local.dir", str(folder))

@@ -16,14 +16,14 @@ import pytest
 from bench.synthetic import portfolio
 from decision_service.lending.limits import limit
 from decision_service.rulebook.columnar import INDUSTRY_CODE, assessed, facts_read, with_parameters
-from decision_service.rulebook.columnar.numbers import Number, Sheet
 from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, FactName, Not
 from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN, Fact, FactType
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.files import load
-from decision_service.rulebook.rules import Rule, Stage
+from decision_service.rulebook.rules import Effects, Rule, Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
+from tests.rulebook.column_numbers import arithmetic, number_pairs, number_table, wrong_numbers
 from tests.rulebook.columns import KEY, Row, columnar_rows, differing, generated, reference_rows, rows_of
 from tests.rulebook.generate import AWKWARD, TableMaker
 
@@ -153,47 +153,59 @@ def test_every_operator_and_connective_treats_unknown_as_the_reference_does(duck
     assert differing(reference_rows(rules, full), columnar_rows(rules, full, duck)) == []
 
 
-EDGES = (None, INT64_MIN, INT64_MIN + 1, -(2**53) - 1, -1_000_001, -7, -1, 0, 1, 2, 3, 999_999, 1_000_000, 2**53 + 1)
-EDGES += (2**62 - 1, 2**62, INT64_MAX - 1, INT64_MAX)
+def test_a_status_is_the_strongest_that_is_certain_whatever_is_set_and_unknown(duck: Any) -> None:
+    choices = ("low", "mid", "high")
+    facts = [Fact(name, FactType.FLAG) for name in choices]
+    settable = {"type": FactType.CHOICE, "choices": choices, "combine": "strongest"}
+    facts += [Fact(f"from_{default}", default=default, **settable) for default in choices]
+    facts += [fact for fact in load(RULES).catalogue.values() if fact.derived is None]
+    rules = RulesInForce(
+        FactCatalogue(facts),
+        [
+            Rule(
+                f"S-{value}",
+                Stage.STATUS,
+                {},
+                Comparison(value, "==", 1),
+                sets=tuple((f"from_{default}", value) for default in choices),
+            )
+            for value in choices
+        ],
+    )
+    tables = [
+        {**dict.fromkeys(rules.catalogue), **dict(zip(choices, truths))}
+        for truths in product((None, 0, 1), repeat=3)
+    ]
+    expected = reference_rows(rules, tables)
+    assert differing(expected, columnar_rows(rules, tables, duck)) == []
+    assert {row["from_mid"] for row in expected} == {"low", "mid", "high", None}
+
+
+def test_limits_beyond_64_bits_are_exact_with_and_without_a_cap(duck: Any) -> None:
+    rules = RulesInForce(
+        load(RULES).catalogue,
+        [
+            Rule("L-1", Stage.LIMIT, {}, Comparison("stale_feeds", ">", 0), effects=Effects(limit_cap=10**12)),
+            Rule("L-2", Stage.LIMIT, {}, Comparison("stale_feeds", ">", 1), effects=Effects(limit_cap=INT64_MAX)),
+            Rule("L-3", Stage.LIMIT, {}, Comparison("disputed_data", "==", 1), effects=Effects(limit_factor=333_333)),
+        ],
+    )
+    known = {"product": "invoice_loan", "inv_sales_12m": 10**14, "product.limit_multiple_of_revenue": 9 * 10**18}
+    tables = [
+        {**dict.fromkeys(rules.catalogue), **known, "stale_feeds": stale, "disputed_data": disputed}
+        for stale, disputed in product((None, 0, 1, 2), (None, 0, 1))
+    ]
+    expected = reference_rows(rules, tables)
+    assert differing(expected, columnar_rows(rules, tables, duck)) == []
+    assert max(row["limit_max"] for row in expected) > 2**64
+    assert {row["limit_cap"] for row in expected} == {None, 10**12}
 
 
 def test_whole_numbers_are_exact_to_the_last_digit(duck: Any) -> None:
-    random = Random(5)
-    pairs = list(product(EDGES, repeat=2)) + [
-        (random.randint(INT64_MIN, INT64_MAX), random.randint(1, 2 ** random.randint(1, 62))) for _ in range(2_000)
-    ]
-    sheet = Sheet(FactCatalogue([Fact("a", FactType.COUNT), Fact("b", FactType.COUNT)]))
-    a, b, million = sheet.fact("a"), sheet.fact("b"), sheet.constant(1_000_000)
-    results: dict[str, tuple[Number, Any]] = {
-        "quotient": (sheet.floor(a, b), lambda a, b: a // b if b > 0 else None),
-        "wide quotient": (sheet.floor(sheet.times(a, b), million), lambda a, b: a * b // 1_000_000),
-        "very wide quotient": (
-            sheet.floor(sheet.times(a, million), b),
-            lambda a, b: a * 1_000_000 // b if b > 0 else None,
-        ),
-        "by seven": (sheet.floor(a, sheet.constant(7)), lambda a, b: a // 7),
-        "difference": (sheet.minus(a, b), lambda a, b: a - b),
-        "sum": (sheet.plus(a, b), lambda a, b: a + b),
-        "product": (sheet.times(a, b), lambda a, b: a * b),
-        "least": (sheet.least([a, b, million]), lambda a, b: min(a, b, 1_000_000)),
-        "greatest": (sheet.most([a, b]), max),
-        "magnitude": (sheet.absolute(a), lambda a, b: abs(a)),
-        "inside": (sheet.within(sheet.plus(a, b), -5, 5), lambda a, b: a + b if -5 <= a + b <= 5 else None),
-    }
-    for name, (number, _) in results.items():
-        sheet.let(number, name)
-    columns = {name: pyarrow.array(values, pyarrow.int64()) for name, values in zip("ab", zip(*pairs))}
-    table = pyarrow.table({KEY: range(len(pairs)), **columns})
-    found = rows_of(duck.to_pyarrow(sheet.apply(ibis.memtable(table))))
-    reading_only_a = ("by seven", "magnitude")
-    wrong = []
-    for (one, other), row in zip(pairs, found):
-        for name, (_, exact) in results.items():
-            unknown = one is None or (other is None and name not in reading_only_a)
-            expected = None if unknown else exact(one, other)
-            if row[name] != expected:
-                wrong.append(f"{name} of {one} and {other}: {row[name]}, exactly {expected}")
-    assert wrong == []
+    pairs = number_pairs(Random(5), count=3_000)
+    sheet, exact = arithmetic()
+    found = rows_of(duck.to_pyarrow(sheet.apply(ibis.memtable(number_table(pairs)))))
+    assert wrong_numbers(pairs, found, exact) == []
 
 
 def test_a_code_that_no_file_names_has_no_parameters_and_an_unknown_status(shipped: RulesInForce, duck: Any) -> None:
@@ -208,7 +220,8 @@ def test_a_code_that_no_file_names_has_no_parameters_and_an_unknown_status(shipp
 
 def test_a_row_without_a_code_keeps_its_own_industry_parameters_and_no_others(shipped: RulesInForce, duck: Any) -> None:
     own = {"industry.max_leverage": [7, 7], "policy.auto_cap": [7, 7], "industry_status": ["covered", "excluded"]}
-    table = ibis.memtable(pyarrow.table({KEY: [0, 1], INDUSTRY_CODE: [None, "35"], "product": ["invoice_loan"] * 2, **own}))
+    rest = {KEY: [0, 1], INDUSTRY_CODE: [None, "35"], "product": ["invoice_loan"] * 2}
+    table = ibis.memtable(pyarrow.table({**rest, **own}))
     rows = rows_of(duck.to_pyarrow(with_parameters(table, shipped, set(own))))
     assert [row["industry.max_leverage"] for row in rows] == [7, shipped.parameters("", "35")["industry.max_leverage"]]
     assert [row["industry_status"] for row in rows] == ["covered", "covered"]

@@ -20,6 +20,7 @@ from decision_service.workbench.backtest import backtest
 from decision_service.workbench.backtest_document import document
 from decision_service.workbench.bulk import Engine, opened
 from decision_service.workbench.populations import Population
+from tests.rulebook.column_numbers import arithmetic, number_pairs, number_table, wrong_numbers
 from tests.rulebook.columns import KEY, arrow, generated
 from tests.rulebook.generate import TableMaker
 from tests.workbench.two_rulesets import ON, RULES, changed, synthetic, write
@@ -77,6 +78,17 @@ def test_both_engines_give_the_same_backtest(engines: tuple[Engine, Engine], tmp
     one, other = (document(backtest(old, new, [population], on=ON, engine=engine)) for engine in engines)
     assert (one.pop("engine"), other.pop("engine")) == ("duckdb", "spark")
     assert one == other and one["changed"] > 100
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(lacking is not None, reason=str(lacking))
+def test_whole_numbers_are_exact_on_both_engines(engines: tuple[Engine, Engine], tmp_path: Path) -> None:
+    pairs = number_pairs(Random(6), count=20_000)
+    path = write(number_table(pairs), tmp_path / "numbers.parquet")
+    for engine in engines:
+        sheet, exact = arithmetic()
+        found = sorted(engine.rows(sheet.apply(engine.read(path))), key=lambda row: int(row[KEY]))
+        assert wrong_numbers(pairs, found, exact) == []
 
 
 @pytest.mark.parametrize("without, told", [("pyspark", "PySpark is not installed"), ("java", "Spark needs Java")])
