@@ -102,7 +102,7 @@ def list_(as_json: bool) -> None:
 @optional_version
 @click.option("--since", help="Only decisions from this moment on, such as 2026-11-01T00:00:00+08:00.")
 @click.option("--limit", default=SHOWN, show_default=True, type=click.IntRange(0), help="Flips shown (JSON: all).")
-@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page for offline.")
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page.")
 @as_json_option
 def report_(version: str | None, since: str | None, limit: int, page: Path | None, as_json: bool) -> None:
     """Agreement with the versions that decided: outcomes, limits, rule by rule, and the flips; exit 1 if there is one.
@@ -117,7 +117,7 @@ def report_(version: str | None, since: str | None, limit: int, page: Path | Non
         wanted = shadows.to_report(built.store, version)
         found = [_report(built, digest, runs, begin) for digest, runs in wanted.items()]
     if page is not None:
-        page.write_text(html(found, most_flips=limit))
+        page.write_text(html(found, most_flips=limit), encoding="utf-8")
     if as_json:
         print_json([document(one) for one in found])
     else:
