@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
+
 from decision_service.decide import Platform, business_date, find
 from decision_service.policy import Policy
 from decision_service.portrait.industry import industry_code
@@ -26,6 +28,7 @@ from decision_service.workbench.populations import PORTFOLIO, Population, Values
 CHUNK = 50
 WORTH_A_PROCESS = 400
 """Enterprises; starting a process takes about as long as these."""
+SCORE = "pd_12m"
 KEPT = 3
 """Tables of earlier calls that are kept."""
 
@@ -80,7 +83,8 @@ def portfolio(
             making.unlink(missing_ok=True)
         for old in sorted(home.glob("portfolio-*.parquet"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             old.unlink(missing_ok=True)
-    return Population(PORTFOLIO, out, len(uscc) * len(products), notes=(_note(uscc, products, standard, now),))
+    notes = (_note(uscc, products, standard, now), *_unscored(out))
+    return Population(PORTFOLIO, out, len(uscc) * len(products), notes=notes)
 
 
 def _admissible(policy: Policy, standard: Standard) -> None:
@@ -96,6 +100,15 @@ def _note(uscc: tuple[str, ...], products: Iterable[str], standard: Standard, no
         "en": f"{len(uscc)} enterprises as if each applied on {day} for: {names}; amount {amount} CNY, term "
         f"{standard.term_months} months, purpose {standard.purpose}; no calling bank, automatic approval switched on",
     }
+
+
+def _unscored(path: Path) -> Iterator[Mapping[str, str]]:
+    """How many rows no model scored, if any: a model that is down must not look like a change without effect."""
+    if SCORE not in pyarrow.parquet.read_schema(path).names:
+        return
+    count = pyarrow.parquet.read_table(path, columns=[SCORE]).column(SCORE).null_count
+    if count:
+        yield {"zh": f"其中 {count} 行没有模型评分（未知）", "en": f"{count} of the rows have no score of a model (unknown)"}
 
 
 def _rests_on(platform: Platform, policy: Policy, standard: Standard, uscc: tuple[str, ...], now: datetime) -> str:

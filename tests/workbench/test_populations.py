@@ -168,7 +168,7 @@ def test_the_portfolio_is_every_enterprise_for_every_product_as_a_decision_would
     assert found.rows == len(rows)
     assert {row["amount"] for row in rows.values()} == {100_000_000}
     assert "amount 1,000,000.00 CNY, term 12 months, purpose working_capital" in found.notes[0]["en"]
-    assert {row["pd_12m"] for row in rows.values()} == {3_000}
+    assert {row["pd_12m"] for row in rows.values()} == {3_000} and len(found.notes) == 1
     in_force = home.policy.on(business_date(NOW))
     outcomes = set()
     for row in rows.values():
@@ -244,6 +244,8 @@ def test_the_portfolio_written_out_can_be_backtested_elsewhere(home: Home, tmp_p
     out = tmp_path / "portfolio.parquet"
     written = home.run("facts", "--out", str(out), "--amount", "300_000.00", "--json")
     assert written.exit_code == 0, written.output
+    rows = json.loads(written.stdout)["rows"]
+    assert f"{rows} of the rows have no score of a model" in written.stdout, "here no model is registered"
     changed(tmp_path / "stricter", STRICTER)
     given = ("--facts", str(out), "--no-portfolio", "--no-decisions", "--json")
     told = json.loads(home.run("backtest", str(RULES), str(tmp_path / "stricter"), *given).stdout)
