@@ -162,7 +162,8 @@ def test_a_folder_is_judged_by_the_day_that_is_given(folder: Path, command: str)
     text = approval.read_text(encoding="utf-8")
     ended = text.replace("effective_from: 2023-10-15", f"effective_from: 2023-10-15\n    effective_to: {LATE}")
     approval.write_text(ended, encoding="utf-8")
-    run(command, folder, "--on", "2030-12-31")
+    before = run(command, folder, "--on", "2030-12-31", code=int(command == "check"))  # lint looks ahead
+    assert "can approve the product" not in before.stdout
     for product in ("working_capital", "invoice_loan"):
         assert f"can approve the product {product}" in run(command, folder, "--on", LATE, code=1).stdout
 
