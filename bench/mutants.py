@@ -28,6 +28,8 @@ from decision_service.rulebook.files import load, load_sources
 from decision_service.rulebook.proof.difference import Difference
 from decision_service.rulebook.ruleset import Ruleset, RulesInForce
 from decision_service.rulebook.stretches import change_days
+from decision_service.workbench.beyond import beyond
+from decision_service.workbench.changes import changes
 from decision_service.workbench.lint import lint
 from decision_service.workbench.prove import Result, prove, tasks_of
 from decision_service.workbench.reference import judge
@@ -125,13 +127,13 @@ class Workbench:
         return self._claims[::-1].index(claim) if claim in self._claims else len(self._claims)
 
     def _differs(self, changed: Ruleset) -> bool | None:
-        """Whether an application is decided otherwise; ``None`` when that is in doubt."""
+        """Whether an application is decided otherwise, or what differs lies beyond a proof; ``None`` when in doubt."""
         for day in sorted({*change_days(self.ruleset, self.on), *change_days(changed, self.on)}):
             before, after = self.ruleset.in_force(day), changed.in_force(day)
             answer = Difference(before, after, evaluate=judge, limit=limit, bases={}).anything()
             if not answer.none:
                 return True if answer.flip is not None else None
-        return False
+        return bool(beyond(self.ruleset, changed, changes(self.ruleset, changed)))
 
 
 def _timed(run: Callable[[], bool], tool: str, seconds: dict[str, float]) -> bool:
