@@ -356,3 +356,18 @@ def test_reasons_of_the_small_rulebook_can_be_written_anew() -> None:
     found = small(("reasons.yaml", reasons_text(), reasons_text().replace("原因", "理由")))
     assert {change.kind for change in found.changes} == {"reason"}
     assert all(part.name.endswith("zh") for change in found.changes for part in change.parts)
+
+
+def test_another_formula_behind_the_limit_is_another_limit() -> None:
+    line = next(one for one in SHIPPED.sources["facts.yaml"].splitlines() if "name: working_capital_need," in one)
+
+    def needing(share: str) -> Ruleset:
+        raw = line.replace("working_capital_need", "need_as_given")
+        made = (
+            "  - {name: working_capital_need, type: money, source: derived, level: 2,"
+            f' derived: "{share} * revenue_12m", label: {{zh: 需求, en: need}}}}'
+        )
+        return edited(SHIPPED, ("facts.yaml", line, f"{raw}\n{made}"))
+
+    found = checked(compare(needing("0.5"), needing("0.01"), on=ON, bases=BASES))
+    assert "APPROVE→REFER" in {str(flip.aspect) for flip in found.stretches[0].flips}

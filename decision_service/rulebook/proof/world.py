@@ -261,7 +261,19 @@ class World:
         products = [
             tuple(sorted(self.rules.parameters(name, None).items())) for name in self.rules.catalogue[PRODUCT].choices
         ]
-        return self.inputs.bound(self.limit_reads, (rows, tuple(products)))
+        return self.inputs.bound(self.limit_reads, (rows, tuple(products), self._meaning_of_reads()))
+
+    def _meaning_of_reads(self) -> tuple[Hashable, ...]:
+        """What the facts of the formula mean here: a fact derived or ranged otherwise gives another bound.
+
+        One that rules set is this ruleset's own.
+        """
+        facts = [self.rules.catalogue[name] for name in sorted(self.limit_reads)]
+        return tuple(
+            (one.name, one.type, one.choices, one.minimum, one.maximum, one.derived and one.derived.text)
+            + ((id(self.rules),) if one.combine is not None else ())
+            for one in facts
+        )
 
     def bound_in_full(self, place: int) -> Symbol:
         """The product's own bound by its whole formula, with the parameters of one industry."""
