@@ -15,6 +15,7 @@ from decision_service.rulebook.conditions import FactName, comparisons
 from decision_service.rulebook.files import load, load_sources
 from decision_service.rulebook.proof.applications import Application
 from decision_service.rulebook.proof.difference import Aspect, Difference
+from decision_service.rulebook.proof.world import INDUSTRY_STATUS
 from decision_service.rulebook.regions import by_id
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.workbench.difference import bases_of
@@ -48,9 +49,12 @@ def near_the_change(difference: Difference) -> list[Application]:
             rule = by_id(rules).get(region.name)
             for one in comparisons(rule.when) if rule is not None else ():
                 fact = rules.catalogue[one.fact]
+                computed = fact.derived is not None or fact.combine is not None
+                if computed or fact.source == "parameter" or fact.name == INDUSTRY_STATUS:
+                    continue  # no application brings it
                 literals = one.operand if isinstance(one.operand, tuple) else (one.operand,)
                 for value in literals:
-                    if isinstance(value, FactName) or fact.derived is not None or fact.combine is not None:
+                    if isinstance(value, FactName):
                         continue
                     values = [value - 1, value, value + 1] if isinstance(value, int) else [value, *fact.choices]
                     found += [
