@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,8 +15,8 @@ from decision_service.workbench import bulk
 from decision_service.workbench.bulk import Engine, Judged, Row
 from decision_service.workbench.fact_tables import merged_facts
 from decision_service.workbench.populations import Population
+from decision_service.workbench.shares import wilson
 
-Z_95 = 1.959963984540054
 MOST_FLIPS = 20
 ABSENT, TRUTHS = "absent", {True: "matched", False: "missed", None: "unknown"}
 LIMITS = ("limit_old", "limit_new", "limit_up", "limit_down", "limit_gained", "limit_lost")
@@ -52,7 +51,7 @@ class Swap:
     @property
     def bad_rate(self) -> Rate | None:
         """``None`` where no outcome is known."""
-        return wilson(self.bad, self.known)
+        return rate(self.bad, self.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Swaps:
     def bad_rate(self, by: str) -> Rate | None:
         """Of what ``old`` or ``new`` approves."""
         cells = [cell for cell in self.cells if getattr(cell, by) is Outcome.APPROVE]
-        return wilson(sum(cell.bad for cell in cells), sum(cell.known for cell in cells))
+        return rate(sum(cell.bad for cell in cells), sum(cell.known for cell in cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +187,9 @@ def backtest(
     return Backtest(one, other, on, engine.name, tuple(results), tuple(_notes(old, new)))
 
 
-def wilson(bad: int, known: int) -> Rate | None:
-    """The share of bad ones with its interval (E. B. Wilson, 1927); ``None`` of none."""
-    if known == 0:
-        return None
-    share, spread = bad / known, Z_95**2 / known
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z_95 * math.sqrt(share * (1 - share) / known + spread / (4 * known)) / (1 + spread)
-    low = 0.0 if bad == 0 else middle - half
-    return Rate(bad, known, share, low, 1.0 if bad == known else middle + half)
+def rate(bad: int, known: int) -> Rate | None:
+    """The share of bad ones with its interval; ``None`` of none."""
+    return Rate(bad, known, bad / known, *wilson(bad, known)) if known else None
 
 
 def _notes(old: Ruleset, new: Ruleset) -> Iterator[Mapping[str, str]]:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from scipy.stats import binomtest
-
 from decision_service.decide import business_date
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.rulebook.ruleset import Ruleset
@@ -17,10 +15,10 @@ from decision_service.vocabulary import Outcome
 from decision_service.workbench.shadow_compare import ABSENT, MATCHED, MISSED, NO_EFFECT, UNKNOWN, Pairs, deed
 from decision_service.workbench.shadow_follow import COMPARED
 from decision_service.workbench.shadow_notes import notes
+from decision_service.workbench.shares import wilson
 
 RulesetOf = Callable[[str], Ruleset]
 Texts = Mapping[str, str]
-CONFIDENCE = 0.95
 SAME, LOWER, HIGHER, GAINED, LOST = "same", "lower", "higher", "became known", "became unknown"
 BOTH, ACTIVE_ONLY, SHADOW_ONLY = "both", "active only", "shadow only"
 
@@ -125,8 +123,7 @@ def agreement(same: int, compared: int) -> Agreement:
     """The share of equal outcomes with its interval."""
     if not compared:
         return Agreement(0, 0)
-    interval = binomtest(same, compared).proportion_ci(CONFIDENCE, method="wilson")
-    return Agreement(same, compared, same / compared, float(interval.low), float(interval.high))
+    return Agreement(same, compared, same / compared, *wilson(same, compared))
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 from decision_service.errors import EngineError, InputError
 from decision_service.rulebook.files import load
 from decision_service.vocabulary import Outcome
-from decision_service.workbench.backtest import Backtest, Result, backtest, wilson
+from decision_service.workbench.backtest import Backtest, Result, backtest, rate
 from decision_service.workbench.backtest_document import document
 from decision_service.workbench.backtest_report import html, industry_names
 from decision_service.workbench.bulk import Engine, opened
@@ -141,7 +141,7 @@ def test_bad_rates_count_only_rows_whose_outcome_is_known(compared: Compared) ->
     for by, rows in (("old", compared.before), ("new", compared.after)):
         labels = [row["bad"] for row, said in zip(compared.rows, rows) if said["outcome"] == Outcome.APPROVE]
         known = [label for label in labels if label is not None]
-        assert compared.result.swaps.bad_rate(by) == wilson(sum(known), len(known))
+        assert compared.result.swaps.bad_rate(by) == rate(sum(known), len(known))
         assert len(known) < len(labels)
 
 
@@ -243,13 +243,13 @@ def test_what_the_facts_do_not_show_is_said(tmp_path: Path, engine: Engine) -> N
     [(0, 10, 0.0, 0.2775328), (10, 10, 0.7224672, 1.0), (1, 20, 0.0088810, 0.2361308), (50, 100, 0.4038315, 0.5961685)],
 )
 def test_the_interval_is_wilson_s(bad: int, known: int, low: float, high: float) -> None:
-    rate = wilson(bad, known)
-    assert rate is not None and rate.share == bad / known
-    assert (rate.low, rate.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+    found = rate(bad, known)
+    assert found is not None and found.share == bad / known
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
 
 
 def test_of_none_no_rate_is_known() -> None:
-    assert wilson(0, 0) is None
+    assert rate(0, 0) is None
 
 
 def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
