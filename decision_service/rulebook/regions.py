@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Exact, Not, facts_named
+from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Exact, Not
 from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.rules import Rule, Stage
@@ -75,23 +75,6 @@ def does(rule: Rule) -> Hashable:
 def by_id(rules: RulesInForce) -> dict[str, Rule]:
     """Every rule in force by its id."""
     return {rule.id: rule for stage in Stage for rule in rules.rules(stage)}
-
-
-def named_by_effects(rule: Rule) -> frozenset[str]:
-    """The facts that a limit rule names as its cap or factor."""
-    effects = (rule.effects.limit_cap, rule.effects.limit_factor) if rule.effects is not None else ()
-    return frozenset(name for name in effects if isinstance(name, str))
-
-
-def read_by(rule: Rule) -> frozenset[str]:
-    """The facts that a rule's condition reads, or its effects name."""
-    return facts_named(rule.when) | named_by_effects(rule)
-
-
-def dependants(catalogue: FactCatalogue, names: Iterable[str]) -> frozenset[str]:
-    """The facts themselves, and those derived from them."""
-    known = [name for name in names if name in catalogue]
-    return frozenset([*known, *(name for name, _ in catalogue.derived_from(known))])
 
 
 def incomparable(old: FactCatalogue, new: FactCatalogue) -> tuple[str, ...]:

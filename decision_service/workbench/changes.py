@@ -12,12 +12,13 @@ from decision_service.portrait.tables import rows
 from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.formulas import Formula
-from decision_service.rulebook.invariants import Invariant
+from decision_service.rulebook.invariants import Invariant, with_outcome
 from decision_service.rulebook.parameters import ParameterRow
 from decision_service.rulebook.regions import bare
 from decision_service.rulebook.rules import Product, ReasonCode, Rule
 from decision_service.rulebook.ruleset import Ruleset
-from decision_service.workbench.rule_words import condition_text, exact_text
+from decision_service.rulebook.syntax import condition_text
+from decision_service.workbench.rule_words import exact_text
 
 PORTRAIT_FILES = {"lists.yaml": "lists", "indicators.csv": "indicators"}
 INDUSTRY_ROW = ("code", "effective_from")
@@ -110,8 +111,9 @@ def _entries(ruleset: Ruleset) -> Iterator[tuple[_Key, _Entry]]:
     for client, reasons in _reasons(ruleset):
         for reason_code in reasons.values():
             yield ("reason", f"{client}{reason_code.code}"), _reason(reason_code)
+    words = with_outcome(catalogue)
     for invariant in ruleset.invariants:
-        yield ("invariant", invariant.id), _invariant(invariant, catalogue)
+        yield ("invariant", invariant.id), _invariant(invariant, words)
     for path, name in PORTRAIT_FILES.items():
         yield ("portrait", path), _Entry(_lines_of(getattr(ruleset, name)), path)
 
