@@ -371,3 +371,22 @@ def test_another_formula_behind_the_limit_is_another_limit() -> None:
 
     found = checked(compare(needing("0.5"), needing("0.01"), on=ON, bases=BASES))
     assert "APPROVE→REFER" in {str(flip.aspect) for flip in found.stretches[0].flips}
+
+
+def test_a_status_fact_that_only_one_version_sets_is_no_difference_by_itself() -> None:
+    line = next(one for one in SHIPPED.sources["facts.yaml"].splitlines() if "name: whitelisted," in one)
+    rule = (
+        "  - id: WL-777\n    title: {zh: 观察, en: watched}\n    when: tax_rating_a_years >= 2\n"
+        "    sets: {watch: true}\n    effective_from: 2023-10-15\n    reference: test\n"
+    )
+    watched = load_sources(
+        {
+            **SHIPPED.sources,
+            "facts.yaml": SHIPPED.sources["facts.yaml"].replace(
+                line, f"{line}\n{line.replace('name: whitelisted', 'name: watch')}"
+            ),
+            "whitelist.yaml": SHIPPED.sources["whitelist.yaml"] + rule,
+        }
+    )
+    for old, new in ((SHIPPED, watched), (watched, SHIPPED)):
+        assert not compare(old, new, on=ON, bases=BASES).stretches[0].flips

@@ -104,9 +104,9 @@ class Difference:
         self._reverted: dict[Region, Reverted] = {}
 
     def aspects(self) -> tuple[Aspect, ...]:
-        """Everything that may come out otherwise, outcomes first."""
+        """Everything that may come out otherwise, outcomes first; a fact that only one version sets has no other."""
         flips = [Aspect(OUTCOME, one, other) for one in Outcome for other in Outcome if one is not other]
-        names = dict.fromkeys(fact.name for rules in (self.old, self.new) for fact in rules.catalogue.settable)
+        names = [fact.name for fact in self.old.catalogue.settable if fact.name in self.new.catalogue]
         return (*flips, *(Aspect(name) for name in (*names, LIMIT, SPREAD, CONDITIONS, REASONS)))
 
     def anything(self) -> Answer:
