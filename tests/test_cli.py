@@ -367,6 +367,35 @@ def test_what_cannot_run_says_why_and_exits_2(city: Shell, arguments: list[str])
     assert result.output.strip()
 
 
+ARGUMENTS = {
+    "an application": ["decide", "PIPE"],
+    "a feed": ["feeds", "load", "PIPE"],
+    "facts": ["rules", "backtest", "a", "b", "--facts", "PIPE"],
+    "a report": ["rules", "publish", "--report", "PIPE", "--note", "x"],
+    "a workbook": ["rules", "import-xlsx", "PIPE", str(RULES)],
+    "a checkpoint": ["audit", "verify", "--checkpoint", "PIPE"],
+    "a showcase": ["demo", "PIPE"],
+}
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS.keys())
+def test_a_pipe_instead_of_a_file_is_refused_and_not_waited_for(
+    city: Shell, arguments: list[str], tmp_path: Path
+) -> None:
+    os.mkfifo(pipe := tmp_path / "invoices.csv")
+    result = city.run(*(str(pipe) if one == "PIPE" else one for one in arguments))
+    assert result.exit_code == 2
+    assert f"{pipe}: this is a pipe, not a regular file; " in result.output
+
+
+def test_a_pipe_that_a_manifest_names_is_told_and_not_waited_for(city: Shell, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "overdues.csv")
+    entry = {"kind": "overdues", "file": "overdues.csv", "source_time": "2024-01-31T06:00:00+08:00"}
+    (tmp_path / "manifest.json").write_text(json.dumps({"as_of": "2024-01-31", "feeds": [entry]}), encoding="utf-8")
+    result = city.run("feeds", "load", str(tmp_path))
+    assert (result.exit_code, "overdues.csv: this is a pipe, not a regular file" in result.output) == (1, True)
+
+
 SETTINGS = {
     "an empty home": {"DECISION_HOME": " "},
     "a home that is a file": {"DECISION_HOME": __file__},

@@ -14,7 +14,16 @@ from decision_service.audit.entries import Outside
 from decision_service.audit.release import ACTIVATION, APPROVAL, PUBLICATION, SHADOW, SWITCH
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.audit.verify import LogStore, VerifyReport, verify_log
-from decision_service.commands.console import FOUND, as_json_option, bar, existing_platform, finish, now, print_json
+from decision_service.commands.console import (
+    FOUND,
+    InputFile,
+    as_json_option,
+    bar,
+    existing_platform,
+    finish,
+    now,
+    print_json,
+)
 from decision_service.decide import Platform
 from decision_service.errors import AuditError
 from decision_service.rulebook.ruleset import digest_of
@@ -33,7 +42,7 @@ def audit() -> None:
     "--checkpoint",
     "notes",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=InputFile(),
     help="A checkpoint kept from earlier; may be given several times.",
 )
 @as_json_option

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -21,6 +22,7 @@ from decision_service.decide import Platform, business_date
 from decision_service.errors import DecisionServiceError, InputError, NotFound, Refused, RulebookError
 from decision_service.interrupts import INTERRUPTED, interruptible
 from decision_service.policy import Policy
+from decision_service.regular_file import REMEDY, irregular
 from decision_service.rule_folder import load_policy
 from decision_service.settings import Settings
 from decision_service.store import Store
@@ -29,6 +31,22 @@ from decision_service.workbench.release import install
 FOUND, FAILED = 1, 2
 """Exit codes: something was found · the command could not run."""
 Item = TypeVar("Item")
+
+
+class InputFile(click.Path):
+    """A file to read that must be there, as a ``Path``; what has no end (a pipe, a device) is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path. Fails with a usage error for what is no regular file."""
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        if (what := irregular(path)) is not None:
+            self.fail(f"{path}: {what}; {REMEDY}", param, ctx)
+        return path
+
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -21,6 +21,7 @@ from decision_service.api.render import decision_bytes
 from decision_service.commands import moments
 from decision_service.commands.console import (
     FOUND,
+    InputFile,
     as_json_option,
     ensure_rules,
     finish,
@@ -90,7 +91,7 @@ class Desk:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=InputFile())
 @click.option("--rules", "folder", type=click.Path(path_type=Path), help="Decide by this folder instead of the active.")
 @click.option("--model-alias", help="Score with the models under this alias.")
 @click.option("--now", "moment", metavar="TIME", help="Decide as of a moment, such as 2020-03-01T09:00:00+08:00.")

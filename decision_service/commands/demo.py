@@ -20,6 +20,7 @@ import click
 
 from decision_service.commands.console import (
     FOUND,
+    InputFile,
     as_json_option,
     ensure_rules,
     finish,
@@ -79,7 +80,7 @@ class Shown:
 
 
 @click.command()
-@click.argument("showcase", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("showcase", type=InputFile())
 @as_json_option
 def demo(showcase: Path, as_json: bool) -> None:
     """Decide one application of each kind over HTTP and print them; exit 1 if one comes out unexpectedly.

@@ -15,6 +15,7 @@ from decision_service.commands.backtest_runs import page as written
 from decision_service.commands.backtest_runs import portrayed, run
 from decision_service.commands.console import (
     FOUND,
+    InputFile,
     as_json_option,
     finish,
     platform,
@@ -57,7 +58,7 @@ fresh_option = click.option("--fresh", is_flag=True, help="Make the portfolio's 
 @click.option(
     "--facts",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=InputFile(),
     help="A Parquet table of facts (docs/backtest.md); may be given several times.",
 )
 @click.option("--no-portfolio", is_flag=True, help="Leave out the enterprises on record.")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from decision_service.commands.backtest_runs import Over, page, run
-from decision_service.commands.console import as_json_option, now, platform
+from decision_service.commands.console import InputFile, as_json_option, now, platform
 from decision_service.commands.persons import key_option, note_option
 from decision_service.commands.rules_release import acting, gates, judged, passed, tell, tell_failures
 from decision_service.commands.rules_shared import folder_argument, rule_folder
@@ -36,7 +36,7 @@ class Report:
 @folder_argument
 @click.option(
     "--report",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=InputFile(),
     help="Attach this file as the backtest's report instead of running a backtest now.",
 )
 @note_option

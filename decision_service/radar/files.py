@@ -14,6 +14,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 
 from decision_service.errors import InputError
+from decision_service.regular_file import REMEDY, irregular
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 LONGEST_ROW = 1_000_000
@@ -51,6 +52,8 @@ def read_rows(path: Path, columns: tuple[str, ...], required: frozenset[str]) ->
             f"cannot read a {path.suffix or 'nameless'} file", file=path.name, remedy=f"use {', '.join(SUFFIXES)}"
         )
     try:
+        if (what := irregular(path)) is not None:
+            raise UnusableFile(what, file=path.name, remedy=REMEDY)
         yield from reader(path, columns, required)
     except OSError as error:
         raise UnusableFile(

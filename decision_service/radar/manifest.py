@@ -13,6 +13,7 @@ from decision_service.errors import InputError, Problem
 from decision_service.radar.cells import CellError, day, shown
 from decision_service.radar.files import SUFFIXES
 from decision_service.radar.kinds import KINDS, Kind
+from decision_service.regular_file import REMEDY, irregular
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 YEARS = range(1900, 2200)
@@ -51,7 +52,8 @@ def find_feeds(path: Path, *, now: datetime, problem: Report) -> Iterator[Feed]:
             raise InputError("the file's name is not a feed kind", where=path.name, remedy=remedy)
         yield Feed(KINDS[path.stem], path, now, now.astimezone(SHANGHAI).date())
     else:
-        raise InputError("no such file or folder", where=str(path), remedy="check the path")
+        what = irregular(path) if path.exists() else None
+        raise InputError(what or "no such file or folder", where=str(path), remedy=REMEDY if what else "check the path")
 
 
 def _manifest_feeds(manifest: Path, problem: Report) -> Iterator[Feed]:

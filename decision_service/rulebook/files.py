@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from decision_service.errors import Problem, RulebookError
+from decision_service.regular_file import REMEDY, irregular
 from decision_service.rulebook.fact_file import read_facts
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.invariants import Invariant, read_invariants
@@ -40,6 +41,7 @@ REQUIRED_FILES = (
 MAX_FILE_BYTES = 4_000_000
 MAX_FILES = 500
 CASES = "cases"
+UNREADABLE = "check its rights, and where it leads if it is a link"
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
@@ -91,6 +93,9 @@ def read_sources(folder: Path, problems: list[Problem]) -> dict[str, str]:
 def read_file(path: Path, problems: list[Problem]) -> str | None:
     """A file's text, or ``None`` after noting why it cannot be read."""
     try:
+        if (what := irregular(path)) is not None:
+            problems.append(Problem(str(path), 1, what, f"{REMEDY}, or remove it"))
+            return None
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             problems.append(Problem(str(path), 1, f"the file has {size:,} bytes", f"keep it below {MAX_FILE_BYTES:,}"))
@@ -104,7 +109,7 @@ def read_file(path: Path, problems: list[Problem]) -> str | None:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         problems.append(Problem(str(path), line, f"byte {error.start} is not UTF-8", "save the file as UTF-8"))
     except OSError as error:
-        problems.append(Problem(str(path), 1, f"the file is not readable: {error.strerror}", "check its rights"))
+        problems.append(Problem(str(path), 1, f"the file is not readable: {error.strerror}", UNREADABLE))
     return None
 
 

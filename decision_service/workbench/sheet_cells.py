@@ -11,6 +11,7 @@ from decision_service.rulebook.literals import parse_number
 from decision_service.workbench.table_text import COMMENT
 from decision_service.workbench.yaml_entry import CONDITION, WORDS
 
+FORMULA = "the cell holds a formula or something else than a value"
 EXACT_DIGITS = 15
 """Digits that a spreadsheet program keeps of a number."""
 
@@ -39,7 +40,7 @@ def cell_text(cell: Any, *, pads: int = 0) -> str:
     """
     value = cell.value
     if cell.data_type == "f" or not isinstance(value, (str, bool, int, float, date, type(None))):
-        raise Refused("the cell holds a formula or something else than a value", "write the value itself")
+        raise Refused(FORMULA, "write the value itself")
     if cell.data_type == "e":
         raise Refused(f"the cell holds the error {value}", "write a value")
     if value is None or isinstance(value, str):

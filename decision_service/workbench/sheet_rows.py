@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from openpyxl.utils.exceptions import InvalidFileException
 from decision_service.errors import InputError, Problem
 from decision_service.rulebook.syntax import did_you_mean
 from decision_service.workbench.folder_tables import Column, Table
-from decision_service.workbench.sheet_cells import Refused, cell_text, means, normal
+from decision_service.workbench.sheet_cells import FORMULA, Refused, cell_text, means, normal
+from decision_service.workbench.sheet_guard import REMEDY, guard
 from decision_service.workbench.sheets import ABOUT, CHOICES, LINE
 from decision_service.workbench.table_text import Row, Wanted
 
-MAX_BYTES = 50_000_000
 MAX_ROWS = 20_000
 
 
@@ -51,13 +50,11 @@ class SheetContent:
 
 def open_workbook(path: Path) -> Any:
     """The workbook. Raises ``InputError`` if it is none, ``OSError`` if it cannot be read."""
-    remedy = "name a workbook that rules export-xlsx has written"
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"the file has more than {MAX_BYTES:,} bytes", where=str(path), remedy=remedy)
+    guard(path)
     try:
         return load_workbook(path)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError) as error:
-        raise InputError(f"the file is not an .xlsx workbook ({error})", where=str(path), remedy=remedy) from error
+    except (InvalidFileException, KeyError, ValueError, TypeError, SyntaxError, AttributeError, IndexError) as error:
+        raise InputError(f"the file is not an .xlsx workbook ({error})", where=str(path), remedy=REMEDY) from error
 
 
 def exported_stamps(book: Any) -> dict[str, str]:
@@ -75,10 +72,26 @@ def read_sheets(book: Any, tables: Sequence[Table], problems: list[Problem]) -> 
         if table is not None:
             content = _Sheet(sheet, table, problems).content()
             found += [content] if content is not None else []
-        elif sheet.title not in (ABOUT, CHOICES):
+        elif sheet.title in (ABOUT, CHOICES):
+            problems += _formulas(sheet)
+        else:
             hint = did_you_mean(sheet.title, by_title, otherwise="remove it, or name it as it was exported")
             problems.append(Problem(sheet.title, 0, "there is no table of this name in the folder", hint))
+    problems += [Problem(chart.title, 0, "this is a chart, not a table", "remove it") for chart in book.chartsheets]
     return found
+
+
+def _formulas(sheet: Any) -> Iterator[Problem]:
+    """Formulas where the import needs no value: what they show to a reader is not what the files say."""
+    for cell in _stored(sheet):
+        if cell.data_type == "f":
+            yield Problem(f"{sheet.title}!{cell.coordinate}", 0, FORMULA, "write the value itself")
+
+
+def _stored(sheet: Any) -> Iterable[Any]:
+    """The cells that a sheet really has; its own iterators make every cell up to the last row and column."""
+    cells: Mapping[tuple[int, int], Any] = sheet._cells
+    return tuple(cells.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +140,14 @@ class _Sheet:
         before = len(self._problems)
         names = [LINE, *(column.name for column in self._table.columns)]
         letters: dict[str, str] = {}
+        filled = {cell.column for cell in _stored(self._sheet) if cell.row > 1 and cell.value is not None}
         for cell in self._sheet[1]:
             name = "" if cell.value is None else str(cell.value)
             if name in letters:
                 self._report(cell.coordinate, f"the column '{name}' stands twice", "remove one")
             elif name in names:
                 letters[name] = cell.column_letter
-            elif name or self._filled(cell.column):
+            elif name or cell.column in filled:
                 hint = did_you_mean(name, names, otherwise="remove the column; a new one must be declared first")
                 self._report(cell.coordinate, f"unknown column '{name}'", hint)
         for name in names:
@@ -145,16 +159,13 @@ class _Sheet:
             self._report("1", f"the sheet has more than {MAX_ROWS:,} rows", "delete the empty rows at its end")
         return letters if len(self._problems) == before else None
 
-    def _filled(self, column: int) -> bool:
-        cells = self._sheet.iter_rows(min_row=2, max_row=MAX_ROWS, min_col=column, max_col=column, values_only=True)
-        return any(value is not None for (value,) in cells)
-
     def _rows(self, letters: Mapping[str, str]) -> Iterator[_Draft]:
         """Every row that is not empty."""
         columns = {column.name: column for column in self._table.columns}
         for number in range(2, self._sheet.max_row + 1):
             cells = {name: self._sheet[f"{letter}{number}"] for name, letter in letters.items()}
             if all(cell.value is None or cell.value == "" for name, cell in cells.items() if name != LINE):
+                self._text(cells[LINE], None)  # an empty row, unless its line is a formula
                 continue
             texts = {name: self._text(cell, columns.get(name)) for name, cell in cells.items()}
             numbers = frozenset(name for name, cell in cells.items() if type(cell.value) in (int, float))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import time
 from collections.abc import Callable
 from datetime import date
@@ -99,6 +100,16 @@ def _write(folder: Path, sources: dict[str, str]) -> None:
         (folder / path).write_bytes(text.encode())
 
 
+def socket_at(path: Path) -> None:
+    """A socket where a file should be; its name may be longer than a socket's address can be."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            listening.bind(f"/proc/self/fd/{descriptor}/{path.name}")
+        finally:
+            os.close(descriptor)
+
+
 UNREADABLE: list[tuple[str, Callable[[Path], None], str]] = [
     (
         "not UTF-8",
@@ -106,7 +117,11 @@ UNREADABLE: list[tuple[str, Callable[[Path], None], str]] = [
         "status.yaml:2: byte 17 is not UTF-8",
     ),
     ("too large", lambda path: path.write_bytes(b"#" * (files.MAX_FILE_BYTES + 1)), "bytes; keep it below"),
-    ("a folder", lambda path: (path.unlink(), path.mkdir())[0], "the file is not readable"),
+    ("a folder", lambda path: (path.unlink(), path.mkdir())[0], "this is a folder, not a regular file; put a regular"),
+    ("a pipe", lambda path: (path.unlink(), os.mkfifo(path))[0], "this is a pipe, not a regular file; put a regular"),
+    ("a socket", lambda path: (path.unlink(), socket_at(path))[0], "this is a socket, not a regular file"),
+    ("a device", lambda path: (path.unlink(), os.symlink("/dev/zero", path))[0], "this is a device, not a regular"),
+    ("a link to itself", lambda path: (path.unlink(), os.symlink(path, path))[0], "where it leads if it is a link"),
     (
         "a dangling link",
         lambda path: (path.unlink(), os.symlink("/nowhere/at/all", path))[0],

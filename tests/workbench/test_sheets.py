@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from openpyxl import load_workbook
+from openpyxl.chart import BarChart
 from openpyxl.worksheet.formula import ArrayFormula
 
 from decision_service.cli import main
@@ -392,6 +393,10 @@ def test_a_copied_row_is_a_new_row_and_the_copied_one_stays(exported: Path, fold
     assert [(change.way, change.row) for change in found.changes] == [("added", "RED-00")]
 
 
+def put_at(sheet: Any, cell: str, value: Any) -> None:
+    sheet[cell].value = value
+
+
 def formula(book: Any) -> None:
     book["industries"]["H2"].value = "=0.01+0.01"
 
@@ -410,6 +415,10 @@ def headings(**changes: str) -> Edit:
 
 REFUSED: list[tuple[str, Edit, str]] = [
     ("a formula", formula, "industries!H2: the cell holds a formula"),
+    ("one in about", lambda book: put_at(book["about"], "A1", "=1+1"), "about!A1: the cell holds"),
+    ("one among choices", lambda book: put_at(book["choices"], "A1", "=B1"), "choices!A1: the cell"),
+    ("one under the rows", lambda book: put_at(book["cards"], "A400", "=1+1"), "cards!A400: the cell"),
+    ("a chart", lambda book: book.create_chartsheet("trend").add_chart(BarChart()), "trend: this is a chart"),
     ("a formula over cells", array_formula, "industries!H2: the cell holds a formula"),
     ("an error", put("industries", "01", pd_cutoff_auto="#N/A"), "industries!H2: the cell holds the error #N/A"),
     (
