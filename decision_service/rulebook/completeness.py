@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 
 from decision_service.errors import Problem
@@ -30,10 +30,11 @@ def incomplete(ruleset: Ruleset, *, on: date) -> Iterator[Problem]:
 
 
 def _never_approved(rules: Collection[Rule], ruleset: Ruleset) -> list[str]:
-    return [name for name in sorted(ruleset.products) if not _approving(name, rules, ruleset)]
+    return [name for name in sorted(ruleset.products) if not approving(name, rules, ruleset)]
 
 
-def _approving(name: str, rules: Collection[Rule], ruleset: Ruleset) -> list[Rule]:
+def approving(name: str, rules: Iterable[Rule], ruleset: Ruleset) -> list[Rule]:
+    """The rules that may approve a product, by what they say of the product alone."""
     return [rule for rule in rules if name in _approved(rule, ruleset)]
 
 
@@ -52,7 +53,7 @@ def _made_incomplete(
     replaced = {rule.id: own for rule in rules for own in overlay.rules if _covers(own, rule, on)}
     left = [*(own for own in overlay.rules if _lasts(own, on)), *(rule for rule in rules if rule.id not in replaced)]
     products, facts = _never_approved(left, ruleset), _never_set(left, ruleset)
-    gone = {f"can approve the product {name}": _approving(name, rules, ruleset) for name in products}
+    gone = {f"can approve the product {name}": approving(name, rules, ruleset) for name in products}
     gone |= {f"sets '{name}'": _setting(name, rules) for name in facts}
     for does, doing in gone.items():
         for own in (replaced[rule.id] for rule in doing):  # all are replaced, or one would be among those left

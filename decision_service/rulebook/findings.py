@@ -48,9 +48,9 @@ WORDINGS: Mapping[str, Wording] = {
     ),
     "gap": Wording(
         "产品 {product} 的一笔申请各项事实已知，却没有任何决定规则命中，只能以 NO_APPROVAL 转人工；"
-        "最接近的批准规则 {rule} 差在 {parts}",
+        "{near}",
         "an application for {product} with everything known is decided by no rule and refers with NO_APPROVAL only; "
-        "rule {rule}, the nearest that approves, misses it by {parts}",
+        "{near}",
         "补一条说明原因的规则，或改正界线",
         "add a rule that says why, or correct a boundary",
     ),

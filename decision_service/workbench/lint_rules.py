@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import permutations
 
 from decision_service.rulebook.cases import Assessed
-from decision_service.rulebook.completeness import PRODUCT
+from decision_service.rulebook.completeness import PRODUCT, approving
 from decision_service.rulebook.conditions import AllOf, Condition, comparisons, facts_named
 from decision_service.rulebook.evaluate import truth_of
 from decision_service.rulebook.facts import Facts
@@ -178,7 +179,7 @@ class RuleFindings:
         return self._about("open-boundary", below.rule, days, told, line=line, day=day, found=found, holds=holds)
 
     def _gap(self, product: str, found: Application, day: Day, days: Days) -> Finding:
-        """Told at the approving rule that misses the application by the least; there is one for every product."""
+        """Told at the approving rule that misses the application by the least, or at one that ended or is to come."""
         facts = day.analysis.assess(found).facts
         deciding = day.rules.rules(Stage.DECISION)
         ids = {rule.id for rule in deciding}
@@ -186,12 +187,17 @@ class RuleFindings:
         def holds(other: Assessed) -> bool:
             return other.facts[PRODUCT] == product and not ids & {*other.matched, *other.unknown}
 
-        every = deciding or self._asking.ruleset.rules  # on a day there may be no approving rule, or none that decides
-        approving = [rule for rule in every if rule.outcome is Outcome.APPROVE] or every
-        near = min(approving, key=lambda rule: (_for_another(rule, facts), len(_missed(rule, facts)), rule.id))
+        ruleset = self._asking.ruleset
+        if not (in_force := approving(product, deciding, ruleset)):
+            near = _last_approving(approving(product, ruleset.rules, ruleset), day.rules.on)
+            told = words({"product": product}, **_not_in_force(near, day.rules.on))
+            return self._about("gap", near, days, told, day=day, found=found, holds=holds)
+        near = min(in_force, key=lambda rule: (_for_another(rule, facts), len(_missed(rule, facts)), rule.id))
         parts = _missed(near, facts) or [near.when]
         lacking = self._told(parts)
-        told = words({"product": product}, zh=lacking["zh"], en=lacking["en"])
+        zh = {"near": f"最接近的批准规则 {near.id} 差在 {lacking['zh']['parts']}"}
+        en = {"near": f"rule {near.id}, the nearest that approves, misses it by {lacking['en']['parts']}"}
+        told = words({"product": product}, zh=zh, en=en)
         return self._about("gap", near, days, told, part=parts[0], day=day, found=found, holds=holds)
 
     # How it is told
@@ -251,6 +257,23 @@ def _missed(rule: Rule, facts: Facts) -> list[Condition]:
     """The parts of a rule that are not true."""
     parts = rule.when.parts if isinstance(rule.when, AllOf) else (rule.when,)
     return [part for part in parts if truth_of(part, facts) is not True]
+
+
+def _last_approving(rules: Sequence[Rule], on: date) -> Rule:
+    """Of rules that are not in force on a day the one that ended last, or else the one that begins first."""
+    ended = [rule for rule in rules if rule.effective_to is not None and rule.effective_to <= on]
+    if ended:
+        return max(ended, key=lambda rule: (rule.effective_to or on, rule.id))
+    return min(rules, key=lambda rule: (rule.effective_from, rule.id))
+
+
+def _not_in_force(rule: Rule, on: date) -> Words:
+    """That no rule approves, and when this one did or will."""
+    ended = rule.effective_to is not None and rule.effective_to <= on
+    day = rule.effective_to if ended else rule.effective_from
+    zh = f"此时没有生效的规则批准该产品：规则 {rule.id} {day} {'失效' if ended else '生效'}"
+    en = f"no rule in force then approves it: rule {rule.id} {'ended' if ended else 'begins'} on {day}"
+    return {"zh": {"near": zh}, "en": {"near": en}}
 
 
 def _place(rule: Rule) -> tuple[str, int]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterator, Mapping
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from decision_service.policy import Policy
+from decision_service.rule_folder import named_by_platform
+from decision_service.rulebook.files import load
 from decision_service.rulebook.findings import LANGUAGES, WORDINGS, Finding
+from decision_service.rulebook.lint import users_of
+from decision_service.rulebook.reads import PARAMETER
+from decision_service.workbench.lint import READ_BESIDE
 from tests.workbench.lint_rulebook import BASE, planted
 
 BASE_RULE = "    effective_from: 2023-10-15\n    reference: further\n"
@@ -170,6 +178,30 @@ def test_a_rule_that_ends_leaves_a_gap_from_that_day_on() -> None:
     assert {(one.code, one.since) for one in found} == {("gap", date(2028, 1, 1))}
 
 
+FIRST_RULE = "    reason: AUTO_OK\n    effective_from: 2023-10-15\n"
+CEASING = {
+    "ends": (
+        "    effective_to: 2028-01-01\n",
+        date(2028, 1, 1),
+        "rule AUTO-1 ended on 2028-01-01",
+        "规则 AUTO-1 2028-01-01 失效",
+    ),
+    "begins": ("", None, "rule AUTO-1 begins on 2028-01-01", "规则 AUTO-1 2028-01-01 生效"),
+}
+
+
+@pytest.mark.parametrize("how", CEASING)
+def test_where_no_rule_approves_any_more_no_rule_is_called_the_nearest_that_does(how: str) -> None:
+    ends, since, en, zh = CEASING[how]
+    begins = "2028-01-01" if how == "begins" else "2023-10-15"
+    dates = f"    reason: AUTO_OK\n    effective_from: {begins}\n{ends}"
+    found = planted({**BASE, **replaced("decision.yaml", FIRST_RULE, dates)})
+    found = [one for one in found if one.code != "case-off-target"]
+    assert [(one.code, one.file, one.line, one.since) for one in found] == [("gap", "decision.yaml", 3, since)]
+    assert f"NO_APPROVAL only; no rule in force then approves it: {en} [gap]" in str(found[0].problem("en"))
+    assert f"此时没有生效的规则批准该产品：{zh}" in found[0].sentence("zh")
+
+
 def test_a_waiting_rule_is_unreachable_without_the_row_it_waits_for() -> None:
     found = only(rules(WAITING))
     assert (found.code, found.line) == ("unreachable-rule", 5)
@@ -212,3 +244,25 @@ def test_every_wording_is_in_its_language_and_has_a_remedy(code: str) -> None:
     han = [any("\u4e00" <= character <= "\u9fff" for character in text) for text in (wording.zh, wording.remedy_zh)]
     plain = [all(character < "\u4e00" for character in text) and bool(text) for text in (wording.en, wording.remedy_en)]
     assert all(han) and all(plain) and LANGUAGES == ("zh", "en")
+
+
+ROOT = Path(__file__).parents[2]
+NOT_READERS = ("decision_service/workbench/", "decision_service/rulebook/")
+"""What compares, shows or edits rules names their parameters without deciding anything by them."""
+
+
+def texts_in(path: Path) -> Iterator[str]:
+    """The words in a module's texts; of an f-string the parts that are written out."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value.rpartition(".")[2]
+
+
+def test_the_parameters_that_code_reads_beside_the_rules_are_those_that_lint_knows() -> None:
+    paths = [path for room in ("decision_service", "ml") for path in (ROOT / room).rglob("*.py")]
+    readers = [path for path in paths if not path.relative_to(ROOT).as_posix().startswith(NOT_READERS)]
+    named = {text for path in readers for text in texts_in(path)}
+    ruleset = load(ROOT / "rules")
+    known = {*users_of(ruleset), *named_by_platform(Policy(ruleset))}
+    beside = {name for name, fact in ruleset.catalogue.items() if fact.source == PARAMETER and name not in known}
+    assert {name for name in beside if name.rpartition(".")[2] in named} == READ_BESIDE
