@@ -60,6 +60,7 @@ def test_a_change_is_told_with_who_flips_and_exits_1(desk: Desk) -> None:
     assert "APPROVE→DECLINE" in result.stdout and "(overdue_days_serious): " in result.stdout
     assert "before: APPROVE" in result.stdout and "RED_DPD (RED-08)" in result.stdout
     assert not (desk.home / "decisions.db").exists()
+    assert (desk.home / "flips.yaml").read_text(encoding="utf-8").startswith("# Written by")  # no schemas beside it
     _cases_pass_by_the_new_rules_and_fail_by_the_old(desk.home / "flips.yaml", new)
 
 

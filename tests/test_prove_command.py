@@ -71,7 +71,10 @@ def test_counterexamples_become_cases_that_the_next_test_runs(shell: Shell, mild
     for number in (1, 2):
         result = shell.run("rules", "prove", str(folder), *ON, "--only", "red-declines", "--as-case", str(target))
         assert result.exit_code == 1 and f"1 case written to {target}" in result.stdout
-        assert target.read_text(encoding="utf-8").count("- name:") == number
+        text = target.read_text(encoding="utf-8")
+        assert text.count("- name:") == number
+        assert text.startswith("# yaml-language-server: $schema=../schemas/cases.json\n# Written by")
+        assert text.count("yaml-language-server") == 1
     tested = shell.run("rules", "test", str(folder), *ON)
     assert tested.exit_code == 1
     for name in ("red-declines: A red card always declines", "red-declines: A red card always declines (2)"):

@@ -86,6 +86,7 @@ def test_suggestions_are_written_pass_and_close_the_gaps(gaps: Path) -> None:
     assert (found["file"], len(found["cases"]), found["not_found"]) == (str(written), 26, [])
     assert report["gaps"] == 0
     text = written.read_text(encoding="utf-8")
+    assert text.splitlines()[0] == "# yaml-language-server: $schema=../schemas/cases.json"
     assert text.count("# to be confirmed by a person") == 26
     assert "AUTO-101: exposure_total one fen above 5,000,000.00" in text
     assert as_json("test", gaps, "--strict")["gaps"] == 0

@@ -21,7 +21,7 @@ from decision_service.commands.rules_shared import on_option
 from decision_service.errors import InputError
 from decision_service.rule_folder import Candidate, candidate
 from decision_service.rulebook.proof.applications import Application
-from decision_service.workbench.case_text import text_of
+from decision_service.workbench.case_text import write_new
 from decision_service.workbench.difference import Compared, bases_of, compare
 from decision_service.workbench.difference_words import Telling, document
 from decision_service.workbench.flip_cases import COMMENT, HEAD, flip_cases
@@ -94,8 +94,7 @@ def _write(compared: Compared, target: Path, on: date, bases: dict[str, Applicat
     cases = flip_cases(compared, on=on, bases=bases)
     if cases:
         ruleset = compared.new
-        text = text_of(cases, ruleset.catalogue, version=ruleset.version, head=HEAD, comment=COMMENT)
-        target.write_text(text, encoding="utf-8")
+        write_new(target, cases, ruleset.catalogue, version=ruleset.version, head=HEAD, comment=COMMENT)
     return len(cases)
 
 

@@ -23,7 +23,7 @@ from decision_service.rule_folder import check_folder
 from decision_service.rulebook.cases import CaseReport
 from decision_service.rulebook.coverage import ComparisonCoverage
 from decision_service.rulebook.files import CASES
-from decision_service.workbench.case_text import text_of
+from decision_service.workbench.case_text import write_new
 from decision_service.workbench.junit import junit, junit_of_mistakes
 from decision_service.workbench.suggest import Suggestions, in_file_order, suggest
 
@@ -107,8 +107,7 @@ def _suggest(policy: Policy, report: CaseReport, target: Path) -> Suggestions:
     gaps = in_file_order(report.gaps)
     found = suggest(policy, report, progress(gaps, total=len(gaps), what="gaps"))
     if found.cases:
-        text = text_of(found.cases, policy.ruleset.catalogue, version=policy.ruleset.version)
-        target.write_text(text, encoding="utf-8")
+        write_new(target, found.cases, policy.ruleset.catalogue, version=policy.ruleset.version)
     return found
 
 

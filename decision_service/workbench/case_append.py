@@ -11,7 +11,7 @@ from decision_service.rulebook.case_file import Case
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.files import read_file
 from decision_service.rulebook.yamltree import Branch, Listing, Scalar, read_yaml
-from decision_service.workbench.case_text import text_of
+from decision_service.workbench.case_text import text_of, write_new
 
 REMEDY = "name a new file, or one whose last key is 'cases' with one case below another"
 
@@ -26,7 +26,7 @@ def append(
     before = _text(path) if path.exists() else None
     named = tuple(_unused(cases, set() if before is None else set(_names(before, path))))
     if before is None:
-        path.write_text(text_of(named, catalogue, version=version, head=head, comment=comment), encoding="utf-8")
+        write_new(path, named, catalogue, version=version, head=head, comment=comment)
         return named
     added = text_of(named, catalogue, version=version, head="", comment=comment)
     text = f"{before}{'' if before.endswith(chr(10)) else chr(10)}{added}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from decision_service.rulebook.case_file import UNKNOWN, Case, Expectation
 from decision_service.rulebook.conditions import Exact
 from decision_service.rulebook.encoding import FactType
 from decision_service.rulebook.facts import FactCatalogue
+from decision_service.rulebook.files import CASES
+from decision_service.workbench.schemas import FOLDER, modeline
 
 HEAD = """\
 # Suggested by `decision-service rules test --suggest`: cases at boundaries, and cases in which one comparison decides a
@@ -20,6 +23,28 @@ cases:
 """
 COMMENT = "  # to be confirmed by a person: expects what the rules give at present"
 FEN = 100
+
+
+def write_new(
+    path: Path,
+    cases: Iterable[Case],
+    catalogue: FactCatalogue,
+    *,
+    version: str,
+    head: str = HEAD,
+    comment: str = COMMENT,
+) -> None:
+    """A new file of cases; in a folder of rules with schemas its first line names that of cases, for editors.
+
+    Raises ``OSError``.
+    """
+    text = text_of(cases, catalogue, version=version, head=head, comment=comment)
+    path.write_text(f"{_modeline(path)}{text}", encoding="utf-8")
+
+
+def _modeline(path: Path) -> str:
+    schemas = path.resolve().parent.parent / FOLDER
+    return f"{modeline(f'{CASES}/{path.name}', CASES)}\n" if (schemas / f"{CASES}.json").is_file() else ""
 
 
 def text_of(
