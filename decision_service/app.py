@@ -38,13 +38,14 @@ def build_platform(settings: Settings) -> Platform:
 
     Raises ``StoreError``, ``AuditError`` (the log's key).
     """
-    store = Store.open(settings.database_url)
+    signer = Signer.open(settings.log_key)
+    store = Store.open(settings.database_url, signer.public.receipt_is_valid)
     policies = Policies(store)
     return Platform(
         store=store,
         policies=policies,
         scorer=Scorer(settings.tracking_uri, alias=settings.model_alias, places=policies.model_inputs),
-        signer=Signer.open(settings.log_key),
+        signer=signer,
         code_version=__version__,
     )
 

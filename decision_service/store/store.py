@@ -23,7 +23,7 @@ from decision_service.store.idempotency import Stored
 from decision_service.store.leases import leases_of
 from decision_service.store.log import Sign
 from decision_service.store.migrate import migrate
-from decision_service.store.releases import Decide, InForce, ReleaseEvent, scopes
+from decision_service.store.releases import Decide, InForce, IsSigned, ReleaseEvent, SignedActs, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadows
 from decision_service.store.tables import LOG_HEAD
@@ -49,16 +49,20 @@ class Store:
     Moments (``now``, ``source_time``) are aware. What a method writes is durable when it returns.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, is_signed: IsSigned | None = None) -> None:
         self._database = database
         self._leases = leases_of(database)
+        self._acts = SignedActs(is_signed)
 
     @classmethod
-    def open(cls, url: str) -> "Store":
-        """Open (and create or migrate) the store at a URL: ``sqlite:///file.db`` or ``postgresql://…``."""
+    def open(cls, url: str, is_signed: IsSigned | None = None) -> "Store":
+        """Open (and create or migrate) the store at a URL: ``sqlite:///file.db`` or ``postgresql://…``.
+
+        ``is_signed`` verifies what the log's key signed: an act on the rules that it did not sign is an error.
+        """
         database = Database(url)
         migrate(database)
-        return cls(database)
+        return cls(database, is_signed)
 
     @staticmethod
     def missing_file(url: str) -> Path | None:
@@ -132,18 +136,19 @@ class Store:
     def situation(self, client_id: str, application: CreditApplication, now: datetime) -> Situation | None:
         """All that a decision rests on, seen at once; ``None`` when the enterprise is unknown."""
         with self._database.read_session() as session:
+            acts = self._acts.seen(session)
             found = records.read_records(session, application.uscc)
             if found is None:
                 return None
             state = exposure.exposure_state(session, application.uscc, now)
             repeated = decisions.is_reserved(session, client_id, application, now)
             concerned = scopes(application.product, industry_code(found.registration), client_id)
-            return Situation(found, state, repeated, releases.switched_off(session, concerned))
+            return Situation(found, state, repeated, acts.switched_off(concerned))
 
     def switched_off(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """Those of the scopes for which automatic approval is switched off."""
         with self._database.read_session() as session:
-            return releases.switched_off(session, scopes)
+            return self._acts.seen(session).switched_off(scopes)
 
     def exposure_state(self, uscc: str, now: datetime) -> ExposureState:
         """Reservations, recent applicants and credit lines of a customer and its group."""
@@ -234,17 +239,17 @@ class Store:
         Raises what ``decide`` raises.
         """
         with self._database.write_session() as session:
-            return releases.append_event(session, decide, sign=sign)
+            return releases.append_event(session, self._acts, decide, sign=sign)
 
     def releases(self) -> tuple[ReleaseEvent, ...]:
         """Every act on the rules, oldest first."""
         with self._database.read_session() as session:
-            return releases.history(session)
+            return self._acts.checked(session).events
 
     def in_force(self, now: datetime) -> InForce:
         """Which ruleset decides at a moment, and which are to come."""
         with self._database.read_session() as session:
-            return releases.in_force(session, now)
+            return self._acts.checked(session).in_force(now)
 
     def shadows(self) -> Shadows:
         """The versions that run beside the active one, and what they say of its decisions."""

@@ -93,6 +93,7 @@ def store(request: pytest.FixtureRequest) -> Store:
         with opened._database.write() as connection:
             connection.execute(text("TRUNCATE " + ", ".join(METADATA.tables)))
             connection.execute(insert(LOG_HEAD).values(id=1, size=0, frontier=b"", root=EMPTY_ROOT))
+        return Store(opened._database)  # one that remembers no acts, as a new process
     return opened
 
 

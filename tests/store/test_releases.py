@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,12 +12,14 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
-from store_samples import NOW, RULESET, SOURCES, USCC, application, verified
+from store_samples import NOW, RULESET, SOURCES, USCC, application, commit, decision, draft, verified
 
 from decision_service.audit.canonical import canonical, moment
 from decision_service.audit.merkle import frontier_of, leaf_hash
 from decision_service.audit.release import ACTIVATED, OFF, ON, Act, Named, activation, switch
+from decision_service.audit.signing import Signer
 from decision_service.errors import Refused, StoreError
 from decision_service.portrait.records import Registration
 from decision_service.store import InForce, Store
@@ -183,3 +188,123 @@ def _with_old_activations(url: str, signer: Any, days: list[str]) -> None:
 def test_two_persons_are_told_apart_by_kind_and_id():
     assert ANN.is_same_as(ANN) and not ANN.is_same_as(BOB)
     assert str(ANN) == "Ann (client c-ann)"
+
+
+UNDONE = {
+    "the state of a switch": "UPDATE release_events SET how = 'on' WHERE kind = 'switch'",
+    "the scope of a switch": "UPDATE release_events SET subject = 'product:none' WHERE kind = 'switch'",
+    "the kind of an act": "UPDATE release_events SET kind = 'shadow' WHERE kind = 'switch'",
+    "a row deleted": "DELETE FROM release_events WHERE kind = 'switch'",
+    "a row and its leaf deleted": "DELETE FROM release_events WHERE kind = 'switch';"
+    " DELETE FROM leaves WHERE leaf_index = 2",
+    "a row moved to another leaf": "UPDATE release_events SET leaf_index = 3 WHERE kind = 'switch'",
+    "a later row invented": "INSERT INTO release_events SELECT 3, kind, 'on', subject, at, effective_at, signature"
+    " FROM release_events WHERE kind = 'switch'",
+    "a later row and its leaf invented": "INSERT INTO leaves SELECT 4, leaf_hash,"
+    " CAST(replace(CAST(record AS TEXT), '\"off\"', '\"on\"') AS BLOB) FROM leaves WHERE leaf_index = 2;"
+    " INSERT INTO release_events SELECT 4, kind, 'on', subject, at, effective_at, signature FROM release_events"
+    " WHERE kind = 'switch'; UPDATE log_head SET size = 5",
+    "row and record changed alike": "UPDATE release_events SET how = 'on' WHERE kind = 'switch';"
+    " UPDATE leaves SET record = CAST(replace(CAST(record AS TEXT), '\"off\"', '\"on\"') AS BLOB) WHERE leaf_index = 2",
+    "a signature": "UPDATE release_events SET signature = (SELECT signature FROM release_events WHERE leaf_index = 0)"
+    " WHERE kind = 'switch'",
+    "a record emptied": "UPDATE leaves SET record = x'' WHERE leaf_index = 2",
+    "a record turned into a number": "UPDATE leaves SET record = 7 WHERE leaf_index = 2",
+    "the version that is active": "UPDATE release_events SET subject = 'sha256:cd' WHERE leaf_index = 1",
+    "when it became active": "UPDATE release_events SET effective_at = '2099-01-01T00:00:00.000000Z'"
+    " WHERE leaf_index = 1",
+    "its activation deleted": "DELETE FROM release_events WHERE leaf_index = 1",
+    "the head of the log deleted": "DELETE FROM log_head",
+}
+
+
+@pytest.fixture
+def office(sqlite_store: Store, sqlite_url: str, signer: Any) -> Iterator[tuple[Store, sqlite3.Connection]]:
+    """Two activations, all switched off, one decision; a store that has seen all of it, and raw access to its file."""
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as raw:
+        for digest in ("sha256:aa", "sha256:bb"):
+            say(sqlite_store, signer, digest, NOW)
+        flip(sqlite_store, signer, "all", OFF)
+        commit(sqlite_store, signer, draft(decision(application(0))))
+        running = Store.open(sqlite_url, signer.public.receipt_is_valid)
+        assert running.in_force(NOW).digest == "sha256:bb" and running.switched_off(["all"]) == ("all",)
+        yield running, raw
+        running.close()
+
+
+@pytest.mark.parametrize("statements", UNDONE.values(), ids=UNDONE)
+def test_nobody_undoes_an_act_by_writing_to_the_tables(office, sqlite_url, signer, statements):
+    running, raw = office
+    raw.executescript(statements)
+    with pytest.raises(StoreError, match="audit verify"):
+        running.in_force(NOW)
+    try:
+        assert running.switched_off(["all"]) == ("all",), "it had seen what was signed"
+    except StoreError as error:
+        assert "audit verify" in str(error)
+    with closing(Store.open(sqlite_url, signer.public.receipt_is_valid)) as fresh:
+        for read in (lambda: fresh.switched_off(["all"]), lambda: fresh.in_force(NOW), fresh.releases):
+            with pytest.raises(StoreError, match="audit verify"):
+                read()
+        with pytest.raises(StoreError, match="audit verify"):
+            fresh.append_release(lambda _: switch("all", Act(BOB, NOW), state=ON), signer.receipt)
+
+
+def test_what_was_undone_and_is_restored_counts_again(office):
+    running, raw = office
+    raw.execute("UPDATE release_events SET how = 'on' WHERE kind = 'switch'")
+    with pytest.raises(StoreError):
+        running.in_force(NOW)
+    raw.execute("UPDATE release_events SET how = 'off' WHERE kind = 'switch'")
+    assert running.in_force(NOW).digest == "sha256:bb"
+
+
+def test_an_act_signed_by_another_key_counts_for_nothing(office, sqlite_url):
+    running, _ = office
+    with closing(Store.open(sqlite_url)) as forger:
+        flip(forger, Signer(Ed25519PrivateKey.generate()), "all", ON)
+    for read in (lambda: running.switched_off(["all"]), lambda: running.in_force(NOW)):
+        with pytest.raises(StoreError, match="was not signed by the log's key"):
+            read()
+
+
+def test_an_act_is_verified_once_and_a_look_for_new_ones_reads_no_record(office, sqlite_url, signer):
+    seen = []
+
+    def is_signed(subject, receipt):
+        seen.append(subject)
+        return signer.public.receipt_is_valid(subject, receipt)
+
+    with closing(Store.open(sqlite_url, is_signed)) as store:
+        for _ in range(3):
+            assert store.in_force(NOW).digest == "sha256:bb" and store.switched_off(["all"]) == ("all",)
+        assert seen == ["sha256:aa", "sha256:bb", "all"]
+        flip(office[0], signer, "all", ON)
+        assert store.switched_off(["all"]) == () and seen[3:] == ["all"]
+
+
+def test_acts_beside_decisions_by_other_processes_are_never_taken_for_tampering(url, signer):
+    """Readers begin their transactions while others commit: what one thread knows may be newer than what one reads."""
+    with closing(Store.open(url, signer.public.receipt_is_valid)) as reader, closing(Store.open(url)) as writer:
+        done = threading.Event()
+        failed: list[Exception] = []
+
+        def read(check: Callable[[], Any]) -> None:
+            while not done.is_set():
+                try:
+                    check()
+                except Exception as error:
+                    failed.append(error)
+                    return
+
+        checks = (lambda: reader.switched_off(["all"]), lambda: reader.in_force(NOW), reader.releases)
+        threads = [threading.Thread(target=read, args=(check,)) for check in checks]
+        for thread in threads:
+            thread.start()
+        for number in range(60):
+            flip(writer, signer, "all", OFF if number % 2 == 0 else ON)
+            commit(writer, signer, draft(decision(application(number))))
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert not failed and reader.switched_off(["all"]) == () and len(reader.releases()) == 60
