@@ -21,6 +21,7 @@ from decision_service.rulebook.syntax import condition_text
 from decision_service.workbench.rule_words import exact_text
 
 PORTRAIT_FILES = {"lists.yaml": "lists", "indicators.csv": "indicators"}
+ROW = "row from "
 INDUSTRY_ROW = ("code", "effective_from")
 
 
@@ -60,12 +61,13 @@ class _Value:
 
 @dataclass(slots=True)
 class _Entry:
-    """One entry of the files."""
+    """One entry of the files; ``rows`` are the cells of an industry by column, by the day from which they hold."""
 
     parts: dict[str, _Value]
     file: str = ""
     line: int = 0
     label: Mapping[str, str] = field(default_factory=dict)
+    rows: dict[str, dict[str, _Value]] = field(default_factory=dict)
 
 
 _Key = tuple[str, str]
@@ -83,13 +85,35 @@ def _change(key: _Key, before: _Entry | None, after: _Entry | None) -> Change | 
     here = after or before
     assert here is not None
     old, new = (entry.parts if entry is not None else {} for entry in (before, after))
+    if before is not None and after is not None:
+        old, new = _beside(before, after), _beside(after, before)
     parts = tuple(
         Part(name, *(values[name].text if name in values else "" for values in (old, new)))
-        for name in dict.fromkeys((*old, *new))
+        for name in sorted(dict.fromkeys((*old, *new)), key=lambda name: not name.startswith(ROW))
         if _key(old.get(name)) != _key(new.get(name))
     )
     how = "added" if before is None else "removed" if after is None else "changed"
     return Change(*key, how, parts, here.file, here.line, here.label) if parts else None
+
+
+def _beside(mine: _Entry, theirs: _Entry) -> dict[str, _Value]:
+    """The parts of an entry so that a row which only one version has differs by what tells it from the row nearby."""
+    parts = dict(mine.parts)
+    for begins in sorted(mine.rows.keys() - theirs.rows.keys()):
+        if (near := _nearby(begins, mine.rows)) is not None:
+            parts[f"{ROW}{begins}"] = _word(f"like that from {near}")
+    for begins in sorted(theirs.rows.keys() - mine.rows.keys()):
+        if (near := _nearby(begins, theirs.rows)) is not None:
+            cells = theirs.rows[near].items()
+            parts |= {f"{column} from {begins}": value for column, value in cells if column != "effective_to"}
+    return parts
+
+
+def _nearby(begins: str, rows_by_day: Iterable[str]) -> str | None:
+    """The day of the row before one, or else of the row after it."""
+    others = [day for day in rows_by_day if day != begins]
+    earlier = [day for day in others if day < begins]
+    return max(earlier) if earlier else min(others, default=None)
 
 
 def _key(value: _Value | None) -> Hashable:
@@ -180,9 +204,13 @@ def _industries(ruleset: Ruleset) -> Iterator[tuple[_Key, _Entry]]:
     for line, cells in rows(ruleset.sources["industries.csv"], "industries.csv"):
         entry = found.setdefault(("industry", cells["code"].strip()), _Entry({}, "industries.csv", line))
         entry.label = {"zh": cells.get("name_zh") or "", "en": cells.get("name_en") or ""}
-        for column, cell in cells.items():
-            if column not in INDUSTRY_ROW:
-                entry.parts[f"{column} from {cells['effective_from']}"] = _cell(column, cell or "", ruleset.catalogue)
+        begins = cells["effective_from"].strip()
+        row = entry.rows[begins] = {
+            column: _cell(column, cell, ruleset.catalogue)
+            for column, cell in cells.items()
+            if column not in INDUSTRY_ROW and cell and cell.strip()
+        }
+        entry.parts |= {f"{column} from {begins}": value for column, value in row.items()}
     yield from found.items()
 
 

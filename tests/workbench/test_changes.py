@@ -8,7 +8,7 @@ import pytest
 
 from decision_service.rulebook.files import load_sources
 from decision_service.workbench.changes import Change, Part, changes
-from tests.rulebook.small_rulebook import PARAMETERS, RULE, SOURCES
+from tests.rulebook.small_rulebook import INDUSTRIES, PARAMETERS, RULE, SOURCES
 
 Edit = tuple[str, str, str]
 OVERLAY = "parameters:\n  - {name: line, value: 2_000_000.00, effective_from: 2024-01-01, reference: board}\n"
@@ -149,6 +149,53 @@ def test_rules_that_come_and_go_have_their_place() -> None:
     old, new = load_sources({**SOURCES, "more.yaml": f"stage: decision\nrules:\n{RULE}"}), load_sources(SOURCES)
     (removed,) = changes(old, new)
     assert (removed.how, removed.file, removed.parts[1]) == ("removed", "more.yaml", Part("when", "years >= 1", ""))
+
+
+SECOND = "35,专用设备,0.040,18000000,2025-01-01,,second\n"
+THIRD = "35,专用设备,0.050,18000000,2027-01-01,,second\n"
+ROWS: Mapping[str, tuple[str, str, tuple[Part, ...]]] = {
+    "A row after one that ends": (
+        SECOND,
+        f"{SECOND.replace(',,', ',2027-01-01,')}{THIRD}",
+        (
+            Part("row from 2027-01-01", "", "like that from 2025-01-01"),
+            Part("effective_to from 2025-01-01", "", "2027-01-01"),
+            Part("cutoff from 2027-01-01", "0.040", "0.050"),
+        ),
+    ),
+    "A row that goes": (
+        SECOND,
+        "",
+        (
+            Part("row from 2025-01-01", "like that from 2023-10-15", ""),
+            Part("cutoff from 2025-01-01", "0.040", "0.045"),
+            Part("ceiling from 2025-01-01", "18000000", "20000000"),
+            Part("reference from 2025-01-01", "second", "first"),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_a_row_that_comes_or_goes_is_told_by_what_it_changes(case: str) -> None:
+    before, after, parts = ROWS[case]
+    first = INDUSTRIES.replace(SECOND, "").replace("2023-10-15,,", "2023-10-15,2025-01-01,")
+    texts = (first + rows for rows in (before, after))
+    old, new = (load_sources({**SOURCES, "industries.csv": text}) for text in texts)
+    for (change,), told in ((changes(old, new), parts), (changes(new, old), [_turned(part) for part in parts])):
+        assert (change.kind, change.name, change.how) == ("industry", "35", "changed")
+        assert set(change.parts) == set(told) and change.parts[0] == told[0]
+
+
+def _turned(part: Part) -> Part:
+    return Part(part.name, part.after, part.before)
+
+
+def test_a_new_industry_is_told_by_the_cells_that_are_filled() -> None:
+    (change,) = found(("industries.csv", "51,批发", "52,零售,0.030,1,2023-10-15,,first\n51,批发"))
+    assert (change.how, change.name) == ("added", "52")
+    names = ("name_zh", "cutoff", "ceiling", "reference")
+    assert tuple(part.name for part in change.parts) == tuple(f"{name} from 2023-10-15" for name in names)
 
 
 def test_a_client_s_rows_are_told_by_the_client() -> None:
