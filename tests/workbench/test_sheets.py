@@ -163,8 +163,8 @@ def test_every_cell_is_text_and_every_choice_is_offered(exported: Path) -> None:
 
 QUOTED = '"long, very long"'
 NEXT_GAP = "0.08, effective_from: 2027-01-01"
-RED_11 = """\
-cards.yaml +  - id: RED-11
+RED_12 = """\
+cards.yaml +  - id: RED-12
 cards.yaml +    title: {zh: 红牌：逾期90天及以上, en: "Late: 60 days, or more"}
 cards.yaml +    when: overdue_days_serious >= 60 and card_source in [a, b]
 cards.yaml +    sets: {card: red}
@@ -283,12 +283,12 @@ EDITS: list[tuple[str, Edit, list[str]]] = [
             "cards",
             "RED-08",
             before="RED-09",
-            id="RED-11",
+            id="RED-12",
             title__en="Late: 60 days, or more",
             when="overdue_days_serious >= 60 and registration_status in [revoked, cancelled]",
             effective_from="2027-01-01",
         ),
-        RED_11,
+        RED_12,
     ),
     (
         "a comment above a rule",
