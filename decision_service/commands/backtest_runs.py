@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
 from decision_service.app import build_platform
 from decision_service.commands.console import bar, now, progress, settings
-from decision_service.decide import Platform
+from decision_service.decide import Platform, business_date
 from decision_service.policy import Policy
 from decision_service.workbench.backtest import MOST_FLIPS, Backtest, backtest
 from decision_service.workbench.backtest_report import html, industry_names
 from decision_service.workbench.bulk import ENGINES, opened
 from decision_service.workbench.populations import DECISIONS, Population, from_decisions, from_file
-from decision_service.workbench.portfolio import Standard, portfolio
+from decision_service.workbench.portfolio import Standard, made_by, portfolio
+
+REMADE = {
+    "zh": "两版本生成事实的方式不同（画像、评分权重、行业参数等），每个版本按其自身生成的事实判断",
+    "en": "the versions make facts otherwise (portrait, blend weights, parameters): each is evaluated over its own",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,23 @@ def page(found: Backtest, old: Policy) -> str:
     return html(found, industries=industry_names(old.ruleset.sources.get("industries.csv", "")))
 
 
-def portrayed(built: Platform, policy: Policy, standard: Standard, fresh: bool) -> Population:
+def portrayed(
+    built: Platform,
+    policy: Policy,
+    standard: Standard,
+    fresh: bool,
+    *,
+    moment: datetime | None = None,
+    products: Sequence[str] = (),
+) -> Population:
     """The portfolio's facts, kept under the home of the settings."""
     found = settings()
     return portfolio(
         built,
         policy,
         standard=standard,
-        now=now(),
+        now=moment or now(),
+        products=products,
         home=found.home / "facts",
         open_platform=partial(build_platform, found),
         progress=lambda chunks, total: progress(chunks, total=total, what="portraying enterprises"),
@@ -82,7 +96,18 @@ def _populations(built: Platform, old: Policy, new: Policy, over: Over, work: Pa
         stored = progress(built.store.each_decision(), what="reading decisions")
         yield from_decisions(built, work / f"{DECISIONS}.parquet", **catalogues, stored=stored)
     if over.portfolio:
-        yield portrayed(built, old, over.standard, over.fresh)
+        yield portrayed_by_both(built, old, new, over)
+
+
+def portrayed_by_both(built: Platform, old: Policy, new: Policy, over: Over) -> Population:
+    """The portfolio as OLD makes it, and beside it as NEW does, if any fact could be another."""
+    moment = now()
+    found = portrayed(built, old, over.standard, over.fresh, moment=moment)
+    if made_by(old.ruleset, business_date(moment)) == made_by(new.ruleset, business_date(moment)):
+        return found
+    products = tuple(old.ruleset.products)
+    other = portrayed(built, new, over.standard, over.fresh, moment=moment, products=products)
+    return replace(found, remade=other.path, notes=(*found.notes, *other.notes[1:], REMADE))
 
 
 @contextmanager

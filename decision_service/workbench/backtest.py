@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.rules import Rule, Stage
@@ -13,7 +14,7 @@ from decision_service.rulebook.ruleset import Ruleset
 from decision_service.vocabulary import Outcome
 from decision_service.workbench import bulk
 from decision_service.workbench.bulk import Engine, Judged, Row
-from decision_service.workbench.fact_tables import merged_facts
+from decision_service.workbench.fact_tables import given_facts, merged_facts
 from decision_service.workbench.populations import Population
 from decision_service.workbench.shares import wilson
 
@@ -172,6 +173,8 @@ def backtest(
 ) -> Backtest:
     """Evaluate both rulesets, with the parameters in force on a day, over every population.
 
+    Where a population is ``remade``, OLD is evaluated over what OLD makes of it and NEW over what NEW makes of it.
+
     ``step(name)`` is called before each population. Raises ``InputError`` for a fact that the two hold in different
     units, ``EngineError`` when the engine cannot evaluate.
     """
@@ -179,9 +182,11 @@ def backtest(
     results = []
     for population in populations:
         step(population.name)
-        judge = partial(_judged, engine, engine.read(population.path), held, on)
-        before = judge(old)
-        after = before if new.digest == old.digest else judge(new)
+        before = _judged(engine, population.path, held, on, old)
+        if population.remade is not None:
+            after = _judged(engine, population.remade, given_facts(new.catalogue), on, new)
+        else:
+            after = before if new.digest == old.digest else _judged(engine, population.path, held, on, new)
         results.append(_result(engine, population, before, after, most_flips=most_flips))
     one, other = Named(old.version, old.digest), Named(new.version, new.digest)
     return Backtest(one, other, on, engine.name, tuple(results), tuple(_notes(old, new)))
@@ -196,14 +201,15 @@ def _notes(old: Ruleset, new: Ruleset) -> Iterator[Mapping[str, str]]:
     for path in ("indicators.csv", "lists.yaml"):
         if old.sources.get(path) != new.sources.get(path):
             yield {
-                "zh": f"{path} 有改动；事实按记录或按OLD生成，其影响不在本回测之内",
-                "en": f"{path} differs; facts are as recorded or as OLD makes them: its effect is not in this backtest",
+                "zh": f"{path} 有改动；企业总体按各版本分别生成事实；已存决策与给定表的事实照原样，不含其影响",
+                "en": f"{path} differs; the portfolio's facts are made under each version, those of stored decisions "
+                "and given tables are as they were: its effect on these is not in this backtest",
             }
 
 
-def _judged(engine: Engine, table: bulk.Table, held: Mapping[str, Fact], on: date, ruleset: Ruleset) -> Judged:
+def _judged(engine: Engine, path: Path, held: Mapping[str, Fact], on: date, ruleset: Ruleset) -> Judged:
     overlays = sorted(ruleset.overlays)
-    return bulk.judged(engine, table, partial(ruleset.in_force, on), overlays=overlays, held=held)
+    return bulk.judged(engine, engine.read(path), partial(ruleset.in_force, on), overlays=overlays, held=held)
 
 
 def _result(engine: Engine, population: Population, before: Judged, after: Judged, *, most_flips: int) -> Result:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from pyarrow import types
 
 from decision_service.errors import InputError
-from decision_service.rulebook.encoding import Fact, FactType
+from decision_service.rulebook.encoding import INT64_MAX, Fact, FactType
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.syntax import did_you_mean
 
@@ -27,9 +27,13 @@ OWN: Mapping[str, pyarrow.DataType] = {
     CLIENT: pyarrow.string(),
 }
 """Columns that are not facts; rows are told apart by the key."""
+TAKEN = frozenset({*OWN, "outcome", "limit_cap", "limit_factor", "rate_spread_bp"})
+"""What columns of a table and of its results are called; a fact of such a name would be taken for them."""
 REQUIRED = (KEY, INDUSTRY_CODE, "product", "amount")
-SCOPES = ("policy.", "product.", "industry.")
+OF_INDUSTRY = "industry."
+SCOPES = ("policy.", "product.", OF_INDUSTRY)
 BATCH = 65_536
+LARGEST = pyarrow.scalar(INT64_MAX, pyarrow.uint64())
 TOLD = 20
 """So many bad values are told one by one; all are counted."""
 HEAVIEST = 10**9
@@ -47,18 +51,30 @@ class Checked:
 
 
 def given_facts(catalogue: FactCatalogue) -> dict[str, Fact]:
-    """The facts that a table may hold: all but parameters and those that are computed."""
+    """The facts that a table may hold: all but parameters and those that are computed.
+
+    Raises ``InputError`` for a fact that is called as a column that is none.
+    """
+    for name in sorted(TAKEN & catalogue.keys()):
+        what = "a column of tables of facts or of their results has this name already"
+        raise InputError(what, where=f"fact {name}", remedy="give the fact another name")
     return {name: fact for name, fact in catalogue.items() if _why_not(fact) is None}
 
 
 def merged_facts(old: FactCatalogue, new: FactCatalogue) -> dict[str, Fact]:
     """The given facts of two rulesets. Raises ``InputError`` for one that is held in different units by each."""
     one, other = given_facts(old), given_facts(new)
-    for name in one.keys() & other.keys():
-        if one[name].type is not other[name].type:
-            what = f"this fact is {one[name].type.value} in OLD and {other[name].type.value} in NEW"
+    for name in sorted({*_held(old, one)} & {*_held(new, other)}):
+        if old[name].type is not new[name].type:
+            what = f"this fact is {old[name].type.value} in OLD and {new[name].type.value} in NEW"
             raise InputError(what, where=f"fact {name}", remedy="give the changed fact a name of its own")
     return {**other, **one}
+
+
+def _held(catalogue: FactCatalogue, given: Iterable[str]) -> Iterator[str]:
+    """What may stand in a table: given facts, and the industry parameters of decisions without an industry's code."""
+    yield from given
+    yield from (name for name in catalogue if name.startswith(OF_INDUSTRY))
 
 
 def schema(facts: Iterable[Fact], *, own: Iterable[str] = (KEY, INDUSTRY_CODE)) -> pyarrow.Schema:
@@ -79,10 +95,9 @@ def checked(
     columns = _columns(path, source.schema_arrow, facts, {**new, **old})
     found, seen = Checked(), _Keys()
     with pyarrow.parquet.ParquetWriter(out, pyarrow.schema(columns.items())) as writer:
-        for batch in source.iter_batches(BATCH, columns=list(columns)):
-            table = _converted(path, pyarrow.Table.from_batches([batch]), columns)
-            kept = _good(table, facts, seen, found)
-            writer.write_table(kept)
+        for batch in _batches(path, source, list(columns)):
+            table, unreadable = _converted(batch, columns)
+            writer.write_table(_good(table, unreadable, facts, seen, found))
             tick(batch.num_rows)
     return found
 
@@ -103,8 +118,21 @@ def _kept_as(fact: Fact) -> pyarrow.DataType:
 def _opened(path: Path) -> pyarrow.parquet.ParquetFile:
     try:
         return pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"this is no Parquet file: {error}", where=str(path)) from error
+
+
+def _batches(path: Path, source: pyarrow.parquet.ParquetFile, columns: list[str]) -> Iterator[pyarrow.Table]:
+    batches = source.iter_batches(BATCH, columns=columns)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pyarrow.ArrowException, OSError) as error:
+            what = f"this Parquet file is damaged: {error}"
+            raise InputError(what, where=str(path), remedy="write it again from where it comes from") from error
+        if batch is None:
+            return
+        yield pyarrow.Table.from_batches([batch])
 
 
 def _columns(
@@ -141,9 +169,10 @@ def _unusable(name: str, facts: Mapping[str, Fact], declared: Mapping[str, Fact]
 
 def _own_fits(column: pyarrow.Field) -> str | None:
     kind, wanted = column.type, OWN[column.name]
+    if types.is_null(kind):  # a column in which nothing stands, or a table without rows
+        return None
     if types.is_string(wanted):
-        plain = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
-        return None if plain or (column.name == KEY and types.is_integer(kind)) else "give text"
+        return None if _is_text(kind) or (column.name == KEY and types.is_integer(kind)) else "give text"
     if types.is_boolean(wanted):
         return None if types.is_boolean(kind) else "give true, false or null"
     return None if types.is_integer(kind) else "give whole numbers"
@@ -151,8 +180,8 @@ def _own_fits(column: pyarrow.Field) -> str | None:
 
 def _fits(kind: pyarrow.DataType, fact: Fact) -> str | None:
     if fact.type is FactType.CHOICE:
-        is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
-        return None if is_text else f"give text: one of {', '.join(fact.choices)}"
+        fits = _is_text(kind) or types.is_null(kind)
+        return None if fits else f"give text: one of {', '.join(fact.choices)}"
     if types.is_integer(kind) or types.is_null(kind):
         return None
     if fact.type is FactType.FLAG and types.is_boolean(kind):
@@ -160,6 +189,12 @@ def _fits(kind: pyarrow.DataType, fact: Fact) -> str | None:
     if fact.type is FactType.DATE and types.is_date32(kind):
         return None
     return f"give whole numbers: {UNITS[fact.type]}"
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 UNITS: Mapping[FactType, str] = {
@@ -172,17 +207,51 @@ UNITS: Mapping[FactType, str] = {
 }
 
 
-def _converted(path: Path, table: pyarrow.Table, columns: Mapping[str, pyarrow.DataType]) -> pyarrow.Table:
-    arrays = []
+Mistakes = list[tuple[int, str]]
+"""Places in a batch and what is wrong there."""
+
+
+def _converted(
+    table: pyarrow.Table, columns: Mapping[str, pyarrow.DataType]
+) -> tuple[pyarrow.Table, dict[str, Mistakes]]:
+    """The columns as they are kept, NULL where a value cannot be, and those mistakes."""
+    arrays, unreadable = [], {}
     for name, kind in columns.items():
         column = table.column(name)
-        try:
-            if types.is_date32(column.type):
-                column = column.cast(pyarrow.int32())
-            arrays.append(column.cast(kind))
-        except pyarrow.ArrowInvalid as error:
-            raise InputError(f"column '{name}': {error}", where=str(path), remedy="values fit 64 bits") from error
-    return pyarrow.table(arrays, schema=pyarrow.schema(columns.items()))
+        if types.is_date32(column.type):
+            column = column.cast(pyarrow.int32())
+        if types.is_string(kind) and not types.is_integer(column.type):
+            column, unreadable[name] = _decoded(column.cast(kind))
+        elif types.is_uint64(column.type):
+            column, unreadable[name] = _in_64_bits(column)
+        arrays.append(column.cast(kind))
+    return pyarrow.table(arrays, schema=pyarrow.schema(columns.items())), unreadable
+
+
+def _decoded(column: pyarrow.ChunkedArray) -> tuple[pyarrow.ChunkedArray, Mistakes]:
+    try:
+        column.validate(full=True)
+        return column, []
+    except pyarrow.ArrowInvalid:
+        values = column.cast(pyarrow.binary()).to_pylist()
+    bad = [(place, "is not UTF-8 text") for place, value in enumerate(values) if not _is_utf8(value)]
+    for place, _ in bad:
+        values[place] = None
+    return pyarrow.chunked_array([pyarrow.array(values, pyarrow.binary()).cast(pyarrow.string())]), bad
+
+
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        return value is None or value.decode() is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def _in_64_bits(column: pyarrow.ChunkedArray) -> tuple[pyarrow.ChunkedArray, Mistakes]:
+    too_large = pyarrow.compute.fill_null(pyarrow.compute.greater(column, LARGEST), False)
+    places = pyarrow.compute.indices_nonzero(too_large).to_pylist()
+    bad = [(place, f"{column[place].as_py()} does not fit 64 bits") for place in places]
+    return pyarrow.compute.if_else(too_large, None, column), bad
 
 
 class _Keys:
@@ -201,11 +270,17 @@ class _Keys:
         return found
 
 
-def _good(table: pyarrow.Table, facts: Mapping[str, Fact], seen: _Keys, found: Checked) -> pyarrow.Table:
+def _good(
+    table: pyarrow.Table,
+    unreadable: Mapping[str, Mistakes],
+    facts: Mapping[str, Fact],
+    seen: _Keys,
+    found: Checked,
+) -> pyarrow.Table:
     """The rows without a mistake; the others are counted and the first of them told."""
     first = found.rows + found.left_out
     bad: dict[int, str] = {}
-    for name, mistakes in _mistakes(table, facts, seen):
+    for name, mistakes in (*unreadable.items(), *_mistakes(table, facts, seen)):
         for place, what in mistakes:
             bad.setdefault(place, f"row {first + place + 1}, column '{name}': {what}")
     found.mistakes += [bad[place] for place in sorted(bad)][: TOLD - len(found.mistakes)]
@@ -216,9 +291,7 @@ def _good(table: pyarrow.Table, facts: Mapping[str, Fact], seen: _Keys, found: C
     return table.filter(pyarrow.array([place not in bad for place in range(table.num_rows)]))
 
 
-def _mistakes(
-    table: pyarrow.Table, facts: Mapping[str, Fact], seen: _Keys
-) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+def _mistakes(table: pyarrow.Table, facts: Mapping[str, Fact], seen: _Keys) -> Iterator[tuple[str, Mistakes]]:
     keys = table.column(KEY).to_pylist()
     repeated = seen.repeated(keys)
     yield KEY, [(place, "there is no key") for place, key in enumerate(keys) if key is None]
@@ -234,7 +307,7 @@ def _mistakes(
 
 def _outside(
     column: pyarrow.ChunkedArray, inside: Callable[[Any], Any], what: str, *, must: bool = False
-) -> list[tuple[int, str]]:
+) -> Mistakes:
     fine = pyarrow.compute.fill_null(inside(column), not must)
     places = pyarrow.compute.indices_nonzero(pyarrow.compute.invert(fine)).to_pylist()
     return [(place, f"{column[place].as_py()} {what}") for place in places]

@@ -39,6 +39,7 @@ class Population:
     """A table of facts in exact units, and what must be told about it.
 
     ``notes`` are sentences (zh, en); ``left_out`` counts rows that could not be used, ``mistakes`` tells the first.
+    ``remade`` are the same rows as NEW makes them, where facts depend on the rules and NEW's are otherwise.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Population:
     left_out: int = 0
     mistakes: tuple[str, ...] = ()
     notes: tuple[Mapping[str, str], ...] = ()
+    remade: Path | None = None
 
 
 def from_file(path: Path, out: Path, *, old: FactCatalogue, new: FactCatalogue, tick: Tick) -> Population:

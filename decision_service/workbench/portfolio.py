@@ -6,21 +6,30 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pyarrow.parquet
 
 from decision_service.decide import Platform, business_date, find
 from decision_service.policy import Policy
 from decision_service.portrait.industry import industry_code
+from decision_service.portrait.records import EnterpriseRecords
+from decision_service.rulebook.conditions import facts_named
 from decision_service.rulebook.files import load_sources
+from decision_service.rulebook.reads import Reads
+from decision_service.rulebook.rules import Stage
+from decision_service.rulebook.ruleset import Ruleset
+from decision_service.store import ExposureState
 from decision_service.vocabulary import CreditApplication
 from decision_service.workbench.fact_tables import INDUSTRY_CODE, KEY, given_facts, schema
 from decision_service.workbench.populations import PORTFOLIO, Population, Values, write_rows
@@ -29,7 +38,8 @@ CHUNK = 50
 WORTH_A_PROCESS = 400
 """Enterprises; starting a process takes about as long as these."""
 SCORE = "pd_12m"
-KEPT = 3
+PORTRAIT_FILES = ("indicators.csv", "industries.csv", "lists.yaml")
+KEPT = 6
 """Tables of earlier calls that are kept."""
 
 
@@ -61,20 +71,25 @@ def portfolio(
     open_platform: Open,
     progress: Progress,
     fresh: bool = False,
+    products: Sequence[str] = (),
 ) -> Population:
     """The portfolio's facts under a policy, scores included; made once and kept in ``home`` until something changes.
 
-    Raises ``FactError`` for an application that the policy's declarations do not admit.
+    ``products`` are applied for, by default all of the policy. Raises ``FactError`` for an application that the
+    policy's declarations do not admit; with another version's ``products``, what is not admitted is unknown, and so is
+    all about a product that the policy does not have.
     """
-    _admissible(policy, standard)
+    if not products:
+        _admissible(policy, standard)
+    asked = _Asked(standard, tuple(products or policy.ruleset.products), now)
     uscc = platform.store.uscc_list(platform.store.enterprise_count()) if platform.store.enterprise_count() else ()
-    out = home / f"portfolio-{_rests_on(platform, policy, standard, uscc, now)}.parquet"
-    products = tuple(policy.ruleset.products)
-    if fresh or not out.exists():
+    out = home / f"portfolio-{_rests_on(platform, policy, asked, uscc)}.parquet"
+    if fresh or not _is_whole(out):
         home.mkdir(parents=True, exist_ok=True)
+        _sweep(home)
         making = home / f"{out.name}.{os.getpid()}"
         try:
-            chunks = _chunks(platform, policy, uscc, standard=standard, now=now, open_platform=open_platform)
+            chunks = _chunks(platform, policy, uscc, asked=asked, open_platform=open_platform)
             told = progress(chunks, -(-len(uscc) // CHUNK))
             columns = schema(given_facts(policy.ruleset.catalogue).values())
             write_rows(making, columns, (row for rows in told for row in rows))
@@ -83,8 +98,43 @@ def portfolio(
             making.unlink(missing_ok=True)
         for old in sorted(home.glob("portfolio-*.parquet"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             old.unlink(missing_ok=True)
-    notes = (_note(uscc, products, standard, now), *_unscored(out))
-    return Population(PORTFOLIO, out, len(uscc) * len(products), notes=notes)
+    notes = (_note(uscc, asked), *_unscored(out))
+    return Population(PORTFOLIO, out, len(uscc) * len(asked.products), notes=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What every enterprise is taken to apply for, and when."""
+
+    standard: Standard
+    products: tuple[str, ...]
+    now: datetime
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a table is there, with its end: a power failure may have cut it off."""
+    try:
+        return pyarrow.parquet.read_metadata(path).num_rows >= 0
+    except (OSError, pyarrow.ArrowException):
+        return False
+
+
+def _sweep(home: Path) -> None:
+    """Remove what processes that were killed left half made."""
+    for path in home.glob("portfolio-*.parquet.*"):
+        maker = path.suffix.removeprefix(".")
+        if maker.isdigit() and not _is_alive(int(maker)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _admissible(policy: Policy, standard: Standard) -> None:
@@ -92,8 +142,9 @@ def _admissible(policy: Policy, standard: Standard) -> None:
         policy.ruleset.catalogue.encode(name, getattr(standard, name))
 
 
-def _note(uscc: tuple[str, ...], products: Iterable[str], standard: Standard, now: datetime) -> Mapping[str, str]:
-    amount, day, names = f"{standard.amount:,.2f}", business_date(now).isoformat(), ", ".join(products)
+def _note(uscc: tuple[str, ...], asked: _Asked) -> Mapping[str, str]:
+    standard, day, names = asked.standard, business_date(asked.now).isoformat(), ", ".join(asked.products)
+    amount = f"{standard.amount:,.2f}"
     return {
         "zh": f"{len(uscc)} 家企业在 {day} 分别申请：{names}；金额 {amount} 元，期限 {standard.term_months} 个月，"
         f"用途 {standard.purpose}；无调用银行，秒批开关视为开启",
@@ -111,15 +162,16 @@ def _unscored(path: Path) -> Iterator[Mapping[str, str]]:
         yield {"zh": f"其中 {count} 行没有模型评分（未知）", "en": f"{count} of the rows have no score of a model (unknown)"}
 
 
-def _rests_on(platform: Platform, policy: Policy, standard: Standard, uscc: tuple[str, ...], now: datetime) -> str:
+def _rests_on(platform: Platform, policy: Policy, asked: _Asked, uscc: tuple[str, ...]) -> str:
     """Short for everything that the facts depend on and that can be told without making them."""
     models = [name for one in policy.ruleset.products.values() for name in (one.xgb_model, one.lstm_model)]
     records = platform.store.records(uscc[0]) if uscc else None
     feeds = {kind: moment.isoformat() for kind, moment in records.feeds.items()} if records is not None else {}
+    standard, day = asked.standard, business_date(asked.now)
     parts: Any = [
-        policy.ruleset.digest,
-        business_date(now).isoformat(),
-        [str(standard.amount), standard.term_months, standard.purpose],
+        made_by(policy.ruleset, day),
+        day.isoformat(),
+        [str(standard.amount), standard.term_months, standard.purpose, asked.products],
         [version.digest for version in platform.scorer.versions(models)],
         sorted(feeds.items()),
         [len(uscc), platform.store.log_head()[0], platform.code_version],
@@ -127,23 +179,53 @@ def _rests_on(platform: Platform, policy: Policy, standard: Standard, uscc: tupl
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
+def made_by(ruleset: Ruleset, on: date) -> str:
+    """The digest of all by which a ruleset makes the facts of an application; versions that share it make the same.
+
+    These are the portrait's own files, declarations, products, the status rules (whether a firm above is red), and the
+    parameters but for those of the policy that none of these reads.
+    """
+    rules = ruleset.in_force(on)
+    status = rules.rules(Stage.STATUS)
+    read = Reads(rules).of({name for rule in status for name in facts_named(rule.when)})
+    files = [ruleset.sources.get(path, "") for path in PORTRAIT_FILES]
+    codes = (None, *rules.industry_codes())
+
+    def counts(name: str) -> bool:
+        return not name.startswith("policy.") or name in read or name in files[0]
+
+    parameters = [
+        sorted((name, value) for name, value in rules.parameters(product, code).items() if counts(name))
+        for product in ruleset.products
+        for code in codes
+    ]
+    parts = [
+        files,
+        sorted(map(repr, ruleset.catalogue.values())),
+        sorted(map(repr, ruleset.products.values())),
+        [(rule.id, repr(rule.when), rule.sets) for rule in status],
+        [(code, rules.industry_status(code)) for code in codes],
+        parameters,
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
 def _chunks(
     platform: Platform,
     policy: Policy,
     uscc: tuple[str, ...],
     *,
-    standard: Standard,
-    now: datetime,
+    asked: _Asked,
     open_platform: Open,
 ) -> Iterator[list[Values]]:
     """Rows of a few enterprises at a time, in the order of their codes, by as many processes as pay off."""
     workers = min(os.cpu_count() or 1, len(uscc) // WORTH_A_PROCESS)
     parts = list(_parts(uscc))
     if workers < 2:
-        desk = _Desk(platform, policy, standard, now)
+        desk = _Desk(platform, policy, asked)
         yield from map(desk.rows, parts)
         return
-    start = (open_platform, dict(policy.ruleset.sources), standard, now)
+    start = (open_platform, dict(policy.ruleset.sources), asked)
     context = multiprocessing.get_context("spawn")  # a forked child would share the parent's database and models
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_sit_down, initargs=start) as pool:
         yield from pool.map(_rows, parts)
@@ -158,11 +240,10 @@ def _parts(uscc: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 class _Desk:
     """Where one process turns enterprises into rows."""
 
-    def __init__(self, platform: Platform, policy: Policy, standard: Standard, now: datetime) -> None:
+    def __init__(self, platform: Platform, policy: Policy, asked: _Asked) -> None:
         self._platform = platform
         self._policy = policy
-        self._standard = standard
-        self._now = now
+        self._asked = asked
         self._names = tuple(given_facts(policy.ruleset.catalogue))
 
     def rows(self, uscc: Iterable[str]) -> list[Values]:
@@ -170,32 +251,48 @@ class _Desk:
         return [row for one in uscc for row in self._of(one)]
 
     def _of(self, uscc: str) -> Iterator[Values]:
-        store = self._platform.store
-        records, exposure = store.records(uscc), store.exposure_state(uscc, self._now)
+        store, asked = self._platform.store, self._asked
+        records, exposure = store.records(uscc), store.exposure_state(uscc, asked.now)
         if records is None:
             return
-        for product in self._policy.ruleset.products:
-            found = find(
-                self._standard.application(uscc, product),
-                records,
-                exposure,
-                repeated=False,
-                switched_off=(),
-                client_id="",
-                policy=self._policy,
-                scorer=self._platform.scorer,
-                now=self._now,
-            )
-            values = {name: found.facts[name] for name in self._names}
-            yield {KEY: f"{uscc}/{product}", INDUSTRY_CODE: industry_code(records.registration), **values}
+        for product in asked.products:
+            row: Values = {KEY: f"{uscc}/{product}", INDUSTRY_CODE: industry_code(records.registration)}
+            if product in self._policy.ruleset.products:
+                application = asked.standard.application(uscc, product)
+                row |= self._facts(application, records, exposure)
+            yield row
+
+    def _facts(self, application: CreditApplication, records: EnterpriseRecords, exposure: ExposureState) -> Values:
+        found = find(
+            application,
+            records,
+            exposure,
+            repeated=False,
+            switched_off=(),
+            client_id="",
+            policy=self._policy,
+            scorer=self._platform.scorer,
+            now=self._asked.now,
+        )
+        return {name: found.facts[name] for name in self._names}
 
 
 _DESK: list[_Desk] = []
 """The desk of this process, if it is a worker."""
 
 
-def _sit_down(open_platform: Open, sources: Mapping[str, str], standard: Standard, now: datetime) -> None:
-    _DESK[:] = [_Desk(open_platform(), Policy(load_sources(sources)), standard, now)]
+def _sit_down(open_platform: Open, sources: Mapping[str, str], asked: _Asked) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent tells it, and ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _DESK[:] = [_Desk(open_platform(), Policy(load_sources(sources)), asked)]
+
+
+def _end_with_parent() -> None:
+    """A pool's process would wait for ever for the next part after its parent was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _rows(uscc: tuple[str, ...]) -> list[Values]:

@@ -15,7 +15,7 @@ from decision_service.errors import InputError
 from decision_service.rulebook.encoding import INT64_MAX, Fact, FactType
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.formulas import parse_formula
-from decision_service.workbench.fact_tables import Checked, checked
+from decision_service.workbench.fact_tables import Checked, checked, merged_facts
 
 FACTS = (
     Fact("product", FactType.CHOICE, choices=("plain", "fancy")),
@@ -62,6 +62,7 @@ def test_good_rows_are_kept_in_exact_units_whatever_their_width(tmp_path: Path) 
     assert rows[1]["key"] == "2" and rows[1]["wide"] is None
 
 
+UNREADABLE = pyarrow.array([b"plain", b"pla\xff"], pyarrow.binary()).view(pyarrow.string())
 BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "below the range": ({"amount": [1, 0]}, "row 2, column 'amount': 0 is not from 1 to 1000 (fen)"),
     "above the range": ({"amount": [1_001, 1]}, "row 1, column 'amount': 1001 is not from 1 to 1000 (fen)"),
@@ -70,6 +71,13 @@ BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "a repeated key": ({"key": ["a", "a"]}, "row 2, column 'key': 'a' stands twice"),
     "no key": ({"key": ["a", None]}, "row 2, column 'key': there is no key"),
     "no weight": ({"weight": [1, None]}, "row 2, column 'weight': None is not from 1 to 1000000000"),
+    "a key of bytes": ({"key": UNREADABLE}, "row 2, column 'key': is not UTF-8 text"),
+    "a choice of bytes": ({"product": UNREADABLE}, "row 2, column 'product': is not UTF-8 text"),
+    "a code of bytes": ({"industry_code": UNREADABLE}, "row 2, column 'industry_code': is not UTF-8 text"),
+    "a number beyond 64 bits": (
+        {"wide": pyarrow.array([None, 2**63], pyarrow.uint64())},
+        "row 2, column 'wide': 9223372036854775808 does not fit 64 bits",
+    ),
     "a weight of none": ({"weight": [0, 1]}, "row 1, column 'weight': 0 is not from 1 to 1000000000"),
 }
 
@@ -129,13 +137,50 @@ def test_all_bad_columns_are_told_at_once(tmp_path: Path) -> None:
         assert told in str(refused.value)
 
 
-def test_a_number_beyond_64_bits_and_a_file_of_another_kind_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="column 'wide'.*values fit 64 bits"):
-        take(tmp_path, {**GOOD, "wide": pyarrow.array([2**63, 1], pyarrow.uint64())})
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.parquet"
     other.write_text("key,amount\n")
     with pytest.raises(InputError, match="other.parquet: this is no Parquet file"):
         checked(other, tmp_path / "out", old=CATALOGUE, new=CATALOGUE)
+
+
+def test_a_damaged_file_is_told_and_not_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "given.parquet"
+    count = 5_000
+    columns = {"key": [str(place) for place in range(count)], "industry_code": ["35"] * count}
+    pyarrow.parquet.write_table(
+        pyarrow.table({**columns, "product": ["plain"] * count, "amount": [5] * count}), path, use_dictionary=False
+    )
+    damaged = bytearray(path.read_bytes())
+    damaged[200:400] = b"\xff" * 200
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="given.parquet: this Parquet file is damaged: .*write it again"):
+        checked(path, tmp_path / "out", old=CATALOGUE, new=CATALOGUE)
+
+
+def test_columns_in_which_nothing_stands_and_tables_without_rows_are_taken(tmp_path: Path) -> None:
+    nothing = pyarrow.nulls(2)
+    more = {"product": nothing, "amount": nothing, "bad": nothing, "size": nothing, "listed": nothing}
+    found, rows = take(tmp_path, {"key": ["a", "b"], "industry_code": nothing, **more})
+    assert (found.rows, found.left_out) == (2, 0)
+    assert rows[0] == {"key": "a", "industry_code": None, **dict.fromkeys(more)}
+    found, rows = take(tmp_path, {name: [] for name in GOOD})
+    assert (found.rows, found.left_out, rows) == (0, 0, [])
+    found, _ = take(tmp_path, {**GOOD, "weight": nothing})
+    assert (found.rows, found.left_out) == (0, 2), "whoever gives weights gives each"
+
+
+@pytest.mark.parametrize("name", ["size", "weight", "outcome", "limit_cap"])
+def test_a_fact_called_as_a_column_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"fact {name}: a column of tables of facts or of their results"):
+        take(tmp_path, dict(GOOD), FactCatalogue([*FACTS, Fact(name, FactType.COUNT)]))
+
+
+def test_an_industry_parameter_held_in_other_units_is_refused(tmp_path: Path) -> None:
+    """Decisions of invoice loans carry those of their day."""
+    one, other = (FactCatalogue([*FACTS, Fact("industry.cap", kind)]) for kind in (FactType.MONEY, FactType.RATIO))
+    with pytest.raises(InputError, match="industry.cap: this fact is money in OLD and ratio in NEW"):
+        merged_facts(one, other)
 
 
 def test_a_fact_of_the_new_ruleset_alone_may_be_in_the_table(tmp_path: Path) -> None:

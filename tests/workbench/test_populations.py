@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
@@ -26,7 +28,7 @@ from decision_service.vocabulary import Client, CreditApplication, Outcome
 from decision_service.workbench import portfolio as portfolios
 from decision_service.workbench.gates import GATES
 from decision_service.workbench.populations import Population, from_decisions
-from decision_service.workbench.portfolio import Standard, portfolio
+from decision_service.workbench.portfolio import Standard, made_by, portfolio
 from tests.api.real import FixedScorer, open_platform, write_feeds
 from tests.workbench.two_rulesets import RULES, changed
 
@@ -75,7 +77,7 @@ class Home:
     def portfolio(self, home: Path, progress: Any = lambda chunks, total: chunks, **options: Any) -> Population:
         return portfolio(
             self.platform,
-            self.policy,
+            options.pop("policy", self.policy),
             standard=options.pop("standard", Standard()),
             now=options.pop("now", NOW),
             home=home,
@@ -201,6 +203,86 @@ def test_the_portfolio_stopped_half_way_leaves_nothing_behind(home: Home, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         home.portfolio(tmp_path, stopped)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_was_cut_off_is_made_again_and_what_killed_processes_left_is_removed(
+    home: Home, tmp_path: Path
+) -> None:
+    first = home.portfolio(tmp_path)
+    whole = first.path.read_bytes()
+    first.path.write_bytes(whole[:-100])
+    gone, alive = (tmp_path / f"portfolio-0.parquet.{process}" for process in (2**22 - 1, os.getppid()))
+    gone.touch()
+    alive.touch()
+    assert pyarrow.parquet.read_table(home.portfolio(tmp_path).path).equals(
+        pyarrow.parquet.read_table(pyarrow.BufferReader(whole))
+    )
+    assert alive.exists() and not gone.exists()
+
+
+COURT = "max_months: 24, effective_from: 2013-10-01"
+OTHER_FACTS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
+    "lists": {"lists.yaml": ((COURT, COURT.replace("24", "23")),)},
+    "indicators": {"indicators.csv": (("quarterly,200,BLOCK_AUTO", "quarterly,199,BLOCK_AUTO"),)},
+    "an industry's parameter": {"industries.csv": ((",0.55,0.45,", ",0.60,0.40,"),)},
+    "a product's weights": {"products/invoice_loan.yaml": (("weight_xgb, value: 0.70", "weight_xgb, value: 0.60"),)},
+    "a status rule": {"cards.yaml": (("when: list_samr_illegal == active", "when: list_samr_illegal == disputed"),)},
+    "a range": {"facts.yaml": (("lenders_30d, type: count, range: [0, 10000]", "lenders_30d, type: count"),)},
+}
+SAME_FACTS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
+    "nothing": {},
+    "a cap of automatic approval": STRICTER,
+    "a factor of the limit": {"limits.yaml": (("limit_factor: 0.5,", "limit_factor: 0.75,"),)},
+    "an outcome": {"credit_policy.yaml": (("when: term_months > product", "when: term_months >= product"),)},
+}
+
+
+@pytest.mark.parametrize("edits", OTHER_FACTS.values(), ids=OTHER_FACTS)
+def test_versions_that_may_make_other_facts_are_told_apart(
+    home: Home, tmp_path: Path, edits: dict[str, tuple[tuple[str, str], ...]]
+) -> None:
+    today = business_date(NOW)
+    assert made_by(changed(tmp_path / "new", edits), today) != made_by(home.policy.ruleset, today)
+
+
+@pytest.mark.parametrize("edits", SAME_FACTS.values(), ids=SAME_FACTS)
+def test_versions_that_share_how_facts_are_made_make_the_same(
+    home: Home, tmp_path: Path, edits: dict[str, tuple[tuple[str, str], ...]]
+) -> None:
+    today, new = business_date(NOW), changed(tmp_path / "new", edits)
+    assert made_by(new, today) == made_by(home.policy.ruleset, today)
+    asked, codes = portfolios._Asked(Standard(), ("working_capital",), NOW), home.platform.store.uscc_list(10_000)
+    one, other = (portfolios._Desk(home.platform, policy, asked).rows(codes) for policy in (home.policy, Policy(new)))
+    assert one == other
+
+
+def test_each_version_is_evaluated_over_the_facts_that_it_makes_itself(home: Home, tmp_path: Path) -> None:
+    forgiving = changed(tmp_path / "new", {"lists.yaml": ((COURT, COURT.replace("24", "1")),)})
+    new = Policy(forgiving)
+    told = json.loads(home.run("backtest", str(RULES), str(tmp_path / "new"), "--no-decisions", "--json").stdout)
+    (population,) = told["populations"]
+    desk = portfolios._Desk(home.platform, new, portfolios._Asked(Standard(), tuple(forgiving.products), NOW))
+    expected: Counter[str] = Counter()
+    in_force = new.on(business_date(NOW))
+    for row in desk.rows(home.platform.store.uscc_list(10_000)):
+        given = {name: value for name, value in row.items() if name in in_force.rules.catalogue}
+        parameters = in_force.rules.parameters(row["product"], row["industry_code"])
+        scores = dict.fromkeys(("pd_xgb", "pd_lstm", "pd_12m", "models_status"))  # in a command, no model is here
+        facts = Facts(in_force.rules.catalogue, {**given, **parameters, **scores})
+        expected[assess(in_force, facts).outcome.name] += 1
+    found: Counter[str] = Counter()
+    for cell in population["swaps"]:
+        found[cell["new"]] += cell["count"]
+    assert found == expected
+    assert told["changed"] > 0, "firms are forgiven by their list alone"
+    assert any("each is evaluated over its own" in note["en"] for note in population["notes"])
+
+
+def test_a_product_that_only_the_old_version_has_is_referred_under_the_new_one(home: Home, tmp_path: Path) -> None:
+    found = home.portfolio(tmp_path, products=("working_capital", "no_longer"))
+    rows = pyarrow.parquet.read_table(found.path).to_pylist()
+    gone = [row for row in rows if row["key"].endswith("/no_longer")]
+    assert len(gone) * 2 == len(rows) and {row["product"] for row in gone} == {None}
 
 
 def test_an_amount_that_the_rules_do_not_admit_is_refused(home: Home, tmp_path: Path) -> None:
