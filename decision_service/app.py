@@ -63,8 +63,9 @@ def served() -> Handle:
     settings = Settings.from_environ(os.environ)
     platform = build_platform(settings)
     warm_up(platform)
-    Follower(platform, utc_now).start()
-    handle = rsgi(create_app(settings, platform))
+    app = create_app(settings, platform)
+    Follower(platform, utc_now, app.extensions["decision_service_metrics"].shadowed).start()
+    handle = rsgi(app)
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage
     return handle

@@ -138,6 +138,9 @@ def test_two_hundred_served_decisions_are_reported_as_assessing_them_by_hand_say
     assert {flip.decision_id for flip in found.flips} == flipped
     assert {(flip.active.name, flip.shadow.name) for flip in found.flips} == {("REFER", "DECLINE")}
     assert {(rule.rule, rule.edited) for flip in found.flips for rule in flip.rules} == {("NA-02", True)}
+    counted = beside.server.get("/metrics")[1].decode()
+    assert 'decision_shadow_judgements_total{status="compared",version="declining"} 200.0' in counted
+    assert 'decision_shadow_flips_total{active="REFER",shadow="DECLINE",version="declining"} 67.0' in counted
 
 
 def test_no_answer_comes_from_a_shadow(beside: Beside) -> None:

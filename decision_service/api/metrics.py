@@ -22,6 +22,18 @@ class Metrics:
             "decision_http_request_seconds", "Time to answer", ("route",), buckets=SECONDS, registry=self.registry
         )
         self.decisions = Counter("decision_outcomes", "New decisions by outcome", ("outcome",), registry=self.registry)
+        self.shadows = Counter(
+            "decision_shadow_judgements",
+            "Decisions that a shadow was held against, or why not",
+            ("version", "status"),
+            registry=self.registry,
+        )
+        self.flips = Counter(
+            "decision_shadow_flips",
+            "Decisions of which a shadow says another outcome",
+            ("version", "active", "shadow"),
+            registry=self.registry,
+        )
         self._outcomes: dict[str, Counter] = {}
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -40,6 +52,12 @@ class Metrics:
         if series is None:
             self._outcomes[outcome] = series = self.decisions.labels(outcome)
         series.inc()
+
+    def shadowed(self, version: str, status: str, answered: str, said: str | None) -> None:
+        """Count what a shadow says of one decision; ``None`` when the decision is left out."""
+        self.shadows.labels(version, status).inc()
+        if said is not None and said != answered:
+            self.flips.labels(version, answered, said).inc()
 
     def exposition(self) -> bytes:
         """The text format, over all workers."""

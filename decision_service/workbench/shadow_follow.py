@@ -33,12 +33,18 @@ TURN_SECONDS = 30.0
 """How long one worker goes on before another may; well below the length of a lease."""
 Rest = Callable[[float], None]
 """Is told how many seconds were just worked, and may wait."""
+Told = Callable[[str, str, str, str | None], None]
+"""Is told of each new result: the shadow's version, its status, the outcome that was answered and the shadow's own."""
 
 log = logging.getLogger(__name__)
 
 
 def no_rest(worked: float) -> None:
     """Work through."""
+
+
+def tell_nobody(version: str, status: str, answered: str, said: str | None) -> None:
+    """Results stand in the store."""
 
 
 class Desk:
@@ -48,14 +54,19 @@ class Desk:
         self._platform = platform
         self._shadows: dict[str, Ruleset] = {}
 
-    def catch_up(self, run: ShadowRun, *, rest: Rest = no_rest) -> Iterator[int]:
+    def catch_up(self, run: ShadowRun, *, rest: Rest = no_rest, told: Told = tell_nobody) -> Iterator[int]:
         """Hold a shadow against the decisions that it has not been held against; how many, batch by batch.
 
         Raises ``StoreError``, and ``NotFound`` or ``RulebookError`` for a shadow whose rules cannot be loaded.
         """
         shadows = self._platform.store.shadows()
         while ahead := shadows.ahead(run, BATCH):
-            yield shadows.add([self._rested(run, one, rest) for one in ahead])
+            found = [self._rested(run, one, rest) for one in ahead]
+            new = shadows.add(found)
+            version = self._ruleset(run.digest).version
+            for one, said in list(zip(ahead, found))[len(found) - new :]:  # the first of them others had written
+                told(version, said.status, one.outcome, said.outcome)
+            yield new
 
     def result(self, run: ShadowRun, stored: StoredDecision) -> ShadowResult:
         """What a shadow says of one decision, or why it says nothing."""
@@ -117,11 +128,12 @@ class Follower:
     is the time that both need, of which this takes a small share, one decision at a time.
     """
 
-    def __init__(self, platform: Platform, clock: Callable[[], datetime]) -> None:
+    def __init__(self, platform: Platform, clock: Callable[[], datetime], told: Told = tell_nobody) -> None:
         self._platform = platform
         self._clock = clock
+        self._tell = told
         self._desk = Desk(platform)
-        self._told: set[str] = set()
+        self._alarmed: set[str] = set()
         self._given_up: set[int] = set()
         self._end = threading.Event()
 
@@ -154,7 +166,7 @@ class Follower:
         running = [run for run in self._platform.store.shadows().running() if run.leaf not in self._given_up]
         for run in running:
             try:
-                for _ in self._desk.catch_up(run, rest=self._rest):
+                for _ in self._desk.catch_up(run, rest=self._rest, told=self._tell):
                     if time.monotonic() > ends or self._end.is_set():
                         return False
             except StoreError as error:
@@ -169,6 +181,6 @@ class Follower:
 
     def _alarm(self, what: str) -> None:
         """Each thing that goes wrong is told once, not each second."""
-        if what not in self._told:
-            self._told.add(what)
+        if what not in self._alarmed:
+            self._alarmed.add(what)
             log.error(what)

@@ -225,6 +225,36 @@ def test_the_time_of_each_decision_is_told_so_that_a_worker_can_rest(office: Off
     assert len(worked) == 3 and all(seconds > 0 for seconds in worked)
 
 
+def test_each_new_result_is_told_once_with_both_outcomes(office: Office) -> None:
+    run, told = office.start(office.stricter), []
+    office.decide(amount="700000.00")
+    follow(office, run)
+    office.decide(amount="500000.00")
+    erased = office.decide()
+    office.decide(amount="700000.00")
+    office.store.erase_private(erased, now(), office.platform.signer.receipt)
+    for _ in range(2):
+        follow(office, run, told=lambda *result: told.append(result))
+    assert told == [
+        ("stricter", "compared", "APPROVE", "APPROVE"),
+        ("stricter", "erased", "APPROVE", None),
+        ("stricter", "compared", "APPROVE", "REFER"),
+    ]
+
+
+def test_results_that_another_process_wrote_meanwhile_are_not_told_again(office: Office) -> None:
+    run, told = office.start(office.stricter), []
+    for _ in range(2):
+        office.decide()
+
+    def overtaken(worked: float) -> None:
+        if not told and office.store.shadows().reached(run) == run.leaf:
+            follow(office, run)
+
+    follow(office, run, rest=overtaken, told=lambda *result: told.append(result))
+    assert told == [] and office.statuses(run) == ["compared"] * 2
+
+
 def test_a_worker_rests_nineteen_times_as_long_as_it_worked(office: Office) -> None:
     follower = Follower(office.platform, now)
     began = time.monotonic()
