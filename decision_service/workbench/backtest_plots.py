@@ -13,13 +13,20 @@ from matplotlib.figure import Figure
 from decision_service.vocabulary import Outcome
 from decision_service.workbench.backtest import Hits, RuleHits, Swaps
 
-SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "backtest", "font.family": "sans-serif", "font.size": 9}
-"""Text stays text, and nothing depends on the moment."""
+SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "backtest",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.parse_math": False,
+}
+"""Text stays text, also between dollar signs, and nothing depends on the moment."""
 COLOURS = {Outcome.APPROVE: "#2a7f4f", Outcome.REFER: "#d9a520", Outcome.DECLINE: "#b23a3a"}
 OLD_COLOUR, NEW_COLOUR = "#8aa0b8", "#1f4e79"
 MOST_BARS = 20
 
 
+@matplotlib.rc_context(SETTINGS)
 def swap_matrix(swaps: Swaps) -> str:
     """Outcome under OLD by outcome under NEW; the shade is the share of the row."""
     names = [outcome.name for outcome in Outcome]
@@ -40,6 +47,7 @@ def swap_matrix(swaps: Swaps) -> str:
     return _svg(figure)
 
 
+@matplotlib.rc_context(SETTINGS)
 def group_bars(groups: Sequence[Swaps]) -> str:
     """Share of applications approved under OLD and NEW, for the groups in which most changes."""
     shown = list(groups)[:MOST_BARS]
@@ -48,13 +56,14 @@ def group_bars(groups: Sequence[Swaps]) -> str:
     for offset, by, colour in ((-0.2, "old", OLD_COLOUR), (0.2, "new", NEW_COLOUR)):
         shares = [100 * one.approved(by)[0] / max(1, one.count) for one in shown]
         axes.barh([place + offset for place in range(len(shown))], shares, 0.38, color=colour, label=by.upper())
-    axes.set_yticks(range(len(shown)), [one.value for one in shown])
+    axes.set_yticks(range(len(shown)), [_label(one.value) for one in shown])
     axes.invert_yaxis()
     axes.set_xlabel("approved, %")
     axes.legend(frameon=False, loc="lower right")
     return _svg(figure)
 
 
+@matplotlib.rc_context(SETTINGS)
 def rule_bars(rules: Sequence[RuleHits]) -> str:
     """Share of rows that a rule matches under OLD and NEW, for the rules whose share changes most."""
     shown = sorted(rules, key=lambda one: (-abs(share(one.new) - share(one.old)), one.rule))[:MOST_BARS]
@@ -79,10 +88,14 @@ def _count(swaps: Swaps, old: Outcome, new: Outcome) -> int:
     return sum(cell.count for cell in swaps.cells if cell.old is old and cell.new is new)
 
 
+def _label(text: str) -> str:
+    """A text of a table without what no page may hold: control characters and the like."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def _svg(figure: Figure) -> str:
     """The drawing alone, without the head of an XML file, so that it can stand inside a page."""
-    with matplotlib.rc_context(SETTINGS):
-        out = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(out, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    out = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(out, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
     return text[text.index("<svg") :]

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from xml.parsers import expat
 
 import pyarrow
 import pytest
@@ -18,6 +19,7 @@ from decision_service.workbench.backtest import Backtest, Result, backtest, rate
 from decision_service.workbench.backtest_document import document
 from decision_service.workbench.backtest_report import html, industry_names
 from decision_service.workbench.bulk import Engine, opened
+from decision_service.workbench.fact_tables import INDUSTRY_CODE
 from decision_service.workbench.populations import Population
 from tests.rulebook.columns import KEY, Row
 from tests.workbench.two_rulesets import ON, RULES, changed, reference, synthetic, write
@@ -193,6 +195,26 @@ def test_what_a_table_says_cannot_become_markup(tmp_path: Path, engine: Engine) 
     page = html(backtest(rules, rules, [population], on=ON, engine=engine), industries={})
     assert "<script>" not in page and "<b>large" not in page and "<i>x" not in page and "<u>" not in page
     assert "&lt;b&gt;large" in page and "&lt;i&gt;x" in page
+
+
+CODES = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "$\\frac{$", "a\x07b")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_that_is_markup_formula_or_control_stays_text_in_tables_and_plots(
+    tmp_path: Path, engine: Engine, code: str
+) -> None:
+    rules = load(RULES)
+    table = synthetic(rules.in_force(ON), 3)
+    place = table.schema.get_field_index(INDUSTRY_CODE)
+    table = table.set_column(place, INDUSTRY_CODE, pyarrow.array([code, "01", "02"]))
+    population = Population("x", write(table, tmp_path / "t.parquet"), 3)
+    names = {code: "<script>alert(2)</script>", "01": "<img>"}
+    page = html(backtest(rules, rules, [population], on=ON, engine=engine), industries=names)
+    assert "<script" not in page and "<img" not in page
+    assert "&lt;script&gt;alert(2)" in page and "01 &lt;img&gt;" in page
+    for plot in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        expat.ParserCreate().Parse(plot, True)
 
 
 def test_the_same_rules_change_nothing(tmp_path: Path, engine: Engine) -> None:
