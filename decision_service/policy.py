@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +22,7 @@ from decision_service.rulebook.evaluate import ReferenceEngine
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.files import load_sources
 from decision_service.rulebook.rules import Stage, StageResult
-from decision_service.rulebook.ruleset import Ruleset, RulesInForce
+from decision_service.rulebook.ruleset import Ruleset, RulesInForce, digest_of
 from decision_service.scoring.inputs import ModelInputs
 from decision_service.store import InForce, Store
 
@@ -47,11 +48,12 @@ class Evaluator(Protocol):
 
 
 class Engines:
-    """The two engines over one set of rules."""
+    """The two engines over one set of rules; durable-rules unloads them when nobody decides by them any more."""
 
     def __init__(self, rules: RulesInForce) -> None:
         self.reference = ReferenceEngine(rules)
         self.durable = DurableEngine(rules)
+        weakref.finalize(self, self.durable.close).atexit = False
 
     def evaluate(self, stage: Stage, facts: Facts) -> Verdict:
         """Both engines on one stage; the reference defines the meaning, any difference raises an alarm."""
@@ -160,20 +162,34 @@ class Policy:
             self._days.clear()
 
 
+def stored_texts(store: Store, digest: str) -> Mapping[str, str]:
+    """The files of a stored ruleset by path. Raises ``NotFound``, ``AuditError`` when they are not its digest's."""
+    sources = store.ruleset_sources(digest)
+    if sources is None:
+        raise NotFound(f"ruleset {digest} is not in the store", remedy="run: decision-service rules list")
+    if digest_of(sources) != digest:
+        remedy = "restore it from a backup; audit verify tells what else is damaged"
+        raise AuditError(f"the stored ruleset {digest} has been changed", remedy=remedy)
+    return sources
+
+
 class Policies:
     """The rulesets of a store: the active one, and any earlier one by digest (for replay).
 
     A ruleset that becomes active, or will, is prepared beside the requests. While that lasts, but for no longer than
-    ``GRACE`` after the switch, the one before goes on deciding; then requests wait.
+    ``GRACE`` after the switch, the one before goes on deciding; then requests wait. Beside those that decide or will,
+    the ``OTHERS_KEPT`` used last stay in memory; a decision in flight keeps its own.
     """
 
     POLL_SECONDS = 1.0
     GRACE = timedelta(seconds=2)
+    OTHERS_KEPT = 4
 
     def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._store = store
         self._clock = clock
         self._loaded: dict[str, Policy] = {}
+        self._used_at: dict[str, float] = {}
         self._begun: set[str] = set()
         self._lock = threading.Lock()
         self._in_force = InForce()
@@ -209,8 +225,8 @@ class Policies:
         found = self._loaded.get(digest)
         if found is None:
             with self._lock:
-                found = self._loaded.get(digest) or self._load(digest)
-                self._loaded[digest] = found
+                found = self._loaded.get(digest) or self._keep(digest, self._load(digest))
+        self._used_at[digest] = time.monotonic()
         return found
 
     def _may_go_on(self, since: datetime) -> bool:
@@ -236,15 +252,21 @@ class Policies:
                 if digest not in self._loaded:
                     policy = self._load(digest)
                     policy.prepare(self._clock().astimezone(SHANGHAI).date())
-                    self._loaded[digest] = policy
+                    self._keep(digest, policy)
         except DecisionServiceError as error:
             log.error("ruleset %s is or becomes active and cannot be used: %s", digest, error)
 
-    def _load(self, digest: str) -> Policy:
-        sources = self._store.ruleset_sources(digest)
-        if sources is None:
-            raise NotFound(f"ruleset {digest} is not in the store")
-        policy = Policy(load_sources(sources))
-        if policy.ruleset.digest != digest:
-            raise AuditError(f"the stored ruleset {digest} has been changed", remedy="restore it from a backup")
+    def _keep(self, digest: str, policy: Policy) -> Policy:
+        """Keep a policy, and let go those that neither decide nor will, but for the ones used last."""
+        self._loaded[digest] = policy
+        coming = [one for one, _ in self._in_force.coming[:1]]
+        needed = {digest, self._in_force.digest, self._served, *coming}
+        others = sorted(set(self._loaded) - needed, key=lambda one: self._used_at.get(one, 0.0))
+        for one in others[: max(0, len(others) - self.OTHERS_KEPT)]:
+            del self._loaded[one]
+            self._used_at.pop(one, None)
+            self._begun.discard(one)
         return policy
+
+    def _load(self, digest: str) -> Policy:
+        return Policy(load_sources(stored_texts(self._store, digest)))

@@ -60,17 +60,36 @@ class Client:
     kind: str
 
 
+ANY = "any"
+"""The id of whoever of a kind it may have been."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who acts on the rules: ``kind`` is ``client`` or ``os_user``, ``id`` the client's id or the user's number."""
+    """Who acts on the rules: ``kind`` is ``client`` or ``os_user``, ``id`` the client's id or the user's number.
+
+    ``also`` are those who may be the same human: who made the client's key, by whose rights a user acts or who is said
+    to be behind root. An id ``ANY`` among them is everybody of its kind.
+    """
 
     kind: str
     id: str
     name: str
+    also: tuple["Person", ...] = ()
 
     def is_same_as(self, other: "Person") -> bool:
-        """One person may change a name; kind and id tell persons apart."""
-        return (self.kind, self.id) == (other.kind, other.id)
+        """Whether the two may be one: names change, kind and id tell persons apart, and a doubt makes them the same."""
+        return self._may_be(other) or other._may_be(self)
+
+    def doubt(self, other: "Person") -> str:
+        """Why two whose kinds and ids differ are taken for one person; ``""`` when they do not differ."""
+        for one, another in ((self, other), (other, self)):
+            if (self.kind, self.id) != (other.kind, other.id) and one._may_be(another):
+                return f"{one} may be {another}"
+        return ""
+
+    def _may_be(self, other: "Person") -> bool:
+        return any(one.kind == other.kind and one.id in (other.id, ANY) for one in (self, *self.also))
 
     def __str__(self) -> str:
         return f"{self.name} ({self.kind} {self.id})"

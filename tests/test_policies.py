@@ -6,12 +6,13 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from decision_service.errors import AuditError, NotFound
 from decision_service.policy import Policies, Policy
+from decision_service.rulebook import durable_engine
 from decision_service.rulebook.files import load, load_sources
 from decision_service.store import InForce, Store
 from tests.api.real import RULES
@@ -150,3 +151,88 @@ def test_a_decision_in_flight_keeps_the_policy_it_began_with(worker: Worker) -> 
     worker.store.said, worker.now = InForce(NEW, NOW, before=OLD), NOW + Policies.GRACE
     assert worker.policies.current().ruleset.digest == NEW
     assert begun.ruleset.digest == OLD and begun.on(NOW.date()).rules.on == NOW.date()
+
+
+def test_a_scheduled_version_that_turns_out_damaged_decides_nothing_from_its_moment_on_and_is_told(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = NOW + timedelta(days=1)
+    worker.store.sources[NEW]["VERSION"] = "forged\n"
+    worker.store.said = InForce(OLD, NOW, coming=((NEW, at),))
+    worker.store.open.set()
+    assert worker.policies.current().ruleset.digest == OLD
+    deadline = time.monotonic() + 20
+    while f"ruleset {NEW} is or becomes active and cannot be used" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    worker.store.said = InForce(NEW, at, before=OLD)
+    worker.now = at + Policies.GRACE
+    with pytest.raises(AuditError, match="has been changed.*restore it from a backup"):
+        worker.policies.current()
+    worker.store.sources[NEW]["VERSION"] = "new\n"
+    assert worker.policies.current().ruleset.digest == NEW, "it is restored"
+
+
+class Counted:
+    """The library of durable-rules, which counts the rulesets that it was given here and still holds."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self._handles: set[int] = set()
+
+    @property
+    def held(self) -> int:
+        return len(self._handles)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._library, name)
+
+    def create_ruleset(self, *arguments: Any) -> int:
+        handle = int(self._library.create_ruleset(*arguments))
+        self._handles.add(handle)
+        return handle
+
+    def delete_ruleset(self, handle: int) -> None:
+        self._handles.discard(handle)
+        self._library.delete_ruleset(handle)
+
+
+def test_versions_that_neither_decide_nor_will_are_let_go_and_one_in_flight_is_kept(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(durable_engine.library)
+    monkeypatch.setattr(durable_engine, "library", counted)
+    monkeypatch.setattr(Policies, "OTHERS_KEPT", 1)
+    worker.store.open.set()
+    names = [f"v{number}" for number in range(5)]
+    texts = {load_sources(one).digest: one for one in ({**TEXTS, "VERSION": f"{name}\n"} for name in names)}
+    worker.store.sources.update(texts)
+    held = []
+    in_flight = None
+    for digest in texts:
+        worker.policies.forget()
+        worker.store.said = InForce(digest, NOW)
+        in_flight = worker.policies.current().on(NOW.date()) if in_flight is None else in_flight
+        worker.policies.current().on(NOW.date())
+        held.append(counted.held)
+    each = held[0]
+    assert each > 0 and held == [each, 2 * each, 3 * each, 3 * each, 3 * each], "active, one other, one in flight"
+    assert set(worker.policies._loaded) == set(list(texts)[-2:])
+    assert in_flight is not None and in_flight.engines.durable._stages, "it decides to its end"
+    in_flight = None
+    assert counted.held == 2 * each
+    assert worker.policies.by_digest(next(iter(texts))).ruleset.version == "v0", "loaded again for replay"
+
+
+def test_the_one_to_come_stays_whatever_is_replayed_meanwhile(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Policies, "OTHERS_KEPT", 0)
+    worker.store.open.set()
+    worker.store.said = InForce(OLD, NOW, coming=((NEW, NOW + timedelta(days=1)),))
+    worker.policies.current()
+    until_prepared(worker.policies, NEW)
+    worker.policies.by_digest(OTHER)
+    assert set(worker.policies._loaded) == {OLD, NEW, OTHER}
+    worker.store.said = InForce(OLD, NOW)
+    worker.policies.current()
+    worker.policies.by_digest(OTHER)
+    assert OLD in worker.policies._loaded

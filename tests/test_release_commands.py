@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from decision_service.audit.release import read_person, written_person
 from decision_service.cli import main
 from decision_service.commands import persons, rules_release
 from decision_service.rulebook.files import load
@@ -21,6 +22,9 @@ from decision_service.vocabulary import Person
 from decision_service.workbench.gates import GATES
 from decision_service.workbench.judging import Gate, GateResult
 from tests.api.real import RULES
+
+IT = Person("os_user", "4000", "it")
+"""Who created the keys."""
 
 
 class Desk:
@@ -36,7 +40,8 @@ class Desk:
         }
         store = Store.open(f"sqlite:///{home}/decisions.db")
         kinds = {"ann": "risk", "bob": "risk", "eve": "admin", "bank": "bank", "gone": "risk"}
-        added = {name: store.add_client(name, kind, datetime.now(UTC)) for name, kind in kinds.items()}
+        now = datetime.now(UTC)
+        added = {name: store.add_client(name, kind, now, created_by=IT) for name, kind in kinds.items()}
         store.revoke_client(added["gone"][0].client_id, datetime.now(UTC))
         store.close()
         self.keys = {name: key for name, (_, key) in added.items()}
@@ -124,8 +129,38 @@ def test_whoever_published_a_version_is_refused_as_its_approver_and_both_are_nam
 
 def test_the_user_of_the_machine_is_a_person_too(desk: Desk, versions) -> None:
     desk.json(None, "publish", str(versions["one"]))
-    assert f"os_user {os.getuid()}" in desk.refused(None, "approve", "one")
-    assert desk.json("ann", "approve", "one")["person"] == {"kind": "client", "id": desk.ids["ann"], "name": "ann"}
+    assert f"os_user {persons.os_user().id}" in desk.refused(None, "approve", "one")
+    told = {"kind": "client", "id": desk.ids["ann"], "name": "ann", "also": [written_person(IT)]}
+    assert desk.json("ann", "approve", "one")["person"] == told
+
+
+def test_who_created_a_key_and_who_holds_it_are_one_person(desk: Desk, versions) -> None:
+    """Whoever may act as root can create a key of the risk team at any time, and keep it."""
+    environ = {**desk.environ, "DECISION_RULES": str(RULES)}
+    for name in ("mine", "yours"):
+        made = CliRunner().invoke(main, ("clients", "add", "--name", name, "--kind", "risk", "--json"), env=environ)
+        desk.keys[name] = json.loads(made.stdout)["key"]
+    desk.json(None, "publish", str(versions["one"]))
+    said = desk.refused("mine", "approve", "one")
+    assert "two persons, and mine (client" in said and f"may be {persons.os_user()}" in said
+    desk.json("ann", "approve", "one")
+    desk.json("mine", "publish", str(versions["two"]))
+    desk.refused(None, "approve", "two")
+    desk.json("yours", "approve", "two")
+    desk.json("mine", "switch", "off", "--all", "--note", "x")
+    assert "takes two persons, and" in desk.refused(None, "switch", "on", "--all", "--note", "x")
+    listed = json.loads(CliRunner().invoke(main, ("clients", "list", "--json"), env=environ).stdout)
+    assert [one["created_by"] for one in listed if one["name"] == "mine"] == [str(persons.os_user())]
+
+
+def test_a_key_whose_creator_nobody_knows_is_no_second_person_beside_a_user(desk: Desk, versions) -> None:
+    store = Store.open(f"sqlite:///{desk.home}/decisions.db")
+    desk.keys["old"] = store.add_client("old", "risk", datetime.now(UTC))[1]
+    store.close()
+    desk.json(None, "publish", str(versions["one"]))
+    assert "old (client" in desk.refused("old", "approve", "one")
+    desk.json("ann", "publish", str(versions["two"]))
+    desk.json("old", "approve", "two")
 
 
 STRANGERS = {"bank": "of the kind bank", "gone": "no client holds this key"}
@@ -139,15 +174,60 @@ def test_only_keys_of_the_risk_team_and_of_admins_act_on_rules(desk: Desk, versi
         assert result.exit_code == 2 and said in result.stderr and desk.keys[person] not in result.output
 
 
-def test_under_sudo_the_person_is_the_one_who_called_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(persons.os, "getuid", lambda: 0)
-    monkeypatch.setenv("SUDO_UID", "4711")
-    assert persons.os_user() == Person("os_user", "4711", "user 4711")
-    monkeypatch.setenv("SUDO_UID", "root")
-    assert persons.os_user().id == "0"
-    monkeypatch.setattr(persons.os, "getuid", lambda: 4712)
-    monkeypatch.setenv("SUDO_UID", "4711")
-    assert persons.os_user().id == "4712", "who is not root cannot be somebody else"
+def user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, login: int | None, uid: int, sudo: str = "") -> Person:
+    """Who a process is taken for by its login, its user and what sudo says."""
+    (tmp_path / "loginuid").write_text(str(2**32 - 1 if login is None else login))
+    monkeypatch.setattr(persons, "LOGIN", tmp_path / "loginuid")
+    monkeypatch.setattr(persons.os, "getuid", lambda: uid)
+    monkeypatch.setenv("SUDO_UID", sudo)
+    return persons.os_user()
+
+
+USERS = {
+    "who logged in, through sudo": ((4711, 0, "4712"), "4711", ["0"]),
+    "who logged in, as another user": ((4711, 4712, ""), "4711", ["4712"]),
+    "who logged in, as themselves": ((4711, 4711, "4712"), "4711", []),
+    "without a login the user": ((None, 4711, "4712"), "4711", []),
+    "without a login root, whoever sudo names": ((None, 0, "4711"), "0", ["4711"]),
+    "root, whom sudo names itself": ((None, 0, "0"), "0", []),
+    "root, of whom sudo says nonsense": ((None, 0, "\u00b2"), "0", []),
+    "root, of whom sudo says too much": ((None, 0, "9" * 99), "0", []),
+}
+
+
+@pytest.mark.parametrize(("process", "number", "also"), USERS.values(), ids=USERS)
+def test_a_user_is_who_logged_in(monkeypatch, tmp_path: Path, process, number: str, also: list[str]) -> None:
+    found = user(monkeypatch, tmp_path, *process)
+    assert (found.kind, found.id, [one.id for one in found.also]) == ("os_user", number, also)
+
+
+PAIRS = {
+    "two who logged in, both as root": ((4711, 0), (4712, 0), False),
+    "one who logged in, as root and as themselves": ((4711, 0), (4711, 4711), True),
+    "one who logged in, and root without a login": ((4711, 0), (None, 0), True),
+    "one who logged in and never was root, and root": ((4711, 4711), (None, 0), False),
+    "one who became another, and that other": ((4711, 4712), (4712, 4712), True),
+    "root, and root by the name of another": ((None, 0), (None, 0, "4711"), True),
+    "root by the names of two": ((None, 0, "4712"), (None, 0, "4711"), True),
+    "root by the name of another, and that other": ((None, 0, "4711"), (None, 4711), True),
+    "root by the name of another, and a third": ((None, 0, "4711"), (None, 4712), False),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "same"), PAIRS.values(), ids=PAIRS)
+def test_whoever_may_be_one_person_is_no_two(monkeypatch, tmp_path: Path, one, other, same: bool) -> None:
+    first, second = user(monkeypatch, tmp_path, *one), user(monkeypatch, tmp_path, *other)
+    assert first.is_same_as(second) is second.is_same_as(first) is same
+    again = read_person(json.loads(json.dumps(written_person(first))))
+    assert again == first, "the log keeps it"
+
+
+@pytest.mark.parametrize("text", [None, "", "abc", "-1", "4294967295\n"])
+def test_a_kernel_that_knows_no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None) -> None:
+    monkeypatch.setattr(persons, "LOGIN", tmp_path / "loginuid")
+    if text is not None:
+        (tmp_path / "loginuid").write_text(text)
+    assert persons.os_user().id == str(os.getuid())
 
 
 def test_what_nobody_published_or_approved_is_refused(desk: Desk, versions) -> None:
@@ -300,6 +380,25 @@ def test_a_switch_goes_off_by_one_person_and_on_by_another(desk: Desk) -> None:
     assert desk.json("bob", "switch", "on", "--all", "--note", "fine again")["state"] == "on"
     assert desk.json(None, "switch", "list") == []
     assert "is not switched off" in desk.refused("bob", "switch", "on", "--all", "--note", "again")
+
+
+@pytest.mark.parametrize("note", ["", "   "])
+def test_a_switch_says_why(desk: Desk, note: str) -> None:
+    for state in ("off", "on"):
+        result = desk.run("ann", "switch", state, "--all", "--note", note)
+        assert result.exit_code == 2 and "--note: it is empty; say why" in result.stderr
+    assert desk.json(None, "switch", "list") == []
+
+
+def test_a_version_that_runs_as_a_shadow_is_marked_in_the_list(desk: Desk, versions) -> None:
+    desk.json(None, "activate", str(versions["one"]))
+    desk.json("ann", "publish", str(versions["two"]))
+    desk.json("ann", "shadow", "start", "two")
+    assert {row["version"]: row["shadow"] for row in desk.json(None, "list")} == {"one": False, "two": True}
+    assert desk.run(None, "list").stdout.count("published, runs as a shadow") == 1
+    assert "published, runs as a shadow" in desk.run(None, "show", "two").stdout
+    desk.json("ann", "shadow", "stop", "two")
+    assert "shadow" not in desk.run(None, "list").stdout
 
 
 def test_a_switch_has_exactly_one_scope_that_exists(desk: Desk, versions) -> None:

@@ -42,8 +42,7 @@ class Act:
 
     def written(self) -> Content:
         """As it stands in a record."""
-        person = {"kind": self.person.kind, "id": self.person.id, "name": self.person.name}
-        return {"person": person, "at": moment(self.at), "note": self.note}
+        return {"person": written_person(self.person), "at": moment(self.at), "note": self.note}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,19 @@ def _head(kind: str) -> Content:
 def person_of(content: Mapping[str, Any]) -> Person | None:
     """Who did it; of the oldest activations nobody knows."""
     found = content.get("person")
-    return None if found is None else Person(found["kind"], found["id"], found["name"])
+    return None if found is None else read_person(found)
+
+
+def written_person(person: Person) -> Content:
+    """A person as it stands in a record: who else it may be is told if there is anybody."""
+    content: Content = {"kind": person.kind, "id": person.id, "name": person.name}
+    return {**content, "also": [written_person(one) for one in person.also]} if person.also else content
+
+
+def read_person(content: Mapping[str, Any]) -> Person:
+    """A person out of a record. Raises ``KeyError``, ``TypeError`` or ``AttributeError`` for what is none."""
+    also = tuple(read_person(one) for one in content.get("also", ()))
+    return Person(content["kind"], content["id"], content["name"], also)
 
 
 def row_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +157,8 @@ def is_whole(content: Mapping[str, Any]) -> bool:
         texts = [*row_of(content).values(), *attached(content)]
     except (KeyError, TypeError, AttributeError):
         return False
-    texts += () if person is None else (person.kind, person.id, person.name)
+    for one in () if person is None else (person, *person.also):
+        texts += [one.kind, one.id, one.name]
     return all(isinstance(text, str) for text in texts)
 
 

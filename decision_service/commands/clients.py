@@ -8,6 +8,7 @@ import click
 
 from decision_service.api.requests import ALL_KINDS
 from decision_service.commands.console import FOUND, as_json_option, finish, now, platform, print_json, print_table
+from decision_service.commands.persons import os_user
 from decision_service.errors import InputError
 from decision_service.store import Store
 
@@ -40,6 +41,7 @@ def add(name: str, kind: str, client_id: str | None, as_json: bool) -> None:
 
     All of them read the rules and models in force and the log's checkpoints. Each client that decides counts as one
     lender (MULTI_LENDER): add one per bank, not one per clerk. An id is given once, also when its client was revoked.
+    Who adds a client and who holds its key are one person where acts on the rules ask for two.
 
     Example: decision-service clients add --name "Bank of the River" --kind bank --id bank-03 --json
     """
@@ -47,7 +49,7 @@ def add(name: str, kind: str, client_id: str | None, as_json: bool) -> None:
         what = f"{ascii(name[:LONGEST_NAME])} holds control characters or is longer than {LONGEST_NAME} characters"
         raise InputError(what, where="--name", remedy="give a name that people can read in a list")
     with platform() as built:
-        client, key = built.store.add_client(name, kind, now(), client_id=client_id)
+        client, key = built.store.add_client(name, kind, now(), client_id=client_id, created_by=os_user())
     if as_json:
         print_json({"client_id": client.client_id, "key": key})
         return
@@ -72,13 +74,15 @@ def list_(as_json: bool) -> None:
             "name": entry.client.name,
             "created_at": entry.created_at.isoformat(),
             "revoked_at": None if entry.revoked_at is None else entry.revoked_at.isoformat(),
+            "created_by": None if entry.created_by is None else str(entry.created_by),
         }
         for entry in entries
     ]
     if as_json:
         print_json(rows)
     else:
-        print_table(("client_id", "kind", "name", "created", "revoked"), [tuple(row.values()) for row in rows])
+        head = ("client_id", "kind", "name", "created", "revoked", "created by")
+        print_table(head, [tuple(row.values()) for row in rows])
 
 
 @clients.command()

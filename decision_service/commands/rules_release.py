@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from decision_service.audit.release import Act
+from decision_service.audit.release import Act, written_person
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
@@ -98,7 +98,7 @@ def told_event(event: ReleaseEvent) -> dict[str, Any]:
     content, person = event.content, event.person
     return {
         "leaf_index": event.leaf_index,
-        "person": None if person is None else {"kind": person.kind, "id": person.id, "name": person.name},
+        "person": None if person is None else written_person(person),
         "at": event.at.isoformat(),
         "note": content.get("note", ""),
     }

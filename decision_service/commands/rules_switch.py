@@ -60,7 +60,7 @@ def off(
     """
     with platform() as built:
         scope = _scope(built, everything, product, industry, client)
-        done = switches.switch_off(built, scope, Act(acting_person(built.store, key), now(), checked_note(note)))
+        done = switches.switch_off(built, scope, _act(built, key, note))
     _tell(done, as_json)
 
 
@@ -84,7 +84,7 @@ def on(
     """
     with platform() as built:
         scope = _scope(built, everything, product, industry, client)
-        done = switches.switch_on(built, scope, Act(acting_person(built.store, key), now(), checked_note(note)))
+        done = switches.switch_on(built, scope, _act(built, key, note))
     _tell(done, as_json)
 
 
@@ -104,6 +104,10 @@ def list_(as_json: bool) -> None:
         print_table(("off for", "since", "by", "why"), rows)
     else:
         click.echo("automatic approval is switched on for everything")
+
+
+def _act(built: Platform, key: str | None, note: str) -> Act:
+    return Act(acting_person(built.store, key), now(), checked_note(note, required=True))
 
 
 def _scope(

@@ -20,7 +20,9 @@ from decision_service.commands.rules_release import told_event, version_argument
 from decision_service.commands.rules_shared import folder_argument, rule_folder
 from decision_service.rulebook.files import load
 from decision_service.store import ReleaseEvent, RulesetEntry
-from decision_service.workbench.history import History, Standing, standing
+from decision_service.workbench.history import Standing, standing
+from decision_service.workbench.release import History
+from decision_service.workbench.shadow import last_started
 from decision_service.workbench.versions import export, find, texts
 
 
@@ -57,9 +59,9 @@ def show(version: str, as_json: bool) -> None:
     acts = [event for event in history if event.subject == entry.digest]
     if as_json:
         told = [{"kind": event.kind, "how": event.how, **_judged(event), **_event(event)} for event in acts]
-        print_json({**_row(entry, found), "acts": told, "files": [*files.sources, *files.cases]})
+        print_json({**_row(entry, found, history), "acts": told, "files": [*files.sources, *files.cases]})
         return
-    click.echo(f"version {entry.version}  {entry.digest}  {found.state}")
+    click.echo(f"version {entry.version}  {entry.digest}  {_state(_row(entry, found, history))}")
     click.echo(f"{len(files.sources)} files, {len(files.cases)} files of cases")
     for event in acts:
         _print_act(event)
@@ -144,10 +146,10 @@ def _list_store(as_json: bool) -> None:
 
 
 def _row_of(entry: RulesetEntry, history: History) -> dict[str, Any]:
-    return _row(entry, standing(history, entry.digest, now()))
+    return _row(entry, standing(history, entry.digest, now()), history)
 
 
-def _row(entry: RulesetEntry, found: Standing) -> dict[str, Any]:
+def _row(entry: RulesetEntry, found: Standing, history: History) -> dict[str, Any]:
     activated = found.activation
     return {
         "version": entry.version,
@@ -160,6 +162,7 @@ def _row(entry: RulesetEntry, found: Standing) -> dict[str, Any]:
         "scheduled": [_told(event) for event in found.scheduled],
         "active": found.active,
         "state": found.state,
+        "shadow": last_started(history, entry.digest) is not None,
     }
 
 
@@ -185,4 +188,5 @@ def _minute(moment: str) -> str:
 def _state(row: Mapping[str, Any]) -> str:
     coming = ", ".join(_minute(event["effective_at"]) for event in row["scheduled"])
     state = str(row["state"])
-    return f"{state} for {coming}" if state == "scheduled" else f"{state}, again from {coming}" if coming else state
+    state = f"{state} for {coming}" if state == "scheduled" else f"{state}, again from {coming}" if coming else state
+    return f"{state}, runs as a shadow" if row["shadow"] else state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from decision_service.errors import InputError, NotFound
+from decision_service.audit.release import read_person, written_person
+from decision_service.errors import InputError, NotFound, StoreError
 from decision_service.store.database import Session
 from decision_service.store.tables import CLIENTS
-from decision_service.vocabulary import CLIENT_ID, Client
+from decision_service.vocabulary import CLIENT_ID, Client, Person
 
 KINDS = ("bank", "fintech", "risk", "auditor", "steward", "admin")
 KEY_PREFIX = "dsk_"
@@ -24,15 +26,16 @@ _COLUMNS = (CLIENTS.c.client_id, CLIENTS.c.name, CLIENTS.c.kind)
 
 @dataclass(frozen=True, slots=True)
 class ClientEntry:
-    """A client as listed, with the moments of its life."""
+    """A client as listed, with the moments of its life, and who created it if that is known."""
 
     client: Client
     created_at: datetime
     revoked_at: datetime | None
+    created_by: Person | None = None
 
 
 def add_client(
-    connection: Connection, *, name: str, kind: str, client_id: str | None, now: datetime
+    connection: Connection, *, name: str, kind: str, client_id: str | None, now: datetime, created_by: Person | None
 ) -> tuple[Client, str]:
     """A new client and its key. Raises ``InputError``: an empty name, an unknown kind, an id unusable or taken."""
     if not name.strip():
@@ -42,7 +45,8 @@ def add_client(
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     client = Client(str(uuid.uuid4()) if client_id is None else client_id, name.strip(), kind)
     _check_id(connection, client.client_id)
-    row = {"client_id": client.client_id, "name": client.name, "kind": kind}
+    creator = None if created_by is None else json.dumps(written_person(created_by), ensure_ascii=False)
+    row = {"client_id": client.client_id, "name": client.name, "kind": kind, "created_by": creator}
     connection.execute(insert(CLIENTS).values(**row, key_hash=key_hash(key), created_at=now))
     return client, key
 
@@ -65,11 +69,19 @@ def client_by_key(session: Session, key: str) -> Client | None:
 def list_clients(connection: Connection) -> tuple[ClientEntry, ...]:
     """All clients, revoked ones too, in the order added."""
     rows = connection.execute(
-        select(*_COLUMNS, CLIENTS.c.created_at, CLIENTS.c.revoked_at).order_by(
+        select(*_COLUMNS, CLIENTS.c.created_at, CLIENTS.c.revoked_at, CLIENTS.c.created_by).order_by(
             CLIENTS.c.created_at, CLIENTS.c.client_id
         )
     )
-    return tuple(ClientEntry(Client(*row[:3]), row[3], row[4]) for row in rows)
+    return tuple(ClientEntry(Client(*row[:3]), row[3], row[4], _creator(row[0], row[5])) for row in rows)
+
+
+def _creator(client_id: str, text: str | None) -> Person | None:
+    try:
+        return None if text is None else read_person(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"who created the client {client_id} cannot be read"
+        raise StoreError(what, where="clients.created_by", remedy="restore it from a backup") from error
 
 
 def revoke_client(connection: Connection, client_id: str, now: datetime) -> None:

@@ -48,9 +48,13 @@ def ruleset_sources(connection: Connection, digest: str) -> dict[str, str] | Non
     if text is None:
         return None
     try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"the stored ruleset {digest} is damaged", remedy="restore it from a backup") from error
+        sources = dict(json.loads(text))
+        for one in (*sources, *sources.values()):
+            one.encode()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        what = f"the stored ruleset {digest} is damaged: {error}"
+        raise StoreError(what, remedy="restore it from a backup") from error
+    return sources
 
 
 def list_rulesets(connection: Connection) -> tuple[RulesetEntry, ...]:

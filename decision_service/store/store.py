@@ -27,7 +27,7 @@ from decision_service.store.releases import Decide, InForce, IsSigned, ReleaseEv
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadows
 from decision_service.store.tables import LOG_HEAD
-from decision_service.vocabulary import Client, CreditApplication
+from decision_service.vocabulary import Client, CreditApplication, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,16 @@ class Store:
                 raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
 
     def add_client(
-        self, name: str, kind: str, now: datetime, *, client_id: str | None = None
+        self, name: str, kind: str, now: datetime, *, client_id: str | None = None, created_by: Person | None = None
     ) -> tuple[Client, str]:
         """A new client and its key, which is shown this once; its id is random if none is given.
 
         Raises ``InputError``.
         """
         with self._database.write() as connection:
-            return clients.add_client(connection, name=name, kind=kind, client_id=client_id, now=now)
+            return clients.add_client(
+                connection, name=name, kind=kind, client_id=client_id, now=now, created_by=created_by
+            )
 
     def client_by_key(self, key: str) -> Client | None:
         """The client that holds a key, unless revoked."""

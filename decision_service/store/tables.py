@@ -60,6 +60,7 @@ CLIENTS = Table(
     Column("key_hash", String(64), nullable=False, unique=True),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("created_by", Text),  # JSON: the person; unknown of the oldest clients
 )
 
 RECORDS = Table(

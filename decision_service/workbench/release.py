@@ -9,15 +9,16 @@ from typing import Any
 
 from decision_service.audit import release as records
 from decision_service.audit.release import ACTIVATED, INSTALLED, ROLLED_BACK, Act, Judged, Named
-from decision_service.decide import Platform
+from decision_service.decide import Platform, business_date
 from decision_service.errors import Refused, StoreError
 from decision_service.policy import Policy
 from decision_service.rule_folder import Candidate
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.store import ReleaseEvent, RulesetEntry
+from decision_service.vocabulary import Person
 from decision_service.workbench import history as past
 from decision_service.workbench.judging import Judgement
-from decision_service.workbench.versions import packed
+from decision_service.workbench.versions import ensure_whole, packed
 
 History = tuple[ReleaseEvent, ...]
 
@@ -39,13 +40,15 @@ def publish(
 ) -> Done:
     """Freeze a version that passed every gate, with its cases and the backtest report, under its digest.
 
-    A version is published once. Raises ``Refused`` when a gate was not passed.
+    A version is published once. Raises ``Refused`` when a gate was not passed, and as ``ensure_whole`` when it was
+    published before and is damaged.
     """
     judgements = tuple(judgements)
     if failed := [one.gate for one in judgements if not one.result.passed]:
         raise Refused(f"not published: {', '.join(failed)} did not pass", remedy="correct what they name")
     ruleset = candidate.policy.ruleset
     if (known := past.publication(platform.store.releases(), ruleset.digest)) is not None:
+        ensure_whole(platform, _named(ruleset), on=business_date(act.at))
         return Done(known, new=False)
     judged = _kept(platform, candidate, judgements, act, report)
 
@@ -61,8 +64,9 @@ def publish(
 def approve(platform: Platform, entry: RulesetEntry, act: Act) -> Done:
     """Let a published version become active; once is enough.
 
-    Raises ``Refused`` when it is not published, or by whoever published it.
+    Raises ``Refused`` when it is not published, or by whoever published it, and as ``ensure_whole``.
     """
+    ensure_whole(platform, Named(entry.digest, entry.version), on=business_date(act.at))
 
     def decide(history: History) -> Mapping[str, Any] | None:
         publication = past.publication(history, entry.digest)
@@ -70,7 +74,7 @@ def approve(platform: Platform, entry: RulesetEntry, act: Act) -> Done:
             raise Refused(f"version {entry.version} is not published", remedy="publish it first")
         if act.person.is_same_as(publication.person):
             what = f"version {entry.version} was published by {publication.person}, and {act.person} would approve it"
-            raise Refused(f"{what}: publisher and approver must be two persons", remedy="let somebody else approve it")
+            raise two_persons(what, "publisher and approver must be two persons", act.person, publication.person)
         if past.approval(history, entry.digest) is not None:
             return None
         return records.approval(Named(entry.digest, entry.version), act)
@@ -82,8 +86,10 @@ def approve(platform: Platform, entry: RulesetEntry, act: Act) -> Done:
 def activate(platform: Platform, entry: RulesetEntry, act: Act, *, effective_at: datetime | None = None) -> Done:
     """Decide by an approved version, at once or from a later moment on. Raises ``Refused`` for any other version.
 
-    The last word wins: what was to become active at that moment or later does not any more.
+    The last word wins: what was to become active at that moment or later does not any more. Raises as
+    ``ensure_whole``, too: a version that is damaged could decide nothing.
     """
+    ensure_whole(platform, Named(entry.digest, entry.version), on=business_date(effective_at or act.at))
 
     def decide(history: History) -> Mapping[str, Any] | None:
         present = past.active(history, act.at)
@@ -125,18 +131,38 @@ def install_candidate(platform: Platform, candidate: Candidate, judgements: Iter
 
 
 def rollback(platform: Platform, act: Act) -> Done:
-    """Decide at once by the version that was active before the present one. Raises ``Refused`` when there is none."""
+    """Decide at once by the version that was active before the present one. Raises ``Refused`` when there is none.
+
+    Raises as ``ensure_whole``, too.
+    """
+    seen = _before(platform.store.releases(), act)
+    ensure_whole(platform, seen, on=business_date(act.at))  # before the log is locked: loading takes a second
 
     def decide(history: History) -> Mapping[str, Any]:
-        present, before = past.active(history, act.at), past.before_present(history, act.at)
-        if present is None or before is None:
-            raise Refused("no other version was active before this one", remedy="activate the version you mean")
-        ruleset = before.content["ruleset"]
-        named = Named(ruleset["digest"], ruleset["version"])
-        return records.activation(named, act, how=ROLLED_BACK, instead_of=present.subject)
+        if _before(history, act) != seen:
+            raise Refused("another version became active at the same moment", remedy="see rules list, and try again")
+        present = past.active(history, act.at)
+        return records.activation(seen, act, how=ROLLED_BACK, instead_of=None if present is None else present.subject)
 
     done = _done(platform.store.append_release(decide, platform.signer.receipt), None)
     return Done(done.event, True, tuple(past.cancelled_by(platform.store.releases(), done.event)))
+
+
+def _before(history: History, act: Act) -> Named:
+    """The version that a rollback leads to."""
+    before = past.before_present(history, act.at)
+    if before is None:
+        raise Refused("no other version was active before this one", remedy="activate the version you mean")
+    return Named(before.subject, before.content["ruleset"]["version"])
+
+
+def two_persons(what: str, rule: str, person: Person, other: Person) -> Refused:
+    """The refusal of an act that lacks its second person, with the doubt by which two are taken for one."""
+    doubt = person.doubt(other)
+    if not doubt:
+        return Refused(f"{what}: {rule}", remedy="let somebody else do it")
+    remedy = "let somebody else do it, by a login or key of their own that none of these created"
+    return Refused(f"{what}: {rule}, and {doubt}", remedy=remedy)
 
 
 def was_active(history: History) -> bool:

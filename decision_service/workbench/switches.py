@@ -11,7 +11,7 @@ from decision_service.decide import Platform
 from decision_service.errors import InputError, Refused, StoreError
 from decision_service.store import ReleaseEvent
 from decision_service.workbench import history as past
-from decision_service.workbench.release import Done, History
+from decision_service.workbench.release import Done, History, two_persons
 
 KINDS = ("product", "industry", "client")
 
@@ -52,7 +52,7 @@ def switch_on(platform: Platform, scope: str, act: Act) -> Done:
             raise Refused(f"automatic approval is not switched off for {scope}", remedy="see: rules switch list")
         if act.person.is_same_as(off.person):
             what = f"{off.person} switched automatic approval off for {scope}, and {act.person} would switch it on"
-            raise Refused(f"{what}: that takes two persons", remedy="let somebody else switch it on")
+            raise two_persons(what, "that takes two persons", act.person, off.person)
         return records.switch(scope, act, state=ON)
 
     written = platform.store.append_release(decide, platform.signer.receipt)

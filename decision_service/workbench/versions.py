@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from decision_service.errors import InputError, NotFound, Problem, RulebookError, StoreError
-from decision_service.policy import Policy
+from decision_service.audit.release import ACTIVATION, PUBLICATION, Named, attached
+from decision_service.decide import Platform
+from decision_service.errors import EngineError, InputError, NotFound, Problem, Refused, RulebookError, StoreError
+from decision_service.policy import Policy, stored_texts
 from decision_service.rule_folder import Candidate, candidate
 from decision_service.rulebook.cases import cases_of
 from decision_service.rulebook.files import load_sources, read_sources
@@ -46,14 +48,39 @@ def find(store: Store, called: str) -> RulesetEntry:
 
 
 def texts(store: Store, digest: str) -> Texts:
-    """Every file of a stored version. Raises ``NotFound``, ``StoreError``."""
-    sources = store.ruleset_sources(digest)
-    if sources is None:
-        raise NotFound(f"ruleset {digest} is not in the store", remedy="run: decision-service rules list")
-    if digest_of(sources) != digest:
-        raise StoreError(f"the stored ruleset {digest} has been changed", remedy="restore it from a backup")
+    """Every file of a stored version. Raises ``NotFound``, ``StoreError``, ``AuditError``."""
+    sources = stored_texts(store, digest)
     cases = next((found for event in store.releases() if (found := _cases(event, digest))), None)
     return Texts(sources, {} if cases is None else _read_cases(store, cases))
+
+
+def ensure_whole(platform: Platform, named: Named, *, on: date) -> None:
+    """See that a stored version could decide on a date, and that all that its publication names is kept unchanged.
+
+    Raises ``NotFound``, ``StoreError`` or ``AuditError`` for what is damaged, ``Refused`` when this program cannot
+    decide by it.
+    """
+    files = texts(platform.store, named.digest)
+    for event in platform.store.releases():
+        if event.subject == named.digest and event.kind in (PUBLICATION, ACTIVATION):
+            _ensure_kept(platform.store, event)
+    try:
+        policy = platform.policies.by_digest(named.digest)
+        policy.prepare(on)
+        cases_of(files.cases, policy.ruleset)
+    except (RulebookError, EngineError) as error:
+        what = f"this program cannot decide by version {named.version}: {error}"
+        raise Refused(what, remedy="correct the folder and publish it again") from error
+    if policy.ruleset.version != named.version:
+        what = f"the stored ruleset {named.digest} is version {policy.ruleset.version}, and is called {named.version}"
+        raise StoreError(what, remedy="restore it from a backup")
+
+
+def _ensure_kept(store: Store, event: ReleaseEvent) -> None:
+    for digest in attached(event.content):
+        if store.attachment(digest) is None:
+            what = f"the attachment {digest}, which leaf {event.leaf_index} names, is not in the store"
+            raise StoreError(what, remedy="restore it from a backup")
 
 
 def version(store: Store, called: str, *, on: date) -> Candidate:

@@ -30,9 +30,11 @@ from decision_service.audit.release import (
     row_of,
     shadow,
     switch,
+    written_person,
 )
 from decision_service.audit.signing import Signer
 from decision_service.store import Store
+from decision_service.vocabulary import Person
 from tests.releasing import ANN, BOB
 
 SIZE = 7
@@ -331,7 +333,15 @@ APPROVED = approval(FIRST, Act(BOB, NOW))
 BY_ANN, BY_BOB = switch("all", Act(ANN, NOW), state=OFF), switch("all", Act(BOB, NOW), state=ON)
 BEGUN, ENDED = (shadow(SECOND, Act(ANN, NOW), state=state) for state in (STARTED, STOPPED))
 NOBODYS = {**APPROVED, "person": None}
+ROOT, ALICE, BERT = (Person("os_user", number, number) for number in ("0", "1001", "1002"))
+OF_ROOT, OF_ALICE = Person("client", "c", "C", (ROOT, ALICE)), Person("client", "d", "D", (ALICE,))
 IN_ORDER = {
+    "published by a user, approved by a key of another's making": [
+        publication(FIRST, Act(BERT, NOW), Judged()), approval(FIRST, Act(OF_ROOT, NOW))
+    ],
+    "two keys that one user made": [
+        publication(FIRST, Act(OF_ROOT, NOW), Judged()), approval(FIRST, Act(OF_ALICE, NOW))
+    ],
     "published, approved, activated": [PUBLISHED, APPROVED, activation(FIRST, Act(ANN, NOW), how=ACTIVATED)],
     "installed": [activation(FIRST, Act(ANN, NOW), how=INSTALLED)],
     "switched off and on": [BY_ANN, BY_BOB],
@@ -340,6 +350,20 @@ IN_ORDER = {
     "switched off twice, on by who was first": [BY_ANN, {**BY_BOB, "state": "off"}, {**BY_ANN, "state": "on"}],
 }
 OUT_OF_ORDER = {
+    "approved with a key that the publisher made": [
+        publication(FIRST, Act(ROOT, NOW), Judged()), approval(FIRST, Act(OF_ROOT, NOW))
+    ],
+    "published with a key that the approver made, as root": [
+        publication(FIRST, Act(OF_ROOT, NOW), Judged()), approval(FIRST, Act(ALICE, NOW))
+    ],
+    "switched on with the key of who switched it off": [
+        switch("all", Act(ALICE, NOW), state=OFF), switch("all", Act(OF_ALICE, NOW), state=ON)
+    ],
+    "a person who is also a number": [{**BY_ANN, "person": {"kind": "client", "id": "x", "name": "x", "also": [7]}}],
+    "a person who is also nobody": [{**BY_ANN, "person": {"kind": "client", "id": "x", "name": "x", "also": None}}],
+    "a person who is also somebody whose id is a number": [
+        {**BY_ANN, "person": {**written_person(ANN), "also": [{"kind": "os_user", "id": 7, "name": "x"}]}}
+    ],
     "approved by its publisher": [PUBLISHED, approval(FIRST, Act(ANN, NOW))],
     "approved by nobody": [PUBLISHED, NOBODYS],
     "approved before it was published": [APPROVED],
