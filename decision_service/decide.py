@@ -178,7 +178,7 @@ def _draft(
         now=now,
     )
     assessment = assess(in_force, findings.facts)
-    findings = replace(findings, scores=_explained(findings, assessment, in_force, platform.scorer))
+    findings = replace(findings, scores=_explained(findings, assessment, platform.scorer))
     decision = _decision(application, client, findings, assessment, policy=policy, now=now)
     return Draft(decision, findings, assessment, seen.exposure)
 
@@ -293,13 +293,15 @@ def assess(policy: PolicyInForce, facts: Facts) -> Assessment:
     )
 
 
-def _explained(findings: Findings, assessment: Assessment, policy: PolicyInForce, scorer: Scorer) -> Scores:
+def _explained(findings: Findings, assessment: Assessment, scorer: Scorer) -> Scores:
     """Contributions are worth their time only when the score is a reason."""
     if not PD_REASONS.intersection(one.code for one in assessment.reasons):
         return findings.scores
-    product = policy.rules.products[str(findings.facts["product"])]
-    contributions = scorer.contributions(findings.portrait.features_for(product.name), product.xgb_model)
-    return replace(findings.scores, contributions=contributions)
+    features = findings.portrait.features_for(str(findings.facts["product"]))
+    for version in findings.scores.models:  # the versions that scored, whatever is in force by now
+        if (explained := scorer.explained(version, features)) is not None:
+            return replace(findings.scores, contributions=explained.shares)
+    return findings.scores
 
 
 def _decision(

@@ -1,15 +1,16 @@
-"""Keeps the model behind an alias: picked up within seconds, a bad one refused and the old one kept."""
+"""Keeps the models behind an alias: new versions picked up within seconds, all at one moment; bad ones refused."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from decision_service.errors import DecisionServiceError, ModelError
 from decision_service.scoring.inputs import ModelInputs, check_fit, inputs_of
+from decision_service.scoring.promotions import Together
 from decision_service.scoring.registry import LoadedModel, ModelRegistry, ModelWithdrawn
 
 POLL_SECONDS = 2.0
@@ -17,6 +18,8 @@ RETRY_SECONDS = 30.0  # before a version that was refused is tried again
 FIRST_ANSWER_SECONDS = 3.0  # how long the first request waits for a remote registry to answer
 NEXT_WAIT_SECONDS = 0.5  # how long later requests wait for it
 LOAD_SECONDS = 30.0  # how long a request without a model waits while the answered version is being loaded
+FINISH_SECONDS = 1.0  # how long a promotion of several models may be on its way before that is a problem
+AGAIN_SECONDS = 0.1
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,9 +28,24 @@ Places = Callable[[str], Iterable[ModelInputs]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """One look at the registry: ``answered`` once it named a version or failed, ``done`` once all is settled."""
+class Kept:
+    """A name's model in force, if any, and what is wrong with the version that its alias means."""
 
+    model: LoadedModel | None = None
+    problem: ModelError | None = None
+
+    def in_force(self) -> LoadedModel:
+        """The model; raises ``ModelError`` saying why there is none."""
+        if self.model is None:
+            raise self.problem or ModelError("there is no model", remedy="check the model registry")
+        return self.model
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at the registry: ``answered`` once it named the versions or failed, ``done`` once all is settled."""
+
+    names: frozenset[str]
     started: float
     patience: float
     asked_by: int
@@ -35,11 +53,15 @@ class _Look:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class CurrentModel:
-    """The model one alias means now. Looks at the registry when used, at most every ``poll_seconds``.
+class CurrentModels:
+    """The models that one alias means now. Looks at the registry when used, at most every ``poll_seconds``.
 
-    The look happens in a thread of its own: a request that already has a model waits half a second for it at most,
-    so a registry that hangs or is down costs nothing more, and the old model stays. Without a model, only the first
+    One look reads all names at one moment of the registry, and what came of it takes the place of what was kept in one
+    step: whoever gets several models gets versions that were in force together. Models promoted together are taken
+    over together or not at all.
+
+    The look happens in a thread of its own: a request that already has its models waits half a second for it at most,
+    so a registry that hangs or is down costs nothing more, and the old models stay. Without a model, only the first
     look is waited for a little longer. An alias that was taken away withdraws the model. A version that does not fit
     all of its ``places`` (without any: that differs in kind or inputs from the version in force) is refused.
     """
@@ -47,7 +69,6 @@ class CurrentModel:
     def __init__(
         self,
         registry: ModelRegistry,
-        name: str,
         alias: str,
         *,
         places: Places,
@@ -55,7 +76,6 @@ class CurrentModel:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
-        self._name = name
         self._alias = alias
         self._places = places
         self._poll_seconds = poll_seconds
@@ -63,35 +83,39 @@ class CurrentModel:
         self._lock = threading.Lock()
         self._looking: _Look | None = None
         self._looked_at = float("-inf")
-        self._patience = LOAD_SECONDS if registry.local else FIRST_ANSWER_SECONDS
-        self._loaded: LoadedModel | None = None
-        self._refused: tuple[str, float, ModelError] | None = None
-        self.problem: ModelError | None = None
+        self._newest: _Look | None = None
+        self._first_patience = LOAD_SECONDS if registry.local else FIRST_ANSWER_SECONDS
+        self._names: frozenset[str] = frozenset()
+        self._kept: Mapping[str, Kept] = {}
+        self._refused: dict[tuple[str, str], tuple[float, ModelError]] = {}
 
-    def get(self) -> LoadedModel:
-        """The model in force; raises ``ModelError`` saying why there is none."""
-        look = self.look()
+    def get(self, names: Sequence[str]) -> dict[str, Kept]:
+        """The models of these names as they are in force together."""
+        look = self.look(names)
         if look is not None:
-            self._wait(look)
-        loaded = self._loaded
-        if loaded is None:
-            remedy = "check the model registry"
-            raise self.problem or ModelError("still loading", where=f"{self._name}@{self._alias}", remedy=remedy)
-        return loaded
+            self._wait(look, names)
+        kept = self._kept
+        return {name: kept.get(name) or self._loading(name) for name in names}
 
-    def look(self) -> _Look | None:
+    def kept(self, name: str) -> LoadedModel | None:
+        """The model that is kept of a name, if any, without looking."""
+        return self._kept.get(name, Kept()).model
+
+    def look(self, names: Iterable[str]) -> _Look | None:
         """Begin to look at the registry if it is time, without waiting; gives the look under way, if any."""
-        if self._clock() - self._looked_at < self._poll_seconds:
+        known = self._names.issuperset(names)
+        if known and self._clock() - self._looked_at < self._poll_seconds:
             return None
         with self._lock:
-            if self._looking is None:
-                self._looking = _Look(self._clock(), self._patience, threading.get_ident())
-                self._patience = NEXT_WAIT_SECONDS
+            if self._looking is None or not self._looking.names.issuperset(names):
+                self._names = self._names.union(names)
+                patience = NEXT_WAIT_SECONDS if known else self._first_patience
+                self._looking = self._newest = _Look(self._names, self._clock(), patience, threading.get_ident())
                 threading.Thread(target=self._refresh, args=(self._looking,), daemon=True).start()
             return self._looking
 
-    def _wait(self, look: _Look) -> None:
-        if self._loaded is not None:
+    def _wait(self, look: _Look, names: Sequence[str]) -> None:
+        if all(self._kept.get(name, Kept()).model for name in names):
             if look.asked_by == threading.get_ident():
                 look.done.wait(NEXT_WAIT_SECONDS)
         elif look.answered.wait(self._left(look, look.patience)):
@@ -100,51 +124,115 @@ class CurrentModel:
     def _left(self, look: _Look, seconds: float) -> float:
         return max(0.0, look.started + seconds - self._clock())
 
+    def _loading(self, name: str) -> Kept:
+        where = f"{name}@{self._alias}"
+        return Kept(problem=ModelError("still loading", where=where, remedy="check the model registry"))
+
     def _refresh(self, look: _Look) -> None:
         try:
-            version = self._registry.version_of(self._name, self._alias)
-            look.answered.set()
-            self._follow(version)
-            self.problem = None
-        except ModelWithdrawn as error:
-            self._loaded = None
-            self._note(error)
-        except ModelError as error:
-            self._note(error)
+            self._adopt(look, self._found(look))
         finally:
-            self._looked_at = self._clock()
             with self._lock:
-                self._looking = None
+                if self._newest is look:
+                    self._looked_at, self._looking = self._clock(), None
             look.answered.set()
             look.done.set()
 
-    def _follow(self, version: str) -> None:
-        if self._loaded is not None and self._loaded.identity.version == version:
-            return
-        if self._refused and self._refused[0] == version and self._clock() - self._refused[1] < RETRY_SECONDS:
-            raise self._refused[2]
+    def _found(self, look: _Look) -> Mapping[str, Kept]:
         try:
-            self._loaded = self._fitting(version)
+            groups = self._settled(look)
         except ModelError as error:
-            self._refused = (version, self._clock(), error)
-            raise
-        self._refused = None
+            return {name: self._failing(name, error) for name in look.names}
+        look.answered.set()
+        return {name: kept for group in groups for name, kept in self._follow(group).items()}
 
-    def _fitting(self, version: str) -> LoadedModel:
-        """The version as a model that can be used where its name stands."""
-        loaded = self._registry.load(self._name, version)
-        where = f"{self._name} version {version}"
+    def _adopt(self, look: _Look, found: Mapping[str, Kept]) -> None:
+        """Put all in force in one step; a look that a newer one overtook leaves it to that."""
+        with self._lock:
+            newest = self._newest
+            if newest is look:
+                self._note(found)
+                self._kept = {**self._kept, **found}
+        if newest is not None and newest is not look:
+            newest.done.wait(LOAD_SECONDS)
+
+    def _settled(self, look: _Look) -> tuple[Together, ...]:
+        """What to serve; a promotion of several models that is on its way gets a moment to end."""
+        while True:
+            groups = self._registry.in_force(sorted(look.names), self._alias)
+            moving = any(group.unfinished for group in groups)
+            if not moving or self._left(look, FINISH_SECONDS) == 0.0:
+                return groups
+            time.sleep(AGAIN_SECONDS)
+
+    def _failing(self, name: str, error: ModelError) -> Kept:
+        """What is kept while the registry does not say what to serve."""
+        told = ModelError(error.what, where=error.where or f"{name}@{self._alias}", remedy=error.remedy)
+        return Kept(self.kept(name), told)
+
+    def _follow(self, group: Together) -> dict[str, Kept]:
+        """What to keep of models that move together: all of the wanted versions, or what was there."""
+        problem = self._unfinished(group)
         try:
-            places = tuple(self._places(self._name))
-            if not places and self._loaded is not None:
-                places = (inputs_of(self._loaded.model),)
+            return {name: self._wanted(name, version, problem) for name, version in group.wanted.items()}
+        except ModelError as error:
+            refused = error
+        if not group.before or all(self.kept(name) for name in group.wanted):
+            return {name: Kept(self.kept(name), refused) for name in group.wanted}
+        try:
+            return {name: self._wanted(name, version, refused) for name, version in group.before.items()}
+        except ModelError:
+            return {name: Kept(self.kept(name), refused) for name in group.wanted}
+
+    def _unfinished(self, group: Together) -> ModelError | None:
+        if group.unfinished is None:
+            return None
+        what = f"the promotion of {_versions(group.unfinished.members)} together did not end"
+        remedy = "run it again, or: python -m ml rollback; until then the versions before it decide"
+        return ModelError(what, where=f"@{self._alias}", remedy=remedy)
+
+    def _wanted(self, name: str, version: str | None, problem: ModelError | None) -> Kept:
+        """A version as it is to be kept; raises ``ModelError`` when it cannot be used."""
+        if version is None:
+            what = f"no version stands behind the alias {self._alias}"
+            withdrawn = ModelWithdrawn(what, where=f"{name}@{self._alias}", remedy="check the model registry")
+            return Kept(problem=problem or withdrawn)
+        model = self.kept(name)
+        if model is not None and model.identity.version == version:
+            return Kept(model, problem)
+        at, refused = self._refused.get((name, version), (float("-inf"), None))
+        if refused is not None and self._clock() - at < RETRY_SECONDS:
+            raise refused
+        try:
+            return Kept(self._fitting(name, version), problem)
+        except ModelError as error:
+            self._refused[name, version] = self._clock(), error
+            raise
+
+    def _fitting(self, name: str, version: str) -> LoadedModel:
+        """The version as a model that can be used where its name stands."""
+        loaded = self._registry.load(name, version)
+        where = f"{name} version {version}"
+        try:
+            places = tuple(self._places(name))
+            before = self.kept(name)
+            if not places and before is not None:
+                places = (inputs_of(before.model),)
             check_fit(loaded.model, places)
         except DecisionServiceError as error:
             raise ModelError(error.what, where=where, remedy=error.remedy) from error
         return loaded
 
-    def _note(self, error: ModelError) -> None:
-        if self.problem is None or self.problem.text() != error.text():
-            kept = f"; version {self._loaded.identity.version} stays in force" if self._loaded else ""
-            _LOG.warning("%s%s", error.text(), kept)
-        self.problem = error
+    def _note(self, found: Mapping[str, Kept]) -> None:
+        """Tell what is new: a takeover, or something that goes wrong, once."""
+        for name, kept in found.items():
+            was = self._kept.get(name, Kept())
+            if kept.model is not None and kept.model is not was.model:
+                _LOG.info("%s version %s is in force", name, kept.model.identity.version)
+            if kept.problem is not None and (was.problem is None or was.problem.text() != kept.problem.text()):
+                stays = f"; {name} version {kept.model.identity.version} stays in force" if kept.model else ""
+                _LOG.warning("%s%s", kept.problem.text(), stays)
+
+
+def _versions(members: Mapping[str, str]) -> str:
+    return " and ".join(f"{name} version {version}" for name, version in members.items())

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from decision_service.errors import ModelError
 from decision_service.scoring.models import Model, build
+from decision_service.scoring.promotions import State, Together, in_force, named, promotions_of
 from decision_service.vocabulary import ModelVersion
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 HASH_TAG = "sha256/"
 SQLITE = "sqlite:///"
+READINGS = 20
 MAX_BYTES = 256 * 1024 * 1024
 HTTP_BOUNDS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
@@ -60,10 +62,43 @@ class ModelRegistry:
         """Whether the registry is a file of this machine, which always answers."""
         return self._uri.startswith(SQLITE)
 
-    def version_of(self, name: str, alias: str) -> str:
-        """The version behind an alias; raises ``ModelWithdrawn`` if there is none, ``ModelError`` if unreachable."""
-        with model_errors(f"{name}@{alias}"):
-            return str(self._connected().get_model_version_by_alias(name, alias).version)
+    def in_force(self, names: Iterable[str], alias: str) -> tuple[Together, ...]:
+        """What an alias means for several models at one moment; raises ``ModelError`` if unreachable."""
+        wanted = frozenset(names)
+        groups = (_only(group, wanted) for group in in_force(self.states(wanted, alias)))
+        return tuple(group for group in groups if group.wanted)
+
+    def states(self, names: Iterable[str], alias: str) -> dict[str, State]:
+        """The models as they stood at one moment, and those that were promoted together with them.
+
+        Read twice, until both say the same: as promotions are only ever added, nothing came between. Raises
+        ``ModelError``.
+        """
+        before, found = None, self._read(names, alias)
+        for _ in range(READINGS):
+            before, found = found, self._read(found, alias)
+            if before == found:
+                return found
+        raise ModelError("the registry changes all the time", where=f"@{alias}", remedy="see who promotes: ml history")
+
+    def _read(self, names: Iterable[str], alias: str) -> dict[str, State]:
+        states: dict[str, State] = {}
+        ahead = sorted(names)
+        while ahead:
+            name = ahead.pop(0)
+            states[name] = state = self.state(name, alias)
+            ahead += [other for other in named(state.promotions[-1:]) if other not in states and other not in ahead]
+        return states
+
+    def state(self, name: str, alias: str) -> State:
+        """One model as it stands; one that the registry does not know has no version. Raises ``ModelError``."""
+        try:
+            with model_errors(f"{name}@{alias}"):
+                model = self._connected().get_registered_model(name)
+                version = model.aliases.get(alias)
+                return State(None if version is None else str(version), promotions_of(model.tags, alias))
+        except ModelWithdrawn:
+            return State(None)
 
     def load(self, name: str, version: str) -> LoadedModel:
         """Every artifact read once and verified against its registered hash, then built from those bytes.
@@ -97,6 +132,12 @@ class ModelRegistry:
             _bound_waiting()
             self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._client
+
+
+def _only(group: Together, names: frozenset[str]) -> Together:
+    """What of a group concerns these models."""
+    wanted, before = ({name: one[name] for name in one if name in names} for one in (group.wanted, group.before))
+    return Together(wanted, before, group.unfinished)
 
 
 def import_library() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -12,7 +13,7 @@ from typing import Any
 from decision_service.errors import ModelError
 from decision_service.scoring.blend import blended, rounded
 from decision_service.scoring.contributions import Explained
-from decision_service.scoring.current import POLL_SECONDS, CurrentModel, Places
+from decision_service.scoring.current import POLL_SECONDS, CurrentModels, Kept, Places
 from decision_service.scoring.models import LstmModel, XgboostModel
 from decision_service.scoring.registry import LoadedModel, ModelRegistry, import_library
 from decision_service.scoring.rows import feature_row
@@ -47,10 +48,15 @@ class Scorer:
         """A scorer from the same registry and alias for other places."""
         return Scorer(self._tracking_uri, alias=self._alias, places=places, poll_seconds=self._poll_seconds)
 
+    def under(self, alias: str) -> Scorer:
+        """A scorer from the same registry for the same places, with the models of another alias."""
+        return Scorer(self._tracking_uri, alias=alias, places=self._places, poll_seconds=self._poll_seconds)
+
     def _start(self) -> None:
         self._process = os.getpid()
+        self._lock = threading.Lock()
         self._registry = ModelRegistry(self._tracking_uri)
-        self._current: dict[str, CurrentModel] = {}
+        self._current: CurrentModels | None = None
         self._recorded = lru_cache(maxsize=KEPT_VERSIONS)(self._registry.load)
 
     def score(
@@ -70,13 +76,14 @@ class Scorer:
         ``industry_code``; ``series`` is months x series, oldest first. With one model unknown ``pd_12m`` is unknown
         unless ``single_model_blend`` names the other (``xgboost`` or ``lstm``).
         """
-        xgb_name, lstm_name = models
-        self._look_at(models)
-        sources = (lambda: self._in_force(xgb_name), lambda: self._in_force(lstm_name))
+        kept = self._kept(models)  # once: both models as they are in force together
+        sources = (kept[models[0]].in_force, kept[models[1]].in_force)
         scores = _scored(features, series, mask, sources=sources, weights=weights, single=single_model_blend)
         if not contributions or scores.pd_xgb is None:
             return scores
-        return replace(scores, contributions=self.contributions(features, xgb_name))
+        model = kept[models[0]].in_force().model
+        shares = model.contributions(features) if isinstance(model, XgboostModel) else {}
+        return replace(scores, contributions=shares)
 
     def score_version(
         self,
@@ -101,14 +108,6 @@ class Scorer:
         scores = _scored(features, series, mask, sources=both, weights=weights, single=single_model_blend)
         return replace(scores, problems=tuple(missing) + scores.problems)
 
-    def contributions(self, features: Mapping[str, Any], model: str) -> dict[str, float]:
-        """Each feature's share of the margin of the XGBoost model (log-odds); ``{}`` when it cannot be computed."""
-        try:
-            loaded = self._in_force(model).model
-            return loaded.contributions(features) if isinstance(loaded, XgboostModel) else {}
-        except ModelError:
-            return {}
-
     def explained(self, version: ModelVersion, features: Mapping[str, Any]) -> Explained | None:
         """What one version of a tree model makes of features; ``None`` for another kind or one that cannot be used."""
         try:
@@ -127,52 +126,39 @@ class Scorer:
         return dict(zip(loaded.spec.columns, map(float, feature_row(features, loaded.spec)[0]), strict=True))
 
     def versions(self, names: Sequence[str]) -> tuple[ModelVersion, ...]:
-        """The identities of those models that are in force now."""
-        self._look_at(names)
-        found = []
-        for name in names:
-            try:
-                found.append(self._in_force(name).identity)
-            except ModelError:
-                continue  # told by problems()
-        return tuple(found)
+        """The identities of those models that are in force now; ``problems`` tells of the others."""
+        return tuple(kept.model.identity for kept in self._kept(names).values() if kept.model is not None)
 
     def problems(self, names: Sequence[str]) -> tuple[str, ...]:
         """What is wrong with the models now, also when an older version stays in force."""
-        self._look_at(names)
-        errors = [self._problem(name) for name in names]
-        return tuple(error.text() for error in errors if error is not None)
+        return tuple(kept.problem.text() for kept in self._kept(names).values() if kept.problem is not None)
 
-    def _problem(self, name: str) -> ModelError | None:
-        try:
-            self._in_force(name)
-        except ModelError as error:
-            return error
-        return self._follower(name).problem
+    def look(self, names: Iterable[str]) -> None:
+        """Begin to look whether the registry has others by now, if it is time, without waiting."""
+        self._models().look(names)
 
-    def _look_at(self, names: Iterable[str]) -> None:
-        """Begin to look at all of them before any is waited for: a registry that hangs costs its patience once."""
-        for name in names:
-            self._follower(name).look()
+    def _kept(self, names: Sequence[str]) -> dict[str, Kept]:
+        return self._models().get(names)
 
     def _in_force(self, name: str) -> LoadedModel:
-        return self._follower(name).get()
+        return self._kept((name,))[name].in_force()
 
-    def _follower(self, name: str) -> CurrentModel:
+    def _models(self) -> CurrentModels:
         if os.getpid() != self._process:
             self._start()  # connections and library threads of the parent must not be used after a fork
-        follower = self._current.get(name)
-        if follower is None:
+        found = self._current
+        if found is None:
             import_library()  # before the time runs that the registry has for its first answer
-            follower = CurrentModel(
-                self._registry, name, self._alias, places=self._places, poll_seconds=self._poll_seconds
-            )
-            follower = self._current.setdefault(name, follower)
-        return follower
+            with self._lock:
+                found = self._current = self._current or CurrentModels(
+                    self._registry, self._alias, places=self._places, poll_seconds=self._poll_seconds
+                )
+        return found
 
     def _recorded_version(self, version: ModelVersion) -> LoadedModel:
-        if os.getpid() != self._process:
-            self._start()
+        kept = self._models().kept(version.name)
+        if kept is not None and kept.identity == version:
+            return kept
         loaded = self._recorded(version.name, version.version)
         if loaded.identity.digest != version.digest:
             where = f"{version.name} version {version.version}"
