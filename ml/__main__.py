@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+
 import click
 
-from ml.city_commands import city, train_city_command
-from ml.cumcm_commands import cumcm
+COMMANDS: Mapping[str, tuple[str, str, str]] = {
+    "train": ("ml.table_commands", "train_command", "Train on any labelled table, and register."),
+    "score": ("ml.table_commands", "score_command", "Score a table with a registered model."),
+    "evaluate": ("ml.evaluate_commands", "evaluate_command", "Figures with intervals, calibration, segments, PSI."),
+    "compare": ("ml.evaluate_commands", "compare_command", "Is B better than A, or is there no difference?"),
+    "city": ("ml.city_commands", "city", "Write a synthetic city as feed files."),
+    "train-city": ("ml.city_commands", "train_city_command", "Train the service's models on a city."),
+    "cumcm": ("ml.cumcm_commands", "cumcm", "Real firms, known by their VAT invoices."),
+}
 
 
-@click.group()
+class Lazy(click.Group):
+    """Commands by name: their modules, with the model libraries, are imported when one is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy)
 def main() -> None:
-    """Synthetic city, training, evaluation and registration of models.
+    """Training, evaluation, registration and scoring of models.
 
     \b
     Example:
-      python -m ml city --out var/demo/feeds
+      python -m ml train --data loans.csv --target status --id loan --name loans
     """
 
-
-main.add_command(city)
-main.add_command(train_city_command)
-main.add_command(cumcm)
 
 if __name__ == "__main__":
     main(prog_name="python -m ml")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
-from functools import wraps
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,16 +13,16 @@ from zoneinfo import ZoneInfo
 import click
 from tqdm import tqdm
 
-from decision_service.errors import DecisionServiceError
 from ml.city import Place, draw_firms, draw_population
 from ml.city_training import POPULATION, Sizes, Trained, train_city
 from ml.city_traits import read_industries
+from ml.console import AS_JSON, prepare_mlflow, reported
 from ml.feeds import write_city, write_json
 from ml.registration import tracking_uri
 from ml.showcase import showcase
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-COULD_NOT_RUN = 2
+SHOWN = ("auc", "ks", "brier", "ece")
 RULES = click.option(
     "--rules", default=Path("rules"), type=click.Path(path_type=Path), show_default=True, help="The rules folder."
 )
@@ -34,21 +31,6 @@ AS_OF = click.option(
     type=click.DateTime(["%Y-%m-%d"]),
     help="Date up to which the city's data reach. Default: yesterday in Shanghai, delivered now.",
 )
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose expected errors end it with their text and exit status 2."""
-
-    @wraps(command)
-    def run(**arguments: Any) -> None:
-        try:
-            command(**arguments)
-        except (DecisionServiceError, OSError) as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(COULD_NOT_RUN)
-
-    return run
 
 
 @click.command()
@@ -94,9 +76,8 @@ def train_city_command(population: int, seed: int, as_of: datetime | None, rules
     place = place_of(seed, as_of, rules, now=datetime.now(SHANGHAI))
     share = population / POPULATION
     sizes = Sizes(population, round(Sizes().good_firms * share), round(Sizes().test_firms * share))
-    _quiet_mlflow()
     uri = tracking_uri(os.environ)
-    _make_folder(uri)
+    prepare_mlflow(uri)
     with tqdm(desc="train", unit=" firms", disable=as_json or not sys.stderr.isatty(), leave=False) as bar:
         trained = train_city(place, rules, uri=uri, sizes=sizes, told=lambda step, count: _tell(bar, step, count))
     click.echo(json.dumps([_as_data(model) for model in trained]) if as_json else "\n".join(map(_line, trained)))
@@ -122,21 +103,11 @@ def _tell(bar: Any, step: str, count: int) -> None:
     bar.update(count)
 
 
-def _quiet_mlflow() -> None:
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _make_folder(uri: str) -> None:
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).resolve().parent.mkdir(parents=True, exist_ok=True)
-
-
 def _as_data(model: Trained) -> dict[str, Any]:
     metrics = {name: [one.value, one.low, one.high] for name, one in model.metrics.items()}
     return {"name": model.name, "version": model.version, "metrics": metrics}
 
 
 def _line(model: Trained) -> str:
-    shown = "  ".join(f"{name} {estimate}" for name, estimate in model.metrics.items())
+    shown = "  ".join(f"{name} {model.metrics[name]}" for name in SHOWN)
     return f"{model.name} version {model.version} is champion  {shown}"

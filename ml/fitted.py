@@ -12,11 +12,13 @@ import xgboost
 from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
 
+from decision_service.errors import InputError
 from decision_service.scoring.blend import LEAST
 from decision_service.scoring.models import LstmModel, XgboostModel
 from decision_service.scoring.network import series_network
 from decision_service.scoring.rows import channels
 from decision_service.scoring.spec import Calibration, LstmSpec, Spec, XgboostSpec
+from ml.tables.inputs import Inputs
 
 Array = NDArray[np.float64]
 BATCH = 4096
@@ -84,6 +86,23 @@ def lstm_margins(fitted: FittedModel, series: Array, mask: NDArray[np.bool_]) ->
     margins = np.concatenate(outputs).astype(float) if outputs else np.empty(0)
     margins[known.sum(axis=1) < spec.min_months] = np.nan
     return margins
+
+
+def margins_of(fitted: FittedModel, inputs: Inputs) -> Array:
+    """Log-odds before calibration of n units, by the model's kind; nan: no score. Raises ``InputError``."""
+    if isinstance(fitted.spec, XgboostSpec):
+        return xgboost_margins(fitted, _columns(inputs.matrix, inputs.names, fitted.spec.features))
+    if inputs.series is None or inputs.mask is None:
+        raise InputError("the model reads series, the table has none", remedy="use a model without a window")
+    wanted = [inputs.series_names.index(name) for name in fitted.spec.series]
+    return lstm_margins(fitted, inputs.series[:, :, wanted], inputs.mask)
+
+
+def _columns(matrix: Array, names: Sequence[str], wanted: Sequence[str]) -> Array:
+    if tuple(names) == tuple(wanted):
+        return matrix
+    place = {name: number for number, name in enumerate(names)}
+    return matrix[:, [place[name] for name in wanted]]
 
 
 def probabilities(fitted: FittedModel, margins: Array) -> Array:

@@ -59,19 +59,21 @@ def register(
     name: str,
     metrics: Mapping[str, Estimate | float],
     data_hash: str,
+    files: Mapping[str, bytes] | None = None,
     alias: str | None = None,
     tags: Mapping[str, str] | None = None,
     uri: str | None = None,
 ) -> Registered:
     """Log run, metrics, parameters and artifacts; create a version under ``name``; move ``alias`` to it if given.
 
-    ``data_hash`` identifies the training data. Estimates are logged as ``<metric>``, ``<metric>_low``, ``_high``.
+    ``data_hash`` identifies the training data; ``files`` (by base name) are kept and hashed with the model.
+    Estimates are logged as ``<metric>``, ``<metric>_low``, ``_high``.
     Raises ``ModelError`` when the ONNX graph that the service will run does not agree with the model.
     """
     uri = uri or tracking_uri()
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     kind = kind_of(fitted.spec)
-    content = {SPEC_FILE: to_json(fitted.spec), GRAPH_FILE: exported(fitted)}
+    content = {**(files or {}), SPEC_FILE: to_json(fitted.spec), GRAPH_FILE: exported(fitted)}
     with _tracking(uri), mlflow.start_run(experiment_id=_experiment(client, uri), run_name=name) as run:
         mlflow.set_tags({"kind": kind, "data_hash": data_hash, **(tags or {})})
         mlflow.log_params({**fitted.params, "base_rate": fitted.spec.calibration.base_rate, "data_hash": data_hash})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from decision_service.errors import InputError
 from decision_service.scoring.spec import Calibration, XgboostSpec
+from decision_service.scoring.trees import NO_CHILD
 from ml.fitted import Array, FittedModel, design, with_canaries
 
 DEFAULTS: dict[str, Any] = {
@@ -67,6 +69,39 @@ def fit_xgboost(
         booster = booster[: booster.best_iteration + 1]
     used = {**settings, "rounds": booster.num_boosted_rounds(), "rows": int(fit_rows.sum())}
     return with_canaries(FittedModel(bytes(booster.save_raw("ubj")), spec, used))
+
+
+def averaged(models: Sequence[FittedModel]) -> FittedModel:
+    """One booster whose margin is the mean of the models' margins: all their trees, each leaf divided by their number.
+
+    The models share features, base score and spec. A power of two of them divides exactly.
+    """
+    documents = [_document(model.weights) for model in models]
+    bases = {document["learner"]["learner_model_param"]["base_score"] for document in documents}
+    assert len(bases) == 1, "models of one average start from one base score"
+    whole = documents[0]
+    forest = whole["learner"]["gradient_booster"]["model"]
+    trees = [tree for document in documents for tree in document["learner"]["gradient_booster"]["model"]["trees"]]
+    for number, tree in enumerate(trees):
+        tree["id"] = number
+        leaves = [place for place, left in enumerate(tree["left_children"]) if left == NO_CHILD]
+        for leaf in leaves:
+            tree["split_conditions"][leaf] /= len(models)
+            tree["base_weights"][leaf] /= len(models)
+    forest |= {"trees": trees, "tree_info": [0] * len(trees), "iteration_indptr": list(range(len(trees) + 1))}
+    forest["gbtree_model_param"]["num_trees"] = str(len(trees))
+    whole["learner"]["attributes"] = {}
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(json.dumps(whole).encode()))
+    params = {**models[0].params, "averaged": len(models), "rounds": len(trees)}
+    return with_canaries(FittedModel(bytes(booster.save_raw("ubj")), models[0].spec, params))
+
+
+def _document(weights: bytes) -> dict[str, Any]:
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(weights))
+    content: dict[str, Any] = json.loads(booster.save_raw("json"))
+    return content
 
 
 def checked_labels(labels: NDArray[np.int_], rows: int) -> NDArray[np.int_]:

@@ -1,0 +1,88 @@
+"""Training on a table and scoring another, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from loans_for_tests import loans, panel, written
+
+from ml.__main__ import main
+from ml.metrics import auc
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/models/mlflow.db")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(one) for one in arguments], catch_exceptions=False)
+
+
+def trained(path: Path, *more: object) -> dict[str, Any]:
+    result = run("train", "--data", path, "--name", "made-up", "--json", *more)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_a_model_trained_on_one_table_scores_another_of_the_same_schema(tmp_path: Path) -> None:
+    report = trained(written(loans(), tmp_path), "--target", "status", "--id", "loan", "--time", "approved")
+    assert report["bad"] == ["DEFAULTED"] and report["version"] == "1"
+    assert report["left_out"]["currency"] == "constant"
+    later = loans(400, seed=9)
+    unseen = later.assign(sector="banking", more=1).drop(columns="status")
+    for name, frame in (("later", later), ("unseen", unseen)):
+        out = tmp_path / f"{name}.out.csv"
+        result = run("score", "--model", "made-up", "--data", written(frame, tmp_path, f"{name}.csv"), "--out", out)
+        assert result.exit_code == 0, result.output
+        scores = pd.read_csv(out)
+        assert list(scores.columns) == ["loan", "probability"] and list(scores["loan"]) == list(later["loan"])
+        assert scores["probability"].between(0, 1).all()
+        assert auc((later["status"] == "DEFAULTED").to_numpy(dtype=int), scores["probability"].to_numpy()) > 0.7
+
+
+def test_a_panel_is_scored_once_a_firm_by_its_last_rows(tmp_path: Path) -> None:
+    roles = ("--target", "failed", "--id", "firm", "--time", "year", "--window", 3, "--base-rate", 0.03)
+    report = trained(written(panel(), tmp_path), *roles)
+    assert report["base_rate"] == 0.03 and report["units"] == 300
+    later = panel(200, seed=8)
+    out = tmp_path / "out.csv"
+    assert run("score", "--model", "made-up/1", "--data", written(later, tmp_path, "b.csv"), "--out", out).exit_code == 0
+    scores = pd.read_csv(out).set_index("firm")["probability"]
+    failed = later.groupby("firm")["failed"].max()[scores.index]
+    assert len(scores) == 200 and scores.mean() < 0.1
+    assert auc(failed.to_numpy(dtype=int), scores.to_numpy()) > 0.75
+
+
+def test_a_table_that_lacks_a_column_is_refused_by_name(tmp_path: Path) -> None:
+    trained(written(loans(200), tmp_path), "--target", "status", "--id", "loan")
+    short = written(loans(50).drop(columns="sector"), tmp_path, "short.csv")
+    result = run("score", "--model", "made-up", "--data", short, "--out", tmp_path / "out.csv")
+    assert result.exit_code == 2 and "'sector'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--target", "stat"), "no column 'stat'"),
+        (("--target", "sector"), "--bad"),
+        (("--target", "status", "--window", 3), "--id"),
+        (("--target", "status", "--monotone", "profit=+1"), "profit"),
+    ],
+)
+def test_a_request_that_cannot_be_met_says_why(tmp_path: Path, more: tuple[object, ...], said: str) -> None:
+    result = run("train", "--data", written(loans(100), tmp_path), "--name", "made-up", *more)
+    assert result.exit_code == 2 and said in result.stderr
+
+
+def test_help_imports_no_model_library(tmp_path: Path) -> None:
+    result = run("--help")
+    assert result.exit_code == 0 and "score" in result.output
+    assert np.all([name in result.output for name in ("train", "city", "cumcm")])
