@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from decision_service import login as logins
 from decision_service.audit.release import read_person, written_person
 from decision_service.cli import main
-from decision_service.commands import persons, rules_release
+from decision_service.commands import rules_release
 from decision_service.rulebook.files import load
 from decision_service.store import Store
 from decision_service.vocabulary import Person
@@ -129,7 +130,7 @@ def test_whoever_published_a_version_is_refused_as_its_approver_and_both_are_nam
 
 def test_the_user_of_the_machine_is_a_person_too(desk: Desk, versions) -> None:
     desk.json(None, "publish", str(versions["one"]))
-    assert f"os_user {persons.os_user().id}" in desk.refused(None, "approve", "one")
+    assert f"os_user {logins.os_user().id}" in desk.refused(None, "approve", "one")
     told = {"kind": "client", "id": desk.ids["ann"], "name": "ann", "also": [written_person(IT)]}
     assert desk.json("ann", "approve", "one")["person"] == told
 
@@ -142,7 +143,7 @@ def test_who_created_a_key_and_who_holds_it_are_one_person(desk: Desk, versions)
         desk.keys[name] = json.loads(made.stdout)["key"]
     desk.json(None, "publish", str(versions["one"]))
     said = desk.refused("mine", "approve", "one")
-    assert "two persons, and mine (client" in said and f"may be {persons.os_user()}" in said
+    assert "two persons, and mine (client" in said and f"may be {logins.os_user()}" in said
     desk.json("ann", "approve", "one")
     desk.json("mine", "publish", str(versions["two"]))
     desk.refused(None, "approve", "two")
@@ -150,7 +151,7 @@ def test_who_created_a_key_and_who_holds_it_are_one_person(desk: Desk, versions)
     desk.json("mine", "switch", "off", "--all", "--note", "x")
     assert "takes two persons, and" in desk.refused(None, "switch", "on", "--all", "--note", "x")
     listed = json.loads(CliRunner().invoke(main, ("clients", "list", "--json"), env=environ).stdout)
-    assert [one["created_by"] for one in listed if one["name"] == "mine"] == [str(persons.os_user())]
+    assert [one["created_by"] for one in listed if one["name"] == "mine"] == [str(logins.os_user())]
 
 
 def test_a_key_whose_creator_nobody_knows_is_no_second_person_beside_a_user(desk: Desk, versions) -> None:
@@ -177,10 +178,10 @@ def test_only_keys_of_the_risk_team_and_of_admins_act_on_rules(desk: Desk, versi
 def user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, login: int | None, uid: int, sudo: str = "") -> Person:
     """Who a process is taken for by its login, its user and what sudo says."""
     (tmp_path / "loginuid").write_text(str(2**32 - 1 if login is None else login))
-    monkeypatch.setattr(persons, "LOGIN", tmp_path / "loginuid")
-    monkeypatch.setattr(persons.os, "getuid", lambda: uid)
+    monkeypatch.setattr(logins, "LOGIN", tmp_path / "loginuid")
+    monkeypatch.setattr(logins.os, "getuid", lambda: uid)
     monkeypatch.setenv("SUDO_UID", sudo)
-    return persons.os_user()
+    return logins.os_user()
 
 
 USERS = {
@@ -224,10 +225,10 @@ def test_whoever_may_be_one_person_is_no_two(monkeypatch, tmp_path: Path, one, o
 
 @pytest.mark.parametrize("text", [None, "", "abc", "-1", "4294967295\n"])
 def test_a_kernel_that_knows_no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None) -> None:
-    monkeypatch.setattr(persons, "LOGIN", tmp_path / "loginuid")
+    monkeypatch.setattr(logins, "LOGIN", tmp_path / "loginuid")
     if text is not None:
         (tmp_path / "loginuid").write_text(text)
-    assert persons.os_user().id == str(os.getuid())
+    assert logins.os_user().id == str(os.getuid())
 
 
 def test_what_nobody_published_or_approved_is_refused(desk: Desk, versions) -> None:
