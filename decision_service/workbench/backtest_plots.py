@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ SETTINGS: Any = {
 COLOURS = {Outcome.APPROVE: "#2a7f4f", Outcome.REFER: "#d9a520", Outcome.DECLINE: "#b23a3a"}
 OLD_COLOUR, NEW_COLOUR = "#8aa0b8", "#1f4e79"
 MOST_BARS = 20
+LONGEST = 24
+"""Letters of a label; the table beside the plot has all of them."""
 
 
 @matplotlib.rc_context(SETTINGS)
@@ -90,12 +93,15 @@ def _count(swaps: Swaps, old: Outcome, new: Outcome) -> int:
 
 def _label(text: str) -> str:
     """A text of a table without what no page may hold: control characters and the like."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:LONGEST])
+    return shown + "…" if len(text) > LONGEST else shown
 
 
 def _svg(figure: Figure) -> str:
     """The drawing alone, without the head of an XML file, so that it can stand inside a page."""
     out = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(out, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    with warnings.catch_warnings():  # whoever reads the page has the letters that this machine's font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        FigureCanvasSVG(figure).print_svg(out, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
     return text[text.index("<svg") :]

@@ -22,6 +22,8 @@ TITLES = {
     "size": "按规模 · By size",
     "client": "按银行 · By bank",
 }
+UNSHOWABLE = dict.fromkeys((code for code in range(32) if chr(code) not in "\t\n"), "\ufffd")
+"""Control characters, which a table may hold and a page may not."""
 TRUTHS = {"matched": "命中 matched", "missed": "未命中 missed", "unknown": "未知 unknown", ABSENT: "无此规则 absent"}
 
 
@@ -30,7 +32,7 @@ def html(found: Backtest, *, industries: Mapping[str, str]) -> str:
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    return pages.get_template(TEMPLATE).render(
+    page = pages.get_template(TEMPLATE).render(
         found=found,
         names=NAMES,
         titles=TITLES,
@@ -41,6 +43,7 @@ def html(found: Backtest, *, industries: Mapping[str, str]) -> str:
         bars=lambda groups: Markup(group_bars(groups)),
         rule_chart=lambda rules: Markup(rule_bars(rules)),
     )
+    return page.translate(UNSHOWABLE)
 
 
 def industry_names(industries_csv: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 from decision_service.errors import EngineError, InputError
 from decision_service.rulebook.files import load
 from decision_service.vocabulary import Outcome
-from decision_service.workbench.backtest import Backtest, Result, backtest, rate
+from decision_service.workbench.backtest import Backtest, Result, Swap, Swaps, backtest, rate
 from decision_service.workbench.backtest_document import document
+from decision_service.workbench.backtest_plots import group_bars
 from decision_service.workbench.backtest_report import html, industry_names
 from decision_service.workbench.bulk import Engine, opened
 from decision_service.workbench.fact_tables import INDUSTRY_CODE
@@ -215,6 +217,14 @@ def test_a_code_that_is_markup_formula_or_control_stays_text_in_tables_and_plots
     assert "&lt;script&gt;alert(2)" in page and "01 &lt;img&gt;" in page
     for plot in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         expat.ParserCreate().Parse(plot, True)
+
+
+@pytest.mark.parametrize("text", ["$\\bad{$", "a\x00b", "y" * 5_000, "农业"])
+def test_a_plot_stands_whatever_a_table_calls_a_group(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot = group_bars([Swaps(text, (Swap(Outcome.APPROVE, Outcome.REFER, 1, 1, 1, 0, 0),), {})])
+    assert "\x00" not in plot and len(plot) < 20_000
 
 
 def test_the_same_rules_change_nothing(tmp_path: Path, engine: Engine) -> None:
