@@ -26,6 +26,7 @@ from decision_service.policy import Policies
 from decision_service.scoring.scorer import Scorer
 from decision_service.settings import Settings
 from decision_service.store import Store
+from decision_service.workbench.model_watch import ModelWatch
 from decision_service.workbench.shadow_follow import Follower
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,9 @@ def served() -> Handle:
     platform = build_platform(settings)
     warm_up(platform)
     app = create_app(settings, platform)
-    Follower(platform, utc_now, app.extensions["decision_service_metrics"].shadowed).start()
+    metrics = app.extensions["decision_service_metrics"]
+    Follower(platform, utc_now, metrics.shadowed).start()
+    ModelWatch(platform, metrics.model).start()
     handle = rsgi(app)
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage
@@ -95,8 +98,7 @@ def warm_up(platform: Platform) -> None:
     except DecisionServiceError as error:
         log.warning("no rules are ready: %s", error)
         return
-    products = policy.ruleset.products.values()
-    platform.scorer.versions([name for one in products for name in (one.xgb_model, one.lstm_model)])
+    platform.scorer.versions(policy.models)
 
 
 def utc_now() -> datetime:

@@ -133,6 +133,12 @@ class Policy:
         for client in ("", *self.ruleset.overlays):
             self.on(day, client)
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of all models in use, sorted."""
+        products = self.ruleset.products.values()
+        return tuple(sorted({name for product in products for name in (product.xgb_model, product.lstm_model)}))
+
     def model_inputs(self, name: str) -> tuple[ModelInputs, ...]:
         """What every product that names this model delivers to it."""
         found = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -34,6 +34,21 @@ class Metrics:
             ("version", "active", "shadow"),
             registry=self.registry,
         )
+        self.models = Gauge(
+            "decision_model_in_force",
+            "1 for the version of a model that scores now",
+            ("model", "version"),
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.model_problems = Gauge(
+            "decision_model_problem",
+            "1 while a model is down, or a new version was refused and the one before goes on scoring",
+            ("model",),
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._versions: dict[str, str] = {}
         self._outcomes: dict[str, Counter] = {}
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -58,6 +73,16 @@ class Metrics:
         self.shadows.labels(version, status).inc()
         if said is not None and said != answered:
             self.flips.labels(version, answered, said).inc()
+
+    def model(self, name: str, version: str | None, problem: bool) -> None:
+        """Note which version of a model scores now (``None``: none), and whether something is wrong with it."""
+        before = self._versions.get(name)
+        if before is not None and before != version:
+            self.models.labels(name, before).set(0)
+        if version is not None:
+            self._versions[name] = version
+            self.models.labels(name, version).set(1)
+        self.model_problems.labels(name).set(int(problem))
 
     def exposition(self) -> bytes:
         """The text format, over all workers."""

@@ -34,9 +34,13 @@ class Ready(MethodView):
     @blueprint.problems(503)
     @blueprint.response(200, StateSchema)
     def get(self) -> Response:
-        """Whether the store answers and a ruleset is active; a model that is down only refers applications."""
-        runtime().service.ready()
-        return Response(to_bytes({"status": "ready"}), content_type=JSON)
+        """Whether the store answers and a ruleset is active.
+
+        ``problems`` tells of models that are down, which only refers applications, or of new versions that were
+        refused, while the ones before go on scoring.
+        """
+        problems = runtime().service.ready()
+        return Response(to_bytes({"status": "ready", "problems": list(problems)}), content_type=JSON)
 
 
 @blueprint.route("/metrics")

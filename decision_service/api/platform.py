@@ -143,15 +143,13 @@ class PlatformService:
 
     def models(self) -> Document:
         """The models in use by the products of the active ruleset, and what is wrong with them."""
-        products = self._policy().ruleset.products.values()
-        names = sorted({name for product in products for name in (product.xgb_model, product.lstm_model)})
-        scorer = self._platform.scorer
+        names, scorer = self._policy().models, self._platform.scorer
         return {"models": render.models(scorer.versions(names)), "problems": list(scorer.problems(names))}
 
-    def ready(self) -> None:
-        """Raises ``StoreError`` when no decision could be taken."""
+    def ready(self) -> tuple[str, ...]:
+        """What is wrong with models. Raises ``StoreError`` when no decision could be taken."""
         self._platform.store.ready()
-        self._policy()
+        return self._platform.scorer.problems(self._policy().models)
 
     def _policy(self) -> Policy:
         try:

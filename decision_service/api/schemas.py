@@ -261,6 +261,7 @@ class ModelListSchema(Strict):
 
 
 class StateSchema(Strict):
-    """Whether the process lives or is ready."""
+    """Whether the process lives or is ready, and what is wrong all the same."""
 
     status = fields.String(required=True)
+    problems = fields.List(fields.String())

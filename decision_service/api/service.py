@@ -69,8 +69,8 @@ class Service(Protocol):
     def models(self) -> Document:
         """The models in use."""
 
-    def ready(self) -> None:
-        """Raises ``StoreError`` when no decision could be taken."""
+    def ready(self) -> tuple[str, ...]:
+        """What is wrong with models. Raises ``StoreError`` when no decision could be taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -133,9 +133,9 @@ class Scorer:
         """What is wrong with the models now, also when an older version stays in force."""
         return tuple(kept.problem.text() for kept in self._kept(names).values() if kept.problem is not None)
 
-    def look(self, names: Iterable[str]) -> None:
-        """Begin to look whether the registry has others by now, if it is time, without waiting."""
-        self._models().look(names)
+    def standing(self, names: Sequence[str]) -> dict[str, Kept]:
+        """Each model in force, if any, and what is wrong with it or with the version that should take its place."""
+        return self._kept(names)
 
     def _kept(self, names: Sequence[str]) -> dict[str, Kept]:
         return self._models().get(names)

@@ -119,8 +119,9 @@ class FakeService:
     def models(self) -> dict[str, Any]:
         return {"models": [{"name": "pd-xgboost", "version": "1", "digest": "sha256:00"}], "problems": []}
 
-    def ready(self) -> None:
+    def ready(self) -> tuple[str, ...]:
         self._check()
+        return ()
 
     def _check(self) -> None:
         if self.fail is not None:
