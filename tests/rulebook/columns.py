@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -24,6 +25,18 @@ from tests.rulebook.generate import condition
 
 Row = dict[str, Any]
 KEY = "key"
+
+
+@contextmanager
+def duckdb() -> Iterator[Any]:
+    """DuckDB, set as the backtest sets it: that Ibis fuses queries takes longer than all that is computed here."""
+    connection = ibis.duckdb.connect(threads=1)
+    fusing, ibis.options.sql.fuse_selects = ibis.options.sql.fuse_selects, False
+    try:
+        yield connection
+    finally:
+        ibis.options.sql.fuse_selects = fusing
+        connection.disconnect()
 
 
 def reference_rows(rules: RulesInForce, tables: Iterable[Mapping[str, Exact | None]]) -> list[Row]:

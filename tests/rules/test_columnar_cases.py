@@ -6,18 +6,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import ibis
-
 from decision_service.case_runs import record_facts
 from decision_service.decide import Assessment, assess
-from decision_service.lending.limits import limit
 from decision_service.rule_folder import check_folder
 from decision_service.rulebook.cases import run_cases
-from decision_service.rulebook.columnar import RULE, assessed
+from decision_service.rulebook.columnar import RULE
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import RulesInForce
-from tests.rulebook.columns import KEY, arrow, rows_of
+from tests.rulebook.columns import columnar_rows, duckdb
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 
@@ -39,12 +36,11 @@ def test_every_shipped_case_comes_out_the_same() -> None:
         facts_from_records=lambda case, rules: record_facts(case, rules, policy=policy),
     )
     assert report.passed
-    connection = ibis.duckdb.connect(threads=1)
     wrong = []
-    for rules, assessments in seen.values():
-        table = ibis.memtable(arrow(rules.catalogue, [dict(one.facts) for one in assessments]))
-        rows = rows_of(connection.to_pyarrow(assessed(table, rules, key=KEY, limit=limit)))
-        wrong += [(expected, row) for expected, row in zip(assessments, rows) if _of(expected) != _told(row)]
+    with duckdb() as connection:
+        for rules, assessments in seen.values():
+            rows = columnar_rows(rules, [dict(one.facts) for one in assessments], connection)
+            wrong += [(expected, row) for expected, row in zip(assessments, rows) if _of(expected) != _told(row)]
     assert wrong == []
     assert sum(len(found) for _, found in seen.values()) >= len(cases) > 300
 
