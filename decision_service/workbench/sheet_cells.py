@@ -25,12 +25,14 @@ class Refused(Exception):
 
 
 def normal(column: str, text: str) -> str:
-    """A cell as its column writes it: conditions and codes with single spaces, comments without empty ends."""
+    """A cell as its column writes it: without blanks at its ends, conditions and codes with single spaces."""
     if column == CONDITION:
         return " ".join(text.split())
     if column == WORDS:
         return ", ".join(word.strip() for word in text.split(",") if word.strip())
-    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n") if column == COMMENT else text
+    if column == COMMENT:
+        return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+    return text.strip()
 
 
 def cell_text(cell: Any, *, pads: int = 0) -> str:
@@ -74,7 +76,7 @@ def _number(value: int | float, pads: int) -> str:
 
 def means(text: str, before: str, *, number: bool) -> bool:
     """Whether a cell says what it said before; a number cell has lost how its digits were written (``0.070``)."""
-    if text == before or text == before.replace("\r\n", "\n"):
+    if text == before or text == before.replace("\r\n", "\n").strip():
         return True
     try:
         return number and parse_number(text) == parse_number(before)

@@ -200,6 +200,7 @@ EDITS: list[tuple[str, Edit, list[str]]] = [
             .replace("2023-10-15,,", "2023-10-15,2027-01-01,"),
         ],
     ),
+    ("blanks at the ends", put("industries", "01", code=" 01", pd_cutoff_auto="0.018\u00a0", section="A\u3000"), []),
     ("numbers that a program has stripped of their zeros", put("industries", "01", code=1, pd_cutoff_review=0.07), []),
     (
         "an added dated row",
