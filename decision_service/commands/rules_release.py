@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from decision_service.audit.release import Act, written_person
+from decision_service.audit.release import Act, Named, written_person
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
@@ -29,7 +29,7 @@ from decision_service.workbench import release
 from decision_service.workbench.gates import GATES
 from decision_service.workbench.judging import Judgement, judge
 from decision_service.workbench.release import Done
-from decision_service.workbench.versions import find
+from decision_service.workbench.versions import ensure_whole, find
 
 version_argument = click.argument("version")
 
@@ -47,7 +47,7 @@ def approve(version: str, note: str, key: str | None, as_json: bool) -> None:
     Example: decision-service rules approve 3f9c21 --key "$KEY_OF_THE_SECOND_PERSON"
     """
     with platform() as built:
-        done = release.approve(built, _stored(built, version), acting(built, key, note))
+        done = release.approve(built, _ready(built, _stored(built, version), now()), acting(built, key, note))
     tell(done, "approved", as_json)
 
 
@@ -73,7 +73,8 @@ def activate(version: str, at: str | None, note: str, key: str | None, as_json: 
         if not release.was_active(history) and Path(version).is_dir() and effective_at is None:
             done = _install(built, Path(version), acting(built, key, note), as_json)
         else:
-            done = release.activate(built, _stored(built, version), acting(built, key, note), effective_at=effective_at)
+            entry = _ready(built, _stored(built, version), effective_at or now())
+            done = release.activate(built, entry, acting(built, key, note), effective_at=effective_at)
     _tell_activation(done, as_json)
 
 
@@ -89,6 +90,7 @@ def rollback(note: str, key: str | None, as_json: bool) -> None:
     Example: decision-service rules rollback --note "too many referrals in industry 35"
     """
     with platform() as built:
+        ensure_whole(built, release.rolls_back_to(built.store.releases(), now()), on=business_date(now()))
         done = release.rollback(built, acting(built, key, note))
     _tell_activation(done, as_json)
 
@@ -130,6 +132,12 @@ def _stored(built: Platform, version: str) -> RulesetEntry:
         if not Path(version).is_dir():
             raise
         raise Refused(error.what, where=version, remedy="publish it, and let another person approve it") from error
+
+
+def _ready(built: Platform, entry: RulesetEntry, at: datetime) -> RulesetEntry:
+    """A version that is loaded and whole: the act gets its moment afterwards, as servers hurry from it on."""
+    ensure_whole(built, Named(entry.digest, entry.version), on=business_date(at))
+    return entry
 
 
 def acting(built: Platform, key: str | None, note: str) -> Act:

@@ -135,11 +135,11 @@ def rollback(platform: Platform, act: Act) -> Done:
 
     Raises as ``ensure_whole``, too.
     """
-    seen = _before(platform.store.releases(), act)
+    seen = rolls_back_to(platform.store.releases(), act.at)
     ensure_whole(platform, seen, on=business_date(act.at))  # before the log is locked: loading takes a second
 
     def decide(history: History) -> Mapping[str, Any]:
-        if _before(history, act) != seen:
+        if rolls_back_to(history, act.at) != seen:
             raise Refused("another version became active at the same moment", remedy="see rules list, and try again")
         present = past.active(history, act.at)
         return records.activation(seen, act, how=ROLLED_BACK, instead_of=None if present is None else present.subject)
@@ -148,9 +148,9 @@ def rollback(platform: Platform, act: Act) -> Done:
     return Done(done.event, True, tuple(past.cancelled_by(platform.store.releases(), done.event)))
 
 
-def _before(history: History, act: Act) -> Named:
-    """The version that a rollback leads to."""
-    before = past.before_present(history, act.at)
+def rolls_back_to(history: History, at: datetime) -> Named:
+    """The version that a rollback leads to. Raises ``Refused`` when there is none."""
+    before = past.before_present(history, at)
     if before is None:
         raise Refused("no other version was active before this one", remedy="activate the version you mean")
     return Named(before.subject, before.content["ruleset"]["version"])

@@ -60,14 +60,13 @@ def ensure_whole(platform: Platform, named: Named, *, on: date) -> None:
     Raises ``NotFound``, ``StoreError`` or ``AuditError`` for what is damaged, ``Refused`` when this program cannot
     decide by it.
     """
-    files = texts(platform.store, named.digest)
+    texts(platform.store, named.digest)
     for event in platform.store.releases():
         if event.subject == named.digest and event.kind in (PUBLICATION, ACTIVATION):
             _ensure_kept(platform.store, event)
     try:
         policy = platform.policies.by_digest(named.digest)
         policy.prepare(on)
-        cases_of(files.cases, policy.ruleset)
     except (RulebookError, EngineError) as error:
         what = f"this program cannot decide by version {named.version}: {error}"
         raise Refused(what, remedy="correct the folder and publish it again") from error

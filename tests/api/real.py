@@ -67,11 +67,11 @@ def write_feeds(folder: Path) -> dict[str, dict[str, Any]]:
 
 def open_platform(home: Path, scorer: Any, feeds: Path | None = None) -> Platform:
     """A platform under ``home`` with the shipped rules active and, if given, the feeds loaded."""
-    store = Store.open(f"sqlite:///{home}/decisions.db")
+    signer = Signer.open(home / "log-key.pem")
+    store = Store.open(f"sqlite:///{home}/decisions.db", signer.public.receipt_is_valid)
     now = datetime.now(UTC)
     ruleset = load(RULES)
     store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now)
-    signer = Signer.open(home / "log-key.pem")
     activate(store, ruleset.digest, signer, now=now)
     if feeds is not None:
         assert load_feeds([feeds], store, now=now).problem_count == 0

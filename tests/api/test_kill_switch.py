@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,22 @@ def test_a_switch_outlives_the_process(city: Switched, tmp_path: Path) -> None:
     city.platform.store.close()
     assert city.platform.store.switched_off(["all"]) == ("all",), "the store opens its connections again"
     assert "KILL_SWITCH" in codes(city.asked())
+
+
+def test_a_switch_that_was_undone_in_the_tables_decides_nothing(
+    city: Switched, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    off = switch_off(city.platform, "all", Act(ANN, datetime.now(UTC))).event
+    assert "KILL_SWITCH" in codes(city.asked())
+    with closing(sqlite3.connect(tmp_path / "decisions.db", isolation_level=None)) as raw:
+        raw.execute("UPDATE release_events SET how = 'on' WHERE kind = 'switch'")
+        assert "KILL_SWITCH" in codes(city.asked()), "this worker has seen what was signed"
+        city.platform.policies.forget()  # as each second
+        refused = city.post("approve", amount=AMOUNT, application_id="UNDONE-1")
+        assert refused.status_code == 503 and refused.get_json()["type"].endswith("unavailable")
+        assert f"leaf {off.leaf_index}, an act on the rules, was changed or removed" in caplog.text
+        raw.execute("DELETE FROM release_events WHERE kind = 'switch'")
+        assert city.post("approve", amount=AMOUNT, application_id="UNDONE-1").status_code == 503
 
 
 def test_rules_of_before_decide_and_replay_while_it_is_on_and_decide_nothing_while_it_is_off(
