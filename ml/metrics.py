@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from decision_service.errors import InputError
@@ -23,6 +25,7 @@ BLOCK = 4_000_000
 LEVEL = (0.025, 0.975)
 LOWER_IS_BETTER = frozenset({"brier", "ece"})
 CALIBRATED_DRAWS = 400
+LEAST = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +219,14 @@ def ece_if_calibrated(
 ) -> Estimate:
     """The ECE that chance alone gives: mean and 95 % over outcomes drawn from the probabilities themselves.
 
-    Rows of one group share their luck, which errs towards more noise.
+    Under a stated base rate the score is first moved to it. Rows of one group share their luck, which errs towards
+    more noise.
     """
-    rate, chances = float(labels.mean()), probabilities
+    chances = probabilities
     if sweep.base_rate is not None:
-        more, less = rate / sweep.base_rate, (1.0 - rate) / (1.0 - sweep.base_rate)
-        chances = probabilities * more / (probabilities * more + (1.0 - probabilities) * less)
+        probabilities = _at_rate(probabilities, class_mass(labels, sweep.base_rate), sweep.base_rate)
+        held = np.clip(probabilities, LEAST, 1.0 - LEAST)
+        chances = expit(logit(held) + logit(labels.mean()) - logit(sweep.base_rate))
     unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1] if len(groups) else np.arange(len(labels))
     generator, found = np.random.default_rng(seed), []
     for _ in range(CALIBRATED_DRAWS):
@@ -230,6 +235,13 @@ def ece_if_calibrated(
         found.append(np.abs(np.bincount(sweep.bins, mass * (drawn - probabilities), minlength=BINS)).sum())
     low, high = np.quantile(found, LEVEL)
     return Estimate(float(np.mean(found)), float(low), float(high))
+
+
+def _at_rate(probabilities: Array, mass: Array, base_rate: float) -> Array:
+    """The same score with its log-odds moved until its mean is the base rate, as that of a calibrated one is."""
+    odds = logit(np.clip(probabilities, LEAST, 1.0 - LEAST))
+    shift = brentq(lambda by: float(mass @ expit(odds + by)) - base_rate, -50.0, 50.0)
+    return np.asarray(expit(odds + shift), dtype=float)
 
 
 def evaluate(
