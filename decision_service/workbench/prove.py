@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
@@ -115,23 +115,67 @@ def _in_force(overlay: Overlay, on: date) -> bool:
 
 
 def prove(candidate: Candidate, tasks: Iterable[Task], *, seconds: float = SECONDS) -> Iterator[Proof]:
-    """Prove tasks one after another; each is undecided after so many seconds."""
-    bases = familiar(candidate)
-    provers: dict[tuple[date, str], Prover] = {}
-    for task in tasks:
-        loosens = task.invariant.claim is Claim.OVERLAY_NEVER_LOOSENS
-        key = task.on, "" if loosens else task.client
-        if key not in provers:
-            provers[key] = _prover(candidate.policy.ruleset, *key, bases=bases, seconds=seconds)
-        against = candidate.policy.ruleset.in_force(task.on, task.client) if loosens else None
-        yield Proof(task, provers[key].prove(task.invariant, against=against))
+    """Prove tasks one after another; each is undecided after so many seconds.
+
+    What is proven of the base, and cannot be broken by an overlay that is proven to tighten it, is not proven again.
+    """
+    tasks = tuple(tasks)
+    proving = _Proving(candidate, tasks, seconds)
+    return (proving.proof(task) for task in tasks)
 
 
-def _prover(
-    ruleset: Ruleset, on: date, client: str, *, bases: Mapping[str, Application], seconds: float
-) -> Prover:
-    here = {name: replace(base, on=on) for name, base in bases.items()}
-    return Prover(ruleset.in_force(on, client), evaluate=judge, limit=limit, bases=here, seconds=seconds)
+class _Proving:
+    """Proves tasks, each once: those of the base, and that a client's overlay tightens it, serve for others."""
+
+    def __init__(self, candidate: Candidate, tasks: Iterable[Task], seconds: float) -> None:
+        self._ruleset = candidate.policy.ruleset
+        self._bases = familiar(candidate)
+        self._seconds = seconds
+        self._tasks = {_key(task): task for task in tasks}
+        self._tightens = {(task.on, task.client): task for task in self._tasks.values() if _of_overlays(task)}
+        self._provers: dict[tuple[date, str], Prover] = {}
+        self._proofs: dict[tuple[date, str, str], Proof] = {}
+
+    def proof(self, task: Task) -> Proof:
+        """What becomes of one task."""
+        if (key := _key(task)) not in self._proofs:
+            self._proofs[key] = Proof(task, self._verdict(task))
+        return self._proofs[key]
+
+    def _verdict(self, task: Task) -> Verdict:
+        if _of_overlays(task):
+            against = self._ruleset.in_force(task.on, task.client)
+            return self._prover(task.on, "").prove(task.invariant, against=against)
+        prover = self._prover(task.on, task.client)
+        found = prover.follows(task.invariant) if task.client and self._both_hold(task) else None
+        return prover.prove(task.invariant) if found is None else found
+
+    def _both_hold(self, task: Task) -> bool:
+        """The claim holds for the base on this day, and the client's overlay only tightens: both are proven."""
+        of_base = self._tasks.get((task.on, "", task.invariant.id))
+        of_overlay = self._tightens.get((task.on, task.client))
+        return all(one is not None and self.proof(one).result is Result.PROVEN for one in (of_base, of_overlay))
+
+    def _prover(self, on: date, client: str) -> Prover:
+        key = on, client
+        if key not in self._provers:
+            self._provers[key] = Prover(
+                self._ruleset.in_force(on, client),
+                evaluate=judge,
+                limit=limit,
+                bases={name: replace(base, on=on) for name, base in self._bases.items()},
+                seconds=self._seconds,
+                base=self._prover(on, "") if client else None,
+            )
+        return self._provers[key]
+
+
+def _key(task: Task) -> tuple[date, str, str]:
+    return task.on, task.client, task.invariant.id
+
+
+def _of_overlays(task: Task) -> bool:
+    return task.invariant.claim is Claim.OVERLAY_NEVER_LOOSENS
 
 
 def familiar(candidate: Candidate) -> dict[str, Application]:

@@ -62,12 +62,13 @@ class Fixed:
         return terms
 
     def _limit(self, place: int) -> list[z3.BoolRef]:
-        """The whole formula, and beside it the looser one from the same bound: neither may exclude the other."""
+        """The whole formula, and beside it the looser ones from the same bound: none may exclude another."""
         if place not in self._limits:
             world = self._world
             bound, own = world.bound_symbol, world.bound_in_full(place)
-            same = z3.And(bound.known == own.known, z3.Implies(own.known, bound.value == own.value))
-            self._limits[place] = [world.limit_in_full(place), world.limit_from_bound(), same]
+            same = z3.Implies(own.known, bound.value == own.value)
+            loose = [world.limit_from_bound(), world.limit_by_order(), same]
+            self._limits[place] = [world.limit_in_full(place), *loose]
         return self._limits[place]
 
     def _equal(self, application: Application, place: int, shown: frozenset[str]) -> Iterator[z3.BoolRef]:

@@ -154,6 +154,44 @@ def test_other_claims_hold_for_an_overlay_too_but_for_the_days_on_which_it_is_no
     assert own == {*Claim} - {Claim.ALWAYS_DECIDED}
 
 
+MILD = """\
+  - id: young-not-declined
+    title: {zh: 无牌的年轻企业不拒绝, en: Without a card nobody young is declined}
+    claim: implication
+    if: outcome == DECLINE and years_in_operation < 5
+    then: card != none or industry_status != covered or pd_12m > 0.01 or not years_in_operation >= 0
+    reference: board
+"""
+OWN_RULES: Mapping[str, tuple[str, str, str, str]] = {
+    "more-lenders-never-better": ("decision", "B7-9", "lenders_30d == 1", "outcome: REFER\n    reason: MULTI_LENDER"),
+    "young-not-declined": ("decision", "B7-9", "years_in_operation < 5", "outcome: DECLINE\n    reason: IND_YEARS"),
+}
+
+
+@pytest.mark.parametrize("claim", OWN_RULES)
+def test_a_claim_that_an_overlay_breaks_though_it_tightens_is_refuted(claim: str) -> None:
+    overlay = laid_over({"own.yaml": own_rule(*OWN_RULES[claim])})
+    claims = overlay.sources["invariants.yaml"].replace("invariants:\n", f"invariants:\n{MILD}")
+    ruleset = load_sources({**overlay.sources, "invariants.yaml": claims})
+    found = proofs(ruleset, claim, "overlays-only-tighten", "line-5m")
+    results = {(one.task.invariant.id, one.task.client): one.result for one in found}
+    assert results == {
+        (claim, ""): Result.PROVEN,
+        (claim, BANK): Result.REFUTED,
+        ("line-5m", ""): Result.PROVEN,
+        ("line-5m", BANK): Result.PROVEN,
+        ("overlays-only-tighten", BANK): Result.PROVEN,
+    }
+
+
+def test_claims_of_an_overlay_that_loosens_are_proven_by_themselves() -> None:
+    overlay = laid_over(LOOSEN["a rule replaced by one with a weaker condition"])
+    found = proofs(overlay, "control-change", "overlays-only-tighten")
+    results = {(one.task.invariant.id, one.task.client): one.result for one in found}
+    assert results[("control-change", "")] is Result.PROVEN
+    assert results[("control-change", BANK)] is results[("overlays-only-tighten", BANK)] is Result.REFUTED
+
+
 def test_a_claim_broken_by_a_change_still_to_come_is_refuted_from_that_day_on() -> None:
     (path, before, after) = FAULTS["several-lenders"][0]
     text = SHIPPED.sources[path]

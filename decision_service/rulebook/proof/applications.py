@@ -93,7 +93,7 @@ def nearer(found: Application, base: Application, fails: Callable[[Application],
         before = near
         near = _after(_reverts(near, base), near, fails)
         if near == before:
-            near = _after(_shifts(near, base), near, fails)
+            near = _after(itertools.chain(_pairs(near, base), _shifts(near, base)), near, fails)
     for name in _apart(near, base):
         near = _closest(near, base, name, fails)
     left_out = {name for name, value in near.values.items() if value is None and name not in base.values}
@@ -123,10 +123,20 @@ def _reverts(near: Application, base: Application) -> Iterator[Move]:
         yield partial(_with, name=name, value=base.values.get(name))
 
 
+def _pairs(near: Application, base: Application) -> Iterator[Move]:
+    """Ways to take two facts of the base at once: such as must lie close to each other."""
+    for names in itertools.combinations(_apart(near, base), 2):
+        yield partial(_taken, base, names)
+
+
 def _shifts(near: Application, base: Application) -> Iterator[Move]:
     """Ways to take one number of the base while another takes up the difference, so that their sum stays."""
     for name, other in itertools.permutations(_apart(near, base), 2):
         yield partial(_shifted, base, name, other)
+
+
+def _taken(base: Application, names: Iterable[str], one: Application) -> Application:
+    return replace(one, values={**one.values, **{name: base.values.get(name) for name in names}})
 
 
 def _shifted(base: Application, name: str, other: str, one: Application) -> Application:

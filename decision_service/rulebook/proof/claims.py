@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import z3
 
 from decision_service.rulebook.cases import Assessed, Evaluate
-from decision_service.rulebook.conditions import Condition, Exact
+from decision_service.rulebook.conditions import Condition, Exact, facts_named
 from decision_service.rulebook.evaluate import truth_of
+from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.invariants import OUTCOME, Claim, Invariant, with_outcome
 from decision_service.rulebook.proof.applications import Application
-from decision_service.rulebook.proof.inputs import inputs_of
+from decision_service.rulebook.proof.inputs import Inputs, inputs_of
 from decision_service.rulebook.proof.limit_terms import LimitFunction
 from decision_service.rulebook.proof.search import Question
-from decision_service.rulebook.proof.symbols import Symbol, Truth, truth
+from decision_service.rulebook.proof.symbols import FALSE, TRUE, Symbol, SymbolOf, Truth, truth
 from decision_service.rulebook.proof.world import World
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import RulesInForce
@@ -25,15 +26,22 @@ NO_LIMIT = -1
 
 
 class Claims:
-    """Claims about one ruleset on one day as questions; ``evaluate`` is the reference, ``limit`` its limit."""
+    """Claims about one ruleset on one day as questions; ``evaluate`` is the reference, ``limit`` its limit.
 
-    def __init__(self, rules: RulesInForce, *, evaluate: Evaluate, limit: LimitFunction) -> None:
+    ``base`` are those about the rules that an overlay was laid over: what it does not touch is taken from them.
+    """
+
+    def __init__(
+        self, rules: RulesInForce, *, evaluate: Evaluate, limit: LimitFunction, base: "Claims | None" = None
+    ) -> None:
         self.rules = rules
         self._evaluate = evaluate
         self._limit = limit
         self._words = with_outcome(rules.catalogue)
-        self._inputs = inputs_of(rules)
-        self._world = World(rules, self._inputs, limit=limit)
+        self._base = base
+        self._inputs: Inputs = inputs_of(rules) if base is None else base._inputs
+        self._world: World = World(rules, self._inputs, limit=limit, beside=() if base is None else [base._world])
+        self._variants: dict[str, World] = {}
 
     def question(
         self, invariant: Invariant, *, against: RulesInForce | None = None, until: float = math.inf
@@ -52,6 +60,18 @@ class Claims:
             Claim.ALWAYS_DECIDED: self._decided,
         }
         return forms[invariant.claim](invariant, until)
+
+    def follows(self, invariant: Invariant, base: RulesInForce) -> bool:
+        """Whether a claim that holds for the base holds here, too, where no outcome is milder than the base's.
+
+        It does if its facts mean the same by both, and what breaks it with one outcome does with every milder one.
+        """
+        if self._base is None or self._base.rules is not base or invariant.claim is not Claim.IMPLICATION:
+            return False
+        conditions = [one for one in (invariant.given, invariant.then) if one is not None]
+        names = frozenset().union(*(facts_named(one) for one in conditions)) - {OUTCOME.name}
+        likeness = self._world.alike(self._base._world)
+        return all(likeness.fact(name) for name in names) and _keeps(invariant, self._words, names)
 
     def _implication(self, invariant: Invariant, until: float) -> Question:
         """What is given is true, and what must follow is false or unknown."""
@@ -79,7 +99,7 @@ class Claims:
 
     def _unknown(self, _: Invariant, until: float) -> Question:
         """The same application twice, some of its facts hidden the second time: only then it is approved."""
-        hidden = World(self.rules, self._inputs.hidden(tag="~hidden"), limit=self._limit)
+        hidden = self._variant("~hidden", lambda: self._inputs.hidden(tag="~hidden"))
         broken = z3.And(hidden.approved, z3.Not(self._world.approved))
 
         def fails(one: Application, other: Application) -> bool:
@@ -90,8 +110,8 @@ class Claims:
 
     def _monotone(self, invariant: Invariant, until: float) -> Question:
         """The same application twice, the second with a worse value of the fact, and better off."""
-        world, inputs = self._world, self._inputs.differing([invariant.fact], tag="~worse")
-        worse = World(self.rules, inputs, limit=self._limit)
+        world, tag = self._world, f"~worse {invariant.fact}"
+        worse = self._variant(tag, lambda: self._inputs.differing([invariant.fact], tag=tag))
         before, after = world.fact(invariant.fact), worse.fact(invariant.fact)
         moved = after.value > before.value if invariant.worse == "higher" else after.value < before.value
         given = [self._truth(each, invariant.given).yes for each in (world, worse)]
@@ -104,6 +124,15 @@ class Claims:
 
         wanted, related = z3.And([*given, better(world, worse)]), z3.And([before.known, moved])
         return Question((world, worse), wanted, fails, related, until)
+
+    def _variant(self, tag: str, inputs: Callable[[], Inputs]) -> World:
+        """The rules over inputs that differ, made once for all claims that ask for them."""
+        if tag not in self._variants:
+            base = None if self._base is None else self._base._variant(tag, inputs)
+            beside = [self._world] if base is None else [base, self._world]
+            mine = inputs() if base is None else base.inputs
+            self._variants[tag] = World(self.rules, mine, limit=self._limit, beside=beside)
+        return self._variants[tag]
 
     def _moved(self, invariant: Invariant, one: Application, other: Application) -> bool:
         fact = self.rules.catalogue[invariant.fact]
@@ -121,7 +150,7 @@ class Claims:
 
     def _overlay(self, against: RulesInForce, until: float) -> Question:
         """The same application under both: by the overlay its outcome is milder or one of its terms better."""
-        world, bank = self._world, World(against, self._inputs, limit=self._limit)
+        world, bank = self._world, World(against, self._inputs, limit=self._limit, beside=[self._world])
         broken = z3.Or(_better_outcome(world, bank), _better_terms(world, bank))
 
         def fails(one: Application, _: Application) -> bool:
@@ -130,13 +159,10 @@ class Claims:
         return Question((world, bank), broken, fails, until=until)
 
     def _truth(self, world: World, condition: Condition | None) -> Truth:
-        if condition is None:
-            return Truth(z3.BoolVal(True), z3.BoolVal(False))
-
         def symbol(name: str) -> Symbol:
             return Symbol(world.strictness) if name == OUTCOME.name else world.fact(name)
 
-        return truth(condition, symbol, self._words)
+        return _truth_of(condition, symbol, self._words)
 
     def _holds(self, condition: Condition | None, application: Application) -> bool | None:
         if condition is None:
@@ -147,6 +173,26 @@ class Claims:
 
     def _assess(self, application: Application, rules: RulesInForce) -> Assessed:
         return self._evaluate(rules, application.facts(rules))
+
+
+def _keeps(invariant: Invariant, words: FactCatalogue, names: Iterable[str]) -> bool:
+    """Whether no facts at all break a claim with some outcome, but not with every milder one."""
+    facts = {name: Symbol(z3.Int(name), z3.Bool(f"known!{name}")) for name in names}
+    milder, stricter = z3.Ints("milder stricter")
+
+    def broken(outcome: z3.ArithRef) -> z3.BoolRef:
+        symbols = {**facts, OUTCOME.name: Symbol(outcome)}
+        given, then = (_truth_of(one, symbols.__getitem__, words) for one in (invariant.given, invariant.then))
+        return z3.And(given.yes, z3.Not(then.yes))
+
+    solver = z3.SolverFor("QF_LIA")
+    solver.add(milder >= 0, milder <= stricter, stricter < len(OUTCOME.choices))
+    solver.add(broken(stricter), z3.Not(broken(milder)))
+    return bool(solver.check() == z3.unsat)
+
+
+def _truth_of(condition: Condition | None, symbol: SymbolOf, words: FactCatalogue) -> Truth:
+    return Truth(TRUE, FALSE) if condition is None else truth(condition, symbol, words)
 
 
 def looser(base: Assessed, bank: Assessed) -> bool:

@@ -99,7 +99,8 @@ class Difference:
         self._bases = bases
         inputs = shared_inputs(old, new)
         self._limit = limit
-        self._worlds = tuple(World(rules, inputs, limit=limit) for rules in (old, new))
+        before = World(old, inputs, limit=limit)
+        self._worlds = (before, World(new, inputs, limit=limit, beside=[before]))
         self._related = same_bound(*self._worlds)
         self._reverted: dict[Region, Reverted] = {}
 
@@ -149,7 +150,7 @@ class Difference:
         """An application that shows an aspect, and without the change of a region would come out otherwise."""
         if self.regions == (region,):
             return self.somewhere(aspect)
-        without = World(self._without(region), self._worlds[0].inputs, limit=self._limit)
+        without = World(self._without(region), self._worlds[0].inputs, limit=self._limit, beside=self._worlds)
         return self._mildest(aspect, lambda outcome: self._within(aspect, region, without, outcome))
 
     def _within(self, aspect: Aspect, region: Region, without: World, outcome: Outcome | None) -> Answer:

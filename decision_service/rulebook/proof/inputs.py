@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import z3
 
@@ -28,7 +27,7 @@ class Inputs:
     tag: str = ""
     constraints: list[z3.BoolRef] = field(default_factory=list)
     _symbols: dict[str, Symbol] = field(default_factory=dict)
-    _bounds: dict[Any, Symbol] = field(default_factory=dict)
+    _bounds: dict[Hashable, z3.ArithRef] = field(default_factory=dict)
     _parent: "Inputs | None" = None
     _own: frozenset[str] = frozenset()
     _hiding: bool = False
@@ -55,21 +54,20 @@ class Inputs:
         own = tuple(self._symbols)
         return own if self._parent is None else tuple(dict.fromkeys((*self._parent.names(), *own)))
 
-    def bound(self, reads: frozenset[str], parameters: Hashable) -> Symbol:
-        """A product's own bound on the limit, whatever its formula: the same wherever all that it reads is the same.
+    def bound(self, reads: frozenset[str], parameters: Hashable) -> z3.ArithRef:
+        """A product's own bound on the limit where it is known: any number, the same wherever it reads the same.
 
-        ``reads`` are the facts of the formula, ``parameters`` the numbers of the ruleset in it. Hiding facts can make a
-        bound unknown, and changes nothing else.
+        ``reads`` are the facts of the formula and all behind them, ``parameters`` the numbers of the ruleset in it.
+        Hiding facts can make a bound unknown, and changes nothing else.
         """
-        if parameters not in self._bounds:
-            self._bounds[parameters] = self._make_bound(reads, parameters)
-        return self._bounds[parameters]
-
-    def _make_bound(self, reads: frozenset[str], parameters: Hashable) -> Symbol:
         if self._parent is not None and not self._own & reads:
-            before = self._parent.bound(reads, parameters)
-            return Symbol(before.value, z3.And(before.known, z3.FreshBool("bound"))) if self._hiding else before
-        return Symbol(z3.FreshInt("bound"), z3.FreshBool("bound"))
+            return self._parent.bound(reads, parameters)
+        return self._bounds.setdefault(parameters, z3.FreshInt("bound"))
+
+    def source(self, name: str) -> "Inputs":
+        """The inputs whose symbol, or whose hiding, of a given fact or parameter these have."""
+        inherits = self._parent is not None and not self._hiding and name not in self._own
+        return self._parent.source(name) if inherits and self._parent is not None else self
 
     def differing(self, names: Iterable[str], *, tag: str) -> "Inputs":
         """The same application, except that these facts may have other values (known or not as before)."""

@@ -34,14 +34,14 @@ class Terms:
     """The numbers of a proof, for ``lending.limits``.
 
     ``industry`` are one industry's parameters, which are constants here; with ``bound`` all that depends on the product
-    is that one number. ``read`` are the facts asked for.
+    is that one number. ``read`` are the facts asked for, ``own_bound`` is what the formula has found for the product.
     """
 
     def __init__(
         self, world: Seen, *, industry: Mapping[str, Exact] | None = None, bound: Symbol | None = None
     ) -> None:
         self._world = world
-        self._industry = industry or {}
+        self._industry = industry
         self._bound = bound
         self._product: str | None = None
         self.own_bound: Symbol | None = bound
@@ -54,7 +54,7 @@ class Terms:
     def fact(self, name: str) -> Symbol:
         """A fact; a constant where the industry or the product determines it."""
         self.read.add(name)
-        if name.startswith("industry."):
+        if name.startswith("industry.") and self._industry is not None:
             return self._shown(name, self._industry.get(name))
         if name.startswith("product.") and self._product is not None:
             return self._shown(name, self._world.rules.parameters(self._product, None).get(name))
@@ -63,9 +63,9 @@ class Terms:
     def by_choice(self, name: str, numbers: Mapping[str, Callable[[], Symbol]]) -> Symbol:
         """The number that belongs to a fact's choice; unknown for a choice without one."""
         self.read.add(name)
-        fact, chosen, found = self._world.rules.catalogue[name], self._world.fact(name), UNKNOWN
         if name == PRODUCT and self._bound is not None:
-            return Symbol(self._bound.value, z3.And(self._bound.known, chosen.known))
+            return self._bound
+        fact, chosen, found = self._world.rules.catalogue[name], self._world.fact(name), UNKNOWN
         for word, number in numbers.items():
             if word not in fact.choices:
                 continue  # nobody can choose it, and what it would read need not be declared
@@ -102,6 +102,23 @@ class Terms:
     def _shown(self, name: str, exact: Exact | None) -> Symbol:
         symbol = constant_of(self._world.rules.catalogue[name], exact)
         return Symbol(symbol.value, z3.And(symbol.known, self._world.inputs.shown(name)))
+
+
+class Known(Terms):
+    """The numbers of which only is asked whether they are known: what is not linear may be any number."""
+
+    def times(self, one: Symbol, other: Symbol) -> Symbol:
+        """Exact by a constant alone."""
+        exact = any(z3.is_int_value(z3.simplify(each.value)) for each in (one, other))
+        return super().times(one, other) if exact else _any(one, other)
+
+    def floor(self, one: Symbol, other: Symbol) -> Symbol:
+        """Known as ever: its divisor must be above zero."""
+        return _any(one, other, other.value > 0)
+
+
+def _any(one: Symbol, other: Symbol, *also: z3.BoolRef) -> Symbol:
+    return Symbol(z3.FreshInt("any"), z3.And(one.known, other.known, *also))
 
 
 def constant_of(fact: Fact, exact: Exact | None) -> Symbol:

@@ -42,7 +42,7 @@ class Prover:
     """Proves claims about one ruleset on one day. ``evaluate`` is the reference; ``limit`` the limit's formula.
 
     ``bases`` are familiar applications by name, near which counterexamples are looked for; after ``seconds`` a claim is
-    undecided.
+    undecided. ``base`` is the prover of the rules that an overlay was laid over.
     """
 
     def __init__(
@@ -53,11 +53,21 @@ class Prover:
         limit: LimitFunction,
         bases: Mapping[str, Application] = MappingProxyType({}),
         seconds: float = SECONDS,
+        base: "Prover | None" = None,
     ) -> None:
         self.rules = rules
-        self._claims = Claims(rules, evaluate=evaluate, limit=limit)
+        self._base = base
+        below = None if base is None else base._claims
+        self._claims: Claims = Claims(rules, evaluate=evaluate, limit=limit, base=below)
         self._bases = bases
         self._seconds = seconds
+
+    def follows(self, invariant: Invariant) -> Verdict | None:
+        """The proof of a claim that holds for the base and cannot be broken by an overlay that never loosens it."""
+        began = time.perf_counter()
+        if self._base is None or not self._claims.follows(invariant, self._base.rules):
+            return None
+        return Verdict(invariant, self.rules, True, time.perf_counter() - began)
 
     def prove(self, invariant: Invariant, *, against: RulesInForce | None = None) -> Verdict:
         """Prove one claim; ``against`` is the overlay's rules where the claim is about an overlay."""

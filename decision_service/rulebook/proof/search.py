@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import z3
 
 from decision_service.rulebook.proof.applications import Application, application_of
+from decision_service.rulebook.proof.inputs import LIMIT
 from decision_service.rulebook.proof.symbols import TRUE, Symbol
 from decision_service.rulebook.proof.world import World
 
 TIMEOUT_MS = 20_000
+PLAIN_MS = 2_000
 
 Pair = tuple[Application, Application]
 
@@ -52,13 +54,16 @@ class Found:
 def search(question: Question) -> Found:
     """Look for what a question wants.
 
-    First the limit may be anything; then it comes from a bound that may be anything, or from two bounds of which one is
-    proven to be the lower; then from its formula, for those groups of industries with the same parameters, one after
-    another, that are left. What the looser search excludes is excluded.
+    First the limit may be anything; then anything that is no higher where bound, cap and factor are no higher; then it
+    comes from a bound that may be anything, or from two bounds of which one is proven to be the lower; then from its
+    formula, for those groups of industries with the same parameters, one after another, that are left. What the looser
+    search excludes is excluded.
     """
-    if _check(question)[0] == z3.unsat:
+    order = _by_order(question)
+    apart = len(order) > len({*question.worlds})
+    if not apart and _check(question)[0] == z3.unsat or _check(question, *order)[0] == z3.unsat:
         return Found(none=True)
-    loose = [world.limit_from_bound() for world in question.worlds]
+    loose = [*(world.limit_from_bound() for world in question.worlds), *order]
     answer, model = _check(question, *loose)
     if answer == z3.unsat:
         return Found(none=True)
@@ -67,20 +72,33 @@ def search(question: Question) -> Found:
     return _by_industry(question, [*loose, *_ordered_bounds(question)])
 
 
+def _by_order(question: Question) -> list[z3.BoolRef]:
+    """What is known of the limits without their arithmetic, by which solvers are slow."""
+    worlds = list(dict.fromkeys(question.worlds))
+    apart = [(one, other) for one, other in itertools.permutations(worlds, 2) if not one.alike(other).fact(LIMIT)]
+    return [*(world.limit_by_order() for world in worlds), *(one.limit_at_most(other) for one, other in apart)]
+
+
 def _check(question: Question, *also: z3.BoolRef) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
     return _solve(question, question.related, question.wanted, *also)
 
 
 def _solve(question: Question, *wanted: z3.BoolRef) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
-    """A fresh solver each time: Z3 is much faster on a whole problem of this kind than on one that grows."""
-    if (milliseconds := question.milliseconds) == 0:
-        return z3.unknown, None
-    solver = z3.SolverFor("QF_LIA")
-    solver.set("timeout", milliseconds)
-    solver.add(*wanted)
-    for world in question.worlds:
-        solver.add(world.inputs.constraints)  # last: building terms reads further inputs
-    answer = solver.check()
+    """By the plain solver, which is fast where little arithmetic is left; if that takes long, by the one for integers.
+
+    Each is a fresh one: Z3 is much faster on a whole problem of this kind than on one that grows.
+    """
+    answer: z3.CheckSatResult = z3.unknown
+    for solver, most in ((z3.SimpleSolver(), PLAIN_MS), (z3.SolverFor("QF_LIA"), TIMEOUT_MS)):
+        if (milliseconds := min(most, question.milliseconds)) == 0:
+            break
+        solver.set("timeout", milliseconds)
+        solver.add(*wanted)
+        for world in question.worlds:
+            solver.add(world.inputs.constraints)  # last: building terms reads further inputs
+        answer = solver.check()
+        if answer != z3.unknown:
+            break
     return answer, solver.model() if answer == z3.sat else None
 
 
@@ -112,7 +130,7 @@ def _fixed(model: z3.ModelRef, world: World) -> Iterator[z3.BoolRef]:
 def _ordered_bounds(question: Question) -> Iterator[z3.BoolRef]:
     """That one application's own bound is never above the other's, where that is proven for every industry."""
     one, other = question.worlds[:2]
-    if one is other:
+    if one.bound_symbol.value.eq(other.bound_symbol.value):
         return
     key = other, question.related
     if key not in one.settled:

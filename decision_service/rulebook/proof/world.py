@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 import z3
 
-from decision_service.rulebook.conditions import Condition, Exact
+from decision_service.rulebook.conditions import Condition, Exact, facts_named
 from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.proof.inputs import INDUSTRY_STATUS, LIMIT, PRODUCT, Inputs
-from decision_service.rulebook.proof.limit_terms import LimitFunction, Terms, constant_of, either
+from decision_service.rulebook.proof.likeness import Likeness
+from decision_service.rulebook.proof.limit_terms import Known, LimitFunction, Terms, constant_of, either
 from decision_service.rulebook.proof.symbols import (
     FALSE,
     UNKNOWN,
@@ -28,33 +29,43 @@ from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.rulebook.stages import UNIT_FACTOR
 from decision_service.vocabulary import Outcome
 
-NO_CAP = 2**63
-"""Stands for a cap that no rule gives; no amount of fen reaches it."""
+NO_CAP = 2**256
+"""Stands for a cap that no rule gives: above what any bound can reach by products of 64-bit numbers."""
 
 
 class World:
     """What a ruleset makes of the inputs.
 
     The limit is any number at all until ``limit_from_bound`` or ``limit_in_full``, from its formula ``limit``, is
-    demanded as well: what holds for any limit needs no more.
+    demanded as well: what holds for any limit needs no more. Whatever means the same in one of the worlds ``beside`` is
+    taken from there, so that it is the same term.
     """
 
-    def __init__(self, rules: RulesInForce, inputs: Inputs, *, limit: LimitFunction) -> None:
+    def __init__(
+        self, rules: RulesInForce, inputs: Inputs, *, limit: LimitFunction, beside: Iterable["World"] = ()
+    ) -> None:
         self.rules = rules
         self.inputs = inputs
         self.limit = limit
         self._facts: dict[str, Symbol] = {}
         self._truths: dict[str, Truth] = {}
+        self._rows: dict[str | None, Mapping[str, Exact]] = {}
         self._bounds: dict[tuple[Exact | None, ...], Symbol] = {}
         self._limits: dict[tuple[Exact | None, ...], z3.BoolRef] = {}
         self.settled: dict[Hashable, Any] = {}
         """What searches have found out about this world and another, for later ones."""
+        self._beside = tuple((other, Likeness(self, other)) for other in beside)
 
     def fact(self, name: str) -> Symbol:
         """A fact of any source."""
         if name not in self._facts:
-            self._facts[name] = self._make(name)
+            other = next((one for one, likeness in self._beside if likeness.fact(name)), None)
+            self._facts[name] = self._make(name) if other is None else other.fact(name)
         return self._facts[name]
+
+    def alike(self, other: "World") -> Likeness:
+        """What means the same in another world."""
+        return next((likeness for one, likeness in self._beside if one is other), None) or Likeness(self, other)
 
     def truth(self, condition: Condition) -> Truth:
         """The truth of any condition over the facts."""
@@ -63,7 +74,8 @@ class World:
     def rule(self, rule: Rule) -> Truth:
         """The truth of a rule's condition."""
         if rule.id not in self._truths:
-            self._truths[rule.id] = self.truth(rule.when)
+            other = next((one for one, likeness in self._beside if likeness.rule(rule)), None)
+            self._truths[rule.id] = self.truth(rule.when) if other is None else other.rule(rule)
         return self._truths[rule.id]
 
     @cached_property
@@ -172,7 +184,7 @@ class World:
             # Anything at all, of this world's own: two rulesets, or two applications, seldom have the same.
             return Symbol(z3.FreshInt(LIMIT), z3.FreshBool(LIMIT))
         if name == INDUSTRY_STATUS:
-            return self._by_industry(name, lambda code: self.rules.industry_status(code))
+            return self._by_industry(name, self.rules.industry_status)
         scope, _, own = name.partition(".")
         if own and scope in ("policy", PRODUCT, "industry"):
             return self._parameter(name, scope)
@@ -205,10 +217,10 @@ class World:
 
     def _parameter(self, name: str, scope: str) -> Symbol:
         if scope == "industry":
-            return self._by_industry(name, lambda code: self.rules.parameters("", code).get(name))
+            return self._by_industry(name, lambda code: self.row(code).get(name))
         fact = self.rules.catalogue[name]
         if scope == "policy":
-            return self._shown(name, constant_of(fact, self.rules.parameters("", None).get(name)))
+            return self._shown(name, constant_of(fact, self.row(None).get(name)))
         found, product = UNKNOWN, self.fact(PRODUCT)
         for place, choice in enumerate(self.rules.catalogue[PRODUCT].choices):
             symbol = constant_of(fact, self.rules.parameters(choice, None).get(name))
@@ -236,27 +248,49 @@ class World:
 
     @cached_property
     def limit_reads(self) -> frozenset[str]:
-        """The facts that the limit's formula reads, and those from which they are derived."""
-        asked = Terms(self)
+        """The facts that the limit's formula reads, and all those behind them."""
+        asked = Known(self)
         self.limit(asked, cap=None, factor=Symbol(z3.IntVal(UNIT_FACTOR)))
-        names = set(asked.read)
-        for name, _ in reversed(self.rules.catalogue.derivations):
-            formula = self.rules.catalogue[name].derived
-            names.update(formula.inputs if name in names and formula is not None else ())
+        names, left = set(asked.read), sorted(asked.read)
+        while left:
+            behind = self._behind(left.pop()) - names
+            names |= behind
+            left += sorted(behind)
         return frozenset(names)
+
+    def _behind(self, name: str) -> frozenset[str]:
+        """What a fact is derived from, or read by the rules that set it."""
+        fact = self.rules.catalogue[name]
+        if fact.derived is not None:
+            return frozenset(fact.derived.inputs)
+        setters = [rule for rule in self.rules.rules(Stage.STATUS) if name in dict(rule.sets)]
+        return frozenset(one for rule in setters for one in facts_named(rule.when))
 
     def limit_row(self, place: int) -> tuple[Exact | None, ...]:
         """The industry's parameters in the limit's formula; ``place`` is that of the industry among the codes."""
-        row = self.rules.parameters("", self.code(place))
+        row = self.row(self.code(place))
         return tuple(row.get(name) for name in sorted(self.limit_reads) if name.startswith("industry."))
 
     def code(self, place: int) -> str | None:
         """The industry at a place; ``None`` for one that no file knows."""
         return self.inputs.codes[place] if place >= 0 else None
 
+    def row(self, code: str | None) -> Mapping[str, Exact]:
+        """The parameters of an industry and of policy."""
+        if code not in self._rows:
+            self._rows[code] = self.rules.parameters("", code)
+        return self._rows[code]
+
     @cached_property
     def bound_symbol(self) -> Symbol:
-        """The product's own bound on the limit, as a number that may be anything."""
+        """The product's own bound on the limit: a number that may be anything, known exactly where it is."""
+        asked = Known(self)
+        self.limit(asked, cap=None, factor=Symbol(z3.IntVal(UNIT_FACTOR)))
+        assert asked.own_bound is not None
+        return Symbol(self._any_bound, asked.own_bound.known)
+
+    @cached_property
+    def _any_bound(self) -> z3.ArithRef:
         rows = tuple(self.limit_row(place) for place in range(-1, len(self.inputs.codes)))
         products = [
             tuple(sorted(self.rules.parameters(name, None).items())) for name in self.rules.catalogue[PRODUCT].choices
@@ -287,17 +321,45 @@ class World:
 
     def limit_from_bound(self) -> z3.BoolRef:
         """The limit comes from the product's own bound by cap, factor and rounding; the bound may be anything."""
+        if self._limit_of is not None:
+            return self._limit_of.limit_from_bound()
         return self._limit_is(Terms(self, bound=self.bound_symbol))
+
+    def limit_by_order(self) -> z3.BoolRef:
+        """Of the limit only whether it is known, and that it is above neither the product's own bound nor the cap.
+
+        The factor is at most one; below zero, it may turn a bound below zero into any limit.
+        """
+        limit, bound = self.fact(LIMIT), self.bound_symbol
+        below = [z3.Or(limit.value == 0, limit.value <= top) for top in (bound.value, self.cap.value)]
+        plain = z3.Implies(self.factor.value >= 0, z3.And(limit.value >= 0, *below))
+        return z3.And(limit.known == bound.known, z3.Implies(limit.known, plain))
+
+    def limit_at_most(self, other: "World") -> z3.BoolRef:
+        """That the limit is not above another world's where bound, cap and factor are not."""
+        mine, its = ((one.bound_symbol.value, one.cap.value, one.factor.value) for one in (self, other))
+        equal = z3.And([one == another for one, another in zip(mine, its)])
+        lower = z3.And([mine[2] >= 0, *(one <= another for one, another in zip(mine, its))])
+        both = z3.And(self.fact(LIMIT).known, other.fact(LIMIT).known)
+        below = self.fact(LIMIT).value <= other.fact(LIMIT).value
+        return z3.Implies(z3.And(both, z3.Or(equal, lower)), below)
+
+    @cached_property
+    def _limit_of(self) -> "World | None":
+        """The world beside this one that has the same limit."""
+        return next((one for one, likeness in self._beside if likeness.fact(LIMIT)), None)
 
     def limit_in_full(self, place: int) -> z3.BoolRef:
         """The limit by its whole formula, with the parameters of one industry."""
+        if self._limit_of is not None:
+            return self._limit_of.limit_in_full(place)
         row = self.limit_row(place)
         if row not in self._limits:
             self._limits[row] = self._limit_is(self._terms(place))
         return self._limits[row]
 
     def _terms(self, place: int) -> "Terms":
-        return Terms(self, industry=self.rules.parameters("", self.code(place)))
+        return Terms(self, industry=self.row(self.code(place)))
 
     def _limit_is(self, terms: "Terms") -> z3.BoolRef:
         found, limit = self._limit_by(terms), self.fact(LIMIT)
