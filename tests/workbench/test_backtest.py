@@ -252,11 +252,11 @@ def test_a_value_that_the_new_declaration_does_not_admit_is_unknown(tmp_path: Pa
     rules = {rule.id: rule for rule in old.in_force(ON).rules(Stage.DECISION)}
     narrower = Fact("lenders_30d", FactType.COUNT, minimum=0, maximum=1)
     given = [fact for fact in old.catalogue.values() if fact.derived is None]  # nothing here reads the others
-    catalogues = (FactCatalogue(given), FactCatalogue(narrower if fact.name == narrower.name else fact for fact in given))
+    other = [narrower if fact.name == narrower.name else fact for fact in given]
     table = synthetic(old.in_force(ON), 600)
     path = write(table, tmp_path / "facts.parquet")
     hits = []
-    for declared in catalogues:
+    for declared in (FactCatalogue(given), FactCatalogue(other)):
         alone = RulesInForce(declared, [rules["NA-11"]], on=ON, policy=old.policy)
         held = given_facts(old.catalogue)
         found = bulk.judged(engine, engine.read(path), partial(_always, alone), overlays=(), held=held)
