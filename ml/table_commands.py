@@ -15,7 +15,8 @@ from decision_service.errors import InputError
 from ml.console import AS_JSON, Steps, prepare_mlflow, reported
 from ml.registration import tracking_uri
 from ml.table_models import KINDS
-from ml.table_training import Request, Trained, train
+from ml.table_sample import Request
+from ml.table_training import Trained, train
 from ml.tables.read import read_tables
 from ml.tables.roles import Roles
 from ml.versions import load_version
@@ -101,6 +102,14 @@ def _lines(trained: Trained) -> list[str]:
     ]
     rows += [f"note: {note}" for note in report["notes"]]
     rows += [f"left out: {name}: {why}" for name, why in report["left_out"].items()]
+    for leak in report["leaks"]:
+        done = "kept as told" if leak["column"] in report["kept_as_told"] else "left out"
+        rows.append(f"leak: {leak['column']} ({leak['reason']}; {done}): {leak['evidence']}")
+    if report["auc_with_leaks"] is not None:
+        rows.append(
+            f"a quick model reaches ROC-AUC {report['auc_with_leaks']:.4f} with the leaks,"
+            f" {report['auc_without_leaks']:.4f} without: the difference would not be there on new rows"
+        )
     rows.append(f"judged {report['judged']}")
     rows += [f"  {name:8} {trained.metrics[name]}" for name in SHOWN if name in trained.metrics]
     return rows

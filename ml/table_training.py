@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from decision_service.errors import InputError
 from ml.calibration import calibrate
@@ -18,59 +16,27 @@ from ml.metrics import Estimate, evaluate
 from ml.registration import Registered, register
 from ml.search import LARGE, Question, Searched, search
 from ml.table_models import AVERAGED, Settings, fit
+from ml.table_sample import Prepared, Request, Sample, Told, prepare
 from ml.tables.inputs import Inputs
-from ml.tables.kinds import Column, column_of
-from ml.tables.parts import Fold, Rows, both_occur, folds, group_codes, latest
-from ml.tables.read import read_tables
-from ml.tables.recipe import RECIPE_FILE, Recipe, fit_recipe
-from ml.tables.roles import Meaning, Roles, Units, check_roles, meaning_of, time_column, units_of
+from ml.tables.leaks import as_data
+from ml.tables.parts import Fold, Rows, both_occur, folds, latest
+from ml.tables.recipe import RECIPE_FILE
 from ml.training import data_hash
 
-READ = ("number", "category", "flag", "date")
 FOLDS = 5
 CONFIGURATIONS = 2  # of a search, averaged
 SHARE_OF_BUDGET = 0.6  # for the search; the rest fits, judges and registers
-Told = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What to train. ``drop`` and ``keep`` name columns that are left out, or kept whatever the leak report says."""
+class Task:
+    """A request with its sample, inputs, tuning inputs if any, and the newest units as judges if there are."""
 
-    data: Sequence[Path]
-    roles: Roles
-    kind: str
-    name: str
-    validation: Sequence[Path] = ()
-    bad: Sequence[str] = ()
-    good: Sequence[str] = ()
-    drop: Sequence[str] = ()
-    keep: Sequence[str] = ()
-    monotone: Mapping[str, int] = field(default_factory=dict)
-    base_rate: float | None = None
-    budget: float | None = None
-    seed: int = 7
-    alias: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Labelled rows of a table as units, and the columns that a model may read."""
-
-    frame: pd.DataFrame
-    units: Units
-    roles: Roles
-    meaning: Meaning
-    columns: tuple[Column, ...]
-
-    def recipe(self, chosen: Rows | None = None, *, seed: int) -> tuple[Recipe, Inputs]:
-        """Recipe and inputs of all units, or of the chosen places alone."""
-        units = self.units if chosen is None else self.units.rows(chosen)
-        return fit_recipe(self.frame, self.roles, self.meaning, self.columns, units=units, seed=seed)
-
-    def inputs(self, recipe: Recipe, chosen: Rows) -> Inputs:
-        """Inputs of the chosen units by a recipe learnt from others."""
-        return recipe.of_units(self.frame, self.units.rows(chosen))
+    request: Request
+    sample: Sample
+    inputs: Inputs
+    tuning: Inputs | None
+    judge: Fold | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +61,25 @@ class Trained:
 def train(request: Request, *, uri: str, told: Told) -> Trained:
     """Everything, in order; raises ``InputError`` or ``ModelError``."""
     began = time.monotonic()
-    told("read")
-    sample, notes = _sample(request)
-    left_out = {column.name: column.kind for column in sample.columns if column.kind not in READ}
-    sample = replace(sample, columns=_read_columns(request, sample))
-    sample, tuning_frame = _apart_from_validation(request, sample, notes)
+    prepared = prepare(request, told)
+    sample = prepared.sample
     told("recipe")
     recipe, inputs = sample.recipe(seed=request.seed)
-    tuning = None if tuning_frame is None else _known(recipe.inputs(tuning_frame))
+    tuning = None if prepared.tuning is None else _known(recipe.inputs(prepared.tuning))
     directions = _directions(request.monotone, inputs.names)
+    task = Task(request, sample, inputs, tuning, latest_or_none(sample, inputs, tuning))
     deadline = None if request.budget is None else began + SHARE_OF_BUDGET * 60 * request.budget
-    judge = latest_or_none(sample, inputs, tuning)
-    searched = _searched(request, sample, inputs, tuning, judge, deadline, told)
+    searched = _searched(task, directions, deadline, told)
     settings = Settings(_configurations(searched), directions, request.seed)
-    told("judge")
-    judged = _judged(request, sample, inputs, tuning, judge, settings, told)
+    judged = _judged(task, settings, told)
     told("fit")
     fitted = fit(request.kind, inputs, settings)
-    base_rate = request.base_rate or float(np.mean(inputs.outcomes))
+    base_rate = request.base_rate or float(inputs.outcomes.mean())
     if tuning is not None:
-        judged = _with_tuning(fitted, judged, inputs, tuning, seed=request.seed)
+        judged = _with_tuning(fitted, judged, tuning, seed=request.seed)
     known = ~np.isnan(judged.margins)
     fitted = calibrate(fitted, judged.margins[known], judged.labels[known].astype(int), base_rate=base_rate)
-    report = _report(request, sample, inputs, tuning, left_out, notes, searched, judged, base_rate)
+    report = _report(task, prepared, searched, judged, base_rate)
     told("register")
     registered = register(
         fitted,
@@ -130,56 +92,6 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
         uri=uri,
     )
     return Trained(registered, judged.metrics, {**report, "seconds": round(time.monotonic() - began, 1)})
-
-
-def _sample(request: Request) -> tuple[Sample, list[str]]:
-    table = read_tables(request.data)
-    notes = list(table.notes)
-    roles = request.roles
-    check_roles(table.frame, roles, more=[*request.drop, *request.keep])
-    target = table.frame[roles.target]
-    meaning = meaning_of(target, roles.target, bad=request.bad, good=request.good)
-    known = ~np.isnan(meaning.labels(target))
-    if not known.all():
-        notes.append(f"{int((~known).sum())} rows without a known target are left out")
-    frame = table.frame[known].reset_index(drop=True)
-    units = units_of(frame, roles, time_column(frame, roles))
-    if units.left_out:
-        notes.append(f"{units.left_out} units have fewer than {roles.window} rows and are left out")
-    columns = tuple(column_of(frame[name], name) for name in frame.columns if name not in roles.named)
-    return Sample(frame, units, roles, meaning, columns), notes
-
-
-def _read_columns(request: Request, sample: Sample) -> tuple[Column, ...]:
-    found = tuple(
-        column for column in sample.columns if column.kind in READ and column.name not in request.drop
-    )
-    if not found:
-        raise InputError("no column is left to learn from", remedy="give more columns, or --keep some")
-    return found
-
-
-def _apart_from_validation(
-    request: Request, sample: Sample, notes: list[str]
-) -> tuple[Sample, pd.DataFrame | None]:
-    """The sample without units (or groups) that the validation files hold too."""
-    if not request.validation:
-        return sample, None
-    table = read_tables(request.validation)
-    notes.extend(table.notes)
-    check_roles(table.frame, request.roles)
-    known = ~np.isnan(sample.meaning.labels(table.frame[request.roles.target]))
-    frame = table.frame[known].reset_index(drop=True)
-    name = request.roles.group or request.roles.id
-    if name is None:
-        return sample, frame
-    other = set(units_of(frame, replace(request.roles, id=name, window=None), None).ids)
-    own = sample.units.groups or sample.units.ids
-    shared = np.array([one in other for one in own])
-    if shared.any():
-        notes.append(f"{int(shared.sum())} training units share {name!r} with the validation files and are left out")
-        sample = replace(sample, units=sample.units.rows(np.flatnonzero(~shared)))
-    return sample, frame
 
 
 def _known(inputs: Inputs) -> Inputs:
@@ -200,30 +112,26 @@ def latest_or_none(sample: Sample, inputs: Inputs, tuning: Inputs | None) -> Fol
     """The newest units as judges, where there is a time and no other tuning data."""
     if tuning is not None or inputs.times is None:
         return None
-    return latest(inputs.outcomes, group_codes(inputs.groups, len(inputs)), inputs.times)
+    return latest(inputs.outcomes, sample.groups, inputs.times)
 
 
-def _folds(request: Request, inputs: Inputs, *, seed: int) -> list[Fold]:
-    found = folds(inputs.outcomes, group_codes(inputs.groups, len(inputs)), inputs.times, count=FOLDS, seed=seed)
+def _folds(task: Task, chosen: Rows | None = None, *, seed: int) -> list[Fold]:
+    """Folds of all units, or of the chosen places alone (as places of all)."""
+    inputs = task.inputs
+    places = np.arange(len(inputs)) if chosen is None else chosen
+    groups = np.unique(task.sample.groups[places], return_inverse=True)[1]
+    times = None if inputs.times is None else inputs.times[places]
+    found = folds(inputs.outcomes[places], groups, times, count=FOLDS, seed=seed)
+    found = [Fold(places[fold.teach], places[fold.judge]) for fold in found]
     return found[-1:] if inputs.matrix.size > LARGE else found
 
 
-def _searched(
-    request: Request,
-    sample: Sample,
-    inputs: Inputs,
-    tuning: Inputs | None,
-    judge: Fold | None,
-    deadline: float | None,
-    told: Told,
-) -> Searched:
+def _searched(task: Task, directions: Mapping[str, int], deadline: float | None, told: Told) -> Searched:
     """On units that teach only: what is judged later is never searched on."""
-    if request.kind not in ("xgboost", "blend"):
+    if task.request.kind not in ("xgboost", "blend"):
         return Searched()
-    if judge is not None:
-        inputs = inputs.rows(judge.teach)
-    given = _folds(request, inputs, seed=request.seed + 1)
-    question = Question(inputs, given, _directions(request.monotone, inputs.names), tuning, request.seed)
+    given = _folds(task, None if task.judge is None else task.judge.teach, seed=task.request.seed + 1)
+    question = Question(task.inputs, given, directions, task.tuning, task.request.seed)
     return search(question, deadline=deadline, told=told)
 
 
@@ -231,46 +139,37 @@ def _configurations(searched: Searched) -> list[tuple[Mapping[str, Any], int]]:
     return [(one.params, one.rounds) for one in searched.tried[:CONFIGURATIONS]]
 
 
-def _judged(
-    request: Request,
-    sample: Sample,
-    inputs: Inputs,
-    tuning: Inputs | None,
-    judge: Fold | None,
-    settings: Settings,
-    told: Told,
-) -> Judged:
+def _judged(task: Task, settings: Settings, told: Told) -> Judged:
     """Margins out of fold, by recipes and models of each fold's own teaching units."""
+    inputs, sample, judge = task.inputs, task.sample, task.judge
     margins = np.full(len(inputs), np.nan)
-    if judge is not None:
-        inner = _folds(request, inputs.rows(judge.teach), seed=request.seed)
-        given = [Fold(judge.teach[fold.teach], judge.teach[fold.judge]) for fold in inner] + [judge]
-    else:
-        given = _folds(request, inputs, seed=request.seed)
+    given = _folds(task, None if judge is None else judge.teach, seed=task.request.seed)
+    given += [] if judge is None else [judge]
     for number, fold in enumerate(given, start=1):
         told(f"judge {number} of {len(given)}")
-        recipe, teaching = sample.recipe(fold.teach, seed=request.seed)
-        model = fit(request.kind, teaching, settings, averages=1 if fold is not judge else AVERAGED)
+        recipe, teaching = sample.recipe(fold.teach, seed=task.request.seed)
+        model = fit(task.request.kind, teaching, settings, averages=AVERAGED if fold is judge else 1)
         margins[fold.judge] = margins_of(model, sample.inputs(recipe, fold.judge))
     labels = inputs.outcomes.astype(float)
-    if tuning is not None:
+    if task.tuning is not None:
         return Judged(margins, labels, {}, "")
     rows = judge.judge if judge is not None else np.flatnonzero(~np.isnan(margins))
-    chances = _cross_calibrated(model, margins, labels, rows, given, within=judge is None)
-    metrics = evaluate(inputs.outcomes[rows], chances[rows], seed=request.seed)
-    return Judged(margins, labels, metrics, _method(inputs, judge, rows, len(given)))
+    chances = _cross_calibrated(model, margins, labels, given, within=judge is None)
+    metrics = evaluate(inputs.outcomes[rows], chances[rows], seed=task.request.seed)
+    return Judged(margins, labels, metrics, _method(task, rows, len(given)))
 
 
-def _method(inputs: Inputs, judge: Fold | None, rows: Rows, count: int) -> str:
-    bads = int(inputs.outcomes[rows].sum())
-    if judge is not None:
+def _method(task: Task, rows: Rows, count: int) -> str:
+    bads = int(task.inputs.outcomes[rows].sum())
+    if task.judge is not None:
         return f"out of time: the latest {len(rows)} units ({bads} bad), not used to search or fit what judged them"
-    how = "forward in time" if inputs.times is not None else "by group" if inputs.groups else "by row"
+    grouped = int(task.sample.groups.max()) + 1 < len(task.sample.groups)
+    how = "forward in time" if task.inputs.times is not None else "by group" if grouped else "by row"
     return f"out of fold, {count} folds {how}: {len(rows)} units ({bads} bad) by models that never saw them"
 
 
 def _cross_calibrated(
-    model: FittedModel, margins: Array, labels: Array, rows: Rows, given: Sequence[Fold], *, within: bool
+    model: FittedModel, margins: Array, labels: Array, given: Sequence[Fold], *, within: bool
 ) -> Array:
     """Probabilities of judged units, calibrated on units judged elsewhere."""
     chances = np.full(len(margins), np.nan)
@@ -285,7 +184,7 @@ def _cross_calibrated(
     return chances
 
 
-def _with_tuning(fitted: FittedModel, judged: Judged, inputs: Inputs, tuning: Inputs, *, seed: int) -> Judged:
+def _with_tuning(fitted: FittedModel, judged: Judged, tuning: Inputs, *, seed: int) -> Judged:
     """Validation units join the calibration; they are reported as what they are: tuned on."""
     margins = margins_of(fitted, tuning)
     known = ~np.isnan(judged.margins)
@@ -301,28 +200,24 @@ def _with_tuning(fitted: FittedModel, judged: Judged, inputs: Inputs, tuning: In
     )
 
 
-def _report(
-    request: Request,
-    sample: Sample,
-    inputs: Inputs,
-    tuning: Inputs | None,
-    left_out: Mapping[str, str],
-    notes: Sequence[str],
-    searched: Searched,
-    judged: Judged,
-    base_rate: float,
-) -> dict[str, Any]:
+def _report(task: Task, prepared: Prepared, searched: Searched, judged: Judged, base_rate: float) -> dict[str, Any]:
+    meaning = task.sample.meaning
+    kept = [name for name in prepared.leaks.columns if name in task.request.keep]
     return {
-        "kind": request.kind,
-        "units": len(inputs),
-        "bads": int(inputs.outcomes.sum()),
-        "inputs": len(inputs.names),
-        "bad": list(sample.meaning.bad),
-        "good": list(sample.meaning.good),
-        "why_bad": sample.meaning.why,
+        "kind": task.request.kind,
+        "units": len(task.inputs),
+        "bads": int(task.inputs.outcomes.sum()),
+        "inputs": len(task.inputs.names),
+        "bad": list(meaning.bad),
+        "good": list(meaning.good),
+        "why_bad": meaning.why,
         "base_rate": base_rate,
-        "left_out": {**left_out, **dict.fromkeys(request.drop, "as told by --drop")},
-        "notes": list(notes),
+        "left_out": dict(prepared.left_out),
+        "leaks": as_data(prepared.leaks),
+        "kept_as_told": kept,
+        "auc_with_leaks": prepared.naive,
+        "auc_without_leaks": prepared.plain,
+        "notes": list(prepared.notes),
         "judged": judged.method,
         "search": [
             {"auc": one.auc, "pr_auc": one.pr_auc, "rounds": one.rounds, "params": dict(one.params)}

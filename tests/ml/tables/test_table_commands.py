@@ -54,7 +54,8 @@ def test_a_panel_is_scored_once_a_firm_by_its_last_rows(tmp_path: Path) -> None:
     assert report["base_rate"] == 0.03 and report["units"] == 300
     later = panel(200, seed=8)
     out = tmp_path / "out.csv"
-    assert run("score", "--model", "made-up/1", "--data", written(later, tmp_path, "b.csv"), "--out", out).exit_code == 0
+    result = run("score", "--model", "made-up/1", "--data", written(later, tmp_path, "b.csv"), "--out", out)
+    assert result.exit_code == 0
     scores = pd.read_csv(out).set_index("firm")["probability"]
     failed = later.groupby("firm")["failed"].max()[scores.index]
     assert len(scores) == 200 and scores.mean() < 0.1

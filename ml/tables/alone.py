@@ -1,0 +1,122 @@
+"""What one column alone says of the outcome, judged on rows it was not learnt from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score as auc
+
+from ml.tables.kinds import Column, days, numbers, texts
+from ml.tables.parts import Fold, Labels
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int_]
+
+MOST_BINS = 64
+LEAST_BINS = 5
+PRIOR = 4.0  # rows' worth of the overall rate in each bin
+NEARLY_ALL = 0.9  # rate of a bin that counts as "only bads"
+RARE = 5  # rows of a level that are too few to be told apart
+Z = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """``auc`` out of fold of the column cut into bins, ``later`` of the same learnt earlier and judged later,
+    ``missing`` of its missingness, ``often`` of nothing but how often each value occurs. Among the rows in bins where
+    nearly all are bad: ``precision`` (its lower bound) and ``recall``. ``given`` is the rate of bads where it is known,
+    as a share of the overall rate."""
+
+    auc: float
+    later: float
+    missing: float
+    often: float
+    precision: float
+    recall: float
+    known: float
+    given: float
+
+
+def alone(series: pd.Series, column: Column, labels: Labels, folds: list[Fold], forward: Fold | None) -> Alone:
+    """The figures of one column over the rows given."""
+    codes = codes_of(series, column)
+    scores = _out_of_fold(codes, labels, folds)
+    pure = scores >= NEARLY_ALL
+    bads = int(labels[pure].sum())
+    present = codes != 0
+    counts = np.bincount(codes)[codes] if column.kind != "number" else _occurrences(numbers(series, column))
+    given = float(labels[present].mean() / labels.mean()) if present.any() else 1.0
+    return Alone(
+        auc=auc(labels, scores),
+        later=_judged_later(codes, labels, forward),
+        missing=0.5 + abs(float(present[labels == 1].mean() - present[labels == 0].mean())) / 2,
+        often=auc(labels, _out_of_fold(_cut(np.log(counts), len(labels)), labels, folds)),
+        precision=_lower_bound(bads, int(pure.sum())),
+        recall=bads / int(labels.sum()),
+        known=float(present.mean()),
+        given=given,
+    )
+
+
+def codes_of(series: pd.Series, column: Column) -> Codes:
+    """A bin for each row; 0 is missing. Values that occur often, and levels of categories, have bins of their own."""
+    if column.kind in ("number", "date"):
+        return _cut(numbers(series, column) if column.kind == "number" else days(series, column), len(series))
+    levels, names = pd.factorize(texts(series), use_na_sentinel=True)
+    counts = np.bincount(levels[levels >= 0], minlength=len(names))
+    order = np.where(counts >= RARE, np.arange(len(names)) + 2, 1)
+    return np.where(levels < 0, 0, order[levels] if len(names) else 0)
+
+
+def _cut(values: Array, rows: int) -> Codes:
+    known = ~np.isnan(values)
+    if not known.any():
+        return np.zeros(len(values), dtype=np.int_)
+    bins = int(np.clip(np.sqrt(rows) / 2, LEAST_BINS, MOST_BINS))
+    distinct, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+    heavy = counts >= known.sum() / bins
+    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1]))
+    codes = np.zeros(len(values), dtype=np.int_)
+    spread = 1 + np.searchsorted(edges, distinct, side="left")
+    codes[known] = np.where(heavy, bins + 2 + np.cumsum(heavy), spread)[place]
+    return codes
+
+
+def _occurrences(values: Array) -> Array:
+    """How often each row's value occurs; a missing one as often as missing does."""
+    filled = np.where(np.isnan(values), np.inf, values)
+    _, place, counts = np.unique(filled, return_inverse=True, return_counts=True)
+    return counts[place].astype(float)
+
+
+def _rates(codes: Codes, labels: Labels, size: int) -> Array:
+    bads = np.bincount(codes, weights=labels, minlength=size)
+    return (bads + PRIOR * labels.mean()) / (np.bincount(codes, minlength=size) + PRIOR)
+
+
+def _out_of_fold(codes: Codes, labels: Labels, folds: list[Fold]) -> Array:
+    size = int(codes.max()) + 1
+    scores = np.empty(len(codes))
+    for fold in folds:
+        scores[fold.judge] = _rates(codes[fold.teach], labels[fold.teach], size)[codes[fold.judge]]
+    return scores
+
+
+def _judged_later(codes: Codes, labels: Labels, forward: Fold | None) -> float:
+    if forward is None:
+        return np.nan
+    rates = _rates(codes[forward.teach], labels[forward.teach], int(codes.max()) + 1)
+    return auc(labels[forward.judge], rates[codes[forward.judge]])
+
+
+def _lower_bound(hits: int, count: int) -> float:
+    """Of a share, by Wilson."""
+    if not count:
+        return 0.0
+    share = hits / count
+    middle = share + Z**2 / (2 * count)
+    spread = Z * np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
+    return float((middle - spread) / (1 + Z**2 / count))
