@@ -29,6 +29,7 @@ from ml.report import (
     comparison_page,
     evaluation_lines,
     evaluation_page,
+    few_notes,
     verdict_of,
 )
 from ml.report_plots import Line
@@ -97,7 +98,8 @@ def evaluate_command(**given: Any) -> None:
             one.title, labels, one.probabilities, groups=_groups(one, frame, given["group"]), segments=segments,
             shifts=shifts, unscored=unscored, **_options(given),
         )  # fmt: skip
-        notes = base_rate_notes(evaluation.sample_rate, given["base_rate"], _base_rates([one]))
+        notes = few_notes(evaluation.bads, evaluation.rows - evaluation.bads)
+        notes += base_rate_notes(evaluation.sample_rate, given["base_rate"], _base_rates([one]))
         told("report")
         line = Line(one.title, labels, one.probabilities, evaluation.bins)
         page = evaluation_page(evaluation, line, notes, facts=[("数据 Data", _names(given["data"]))])
@@ -154,7 +156,8 @@ def compare_command(**given: Any) -> None:
             segments=segments_at(first, frame, given["by"]), **_options(given),
         )  # fmt: skip
         titles = first.title, second.title
-        notes = base_rate_notes(comparison.bads / comparison.rows, given["base_rate"], _base_rates([first, second]))
+        notes = few_notes(comparison.bads, comparison.rows - comparison.bads)
+        notes += base_rate_notes(comparison.bads / comparison.rows, given["base_rate"], _base_rates([first, second]))
         if left_out:
             notes.append(_left_out(left_out))
         told("report")

@@ -24,7 +24,7 @@ from ml.report_plots import (
     roc,
     scores,
 )
-from ml.segments import Segment
+from ml.segments import LEAST, Segment
 
 Words = Mapping[str, str]
 TEMPLATES = Path(__file__).with_name("templates")
@@ -89,6 +89,19 @@ def base_rate_notes(rate: float, base_rate: float | None, calibrated: Sequence[f
             }
         )
     return found
+
+
+def few_notes(bads: int, goods: int) -> list[Words]:
+    """Said of samples whose figures mean little, whatever their intervals."""
+    if min(bads, goods) >= LEAST:
+        return []
+    return [
+        {
+            "en": f"{bads:,} bads and {goods:,} goods are too few: the figures mean little, and their intervals are too"
+            " narrow.",
+            "zh": f"坏样本 {bads:,}、好样本 {goods:,}，数量过少：指标意义不大，区间也偏窄。",
+        }
+    ]
 
 
 def verdict_of(found: Comparison) -> Words:
@@ -159,7 +172,8 @@ def comparison_lines(found: Comparison, titles: tuple[str, str], notes: Sequence
         values = f"{pair.first:8.4f} {pair.second:8.4f}   {_signed(pair.difference)}   {VERDICTS[pair.verdict][lang]}"
         rows.append(f"  {_padded(name_of(name)[lang], 34)}{values}")
     test = found.delong
-    rows.append(words["delong"].format(difference=_signed(test.difference), p=test.p_value))
+    shown = f"= {test.p_value:.4f}" if test.p_value >= 0.0001 else "< 0.0001"
+    rows.append(words["delong"].format(difference=_signed(test.difference), p=shown))
     if found.segments:
         rows += ["", f"{_padded(words['segment'], 40)}{words['pair_columns']}"]
         rows += [_pair_line(segment, pair, lang) for segment, pair in found.segments]
@@ -196,7 +210,7 @@ _TEXT: Mapping[str, Words] = {
         "too_few": "too few bads or goods for a figure",
         "psi": "PSI against the training rows (in brackets: what chance stays below in 95 of 100 samples)",
         "difference": "B minus A, 95 % interval",
-        "delong": "DeLong: ROC-AUC {difference}, p = {p:.4f}",
+        "delong": "DeLong: ROC-AUC {difference}, p {p}",
     },
     "zh": {
         "rows": "{rows:,} 行，坏样本 {bads:,}（{rate:.2%}）",
@@ -210,7 +224,7 @@ _TEXT: Mapping[str, Words] = {
         "too_few": "坏样本或好样本过少，不给出指标",
         "psi": "相对训练样本的 PSI（括号内：100 个样本中有 95 个仅因偶然低于此值）",
         "difference": "B 减 A，95% 区间",
-        "delong": "DeLong 检验：ROC-AUC {difference}，p = {p:.4f}",
+        "delong": "DeLong 检验：ROC-AUC {difference}，p {p}",
     },
 }
 

@@ -16,7 +16,7 @@ from scores_for_tests import expit, noisy, outcomes
 
 from ml.__main__ import main
 from ml.evaluation import assess
-from ml.report import base_rate_notes
+from ml.report import base_rate_notes, few_notes
 from ml.segments import MISSING, OTHERS, segment_values, segments_of
 
 ROWS = 900
@@ -73,6 +73,10 @@ def test_a_gap_between_base_rates_is_told() -> None:
     assert "--base-rate" in unstated["en"] and "--base-rate" in unstated["zh"]
 
 
+def test_too_few_bads_are_told() -> None:
+    assert few_notes(10, 500) == [] and "too few" in few_notes(9, 500)[0]["en"] and "过少" in few_notes(500, 2)[0]["zh"]
+
+
 def table(seed: int) -> pd.DataFrame:
     labels, chances = outcomes(ROWS, seed=seed, log_odds=-1.5)
     random = np.random.default_rng(seed)
@@ -123,7 +127,7 @@ def run(place: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_evaluate_prints_writes_and_logs(run: Run, place: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     given = ("--model", "loans", "--data", "later.csv", "--target", "status", "--by", "size", "--by", "year")
-    done = run("evaluate", *given, "--training", "train.csv", "--out", str(page), *QUICK)
+    done = run("evaluate", *given, "--out", str(page), *QUICK)
     assert done.exit_code == 0, done.output
     assert "loans version 1: 900 rows" in done.output and "ROC-AUC" in done.output and "PSI" in done.output
     assert re.search(r"size = large <&\$x_1\$ +30 .*too few", done.output)
@@ -138,7 +142,10 @@ def test_evaluate_prints_writes_and_logs(run: Run, place: Path, tmp_path: Path) 
 
 def test_evaluate_as_json_and_in_chinese(run: Run) -> None:
     given = ("evaluate", "--model", "loans", "--data", "later.csv", "--target", "status", "--no-log", *QUICK)
-    found = json.loads(run(*given, "--base-rate", "0.05", "--json").output)
+    found = json.loads(run(*given, "--base-rate", "0.05", "--training", "train.csv", "--json").output)
+    kept = {one["name"]: one["psi"] for one in json.loads(run(*given, "--json").output)["psi"]}
+    assert {one["name"]: one["psi"] for one in found["psi"] if one["name"] != "score"}.items() <= kept.items()
+    assert max(kept.values()) < 0.1 and len(kept) >= 3
     assert found["rows"] == ROWS and found["base_rate"] == 0.05 and found["figures"]["auc"][0] > 0.6
     assert {one["value"] for one in found["segments"]} >= {"small"}
     assert any("0.05" in note["en"] or "5.00%" in note["en"] for note in found["notes"])
