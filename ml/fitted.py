@@ -11,13 +11,15 @@ import torch
 import xgboost
 from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
+from scipy.special import expit
 
 from decision_service.errors import InputError
 from decision_service.scoring.blend import LEAST
-from decision_service.scoring.models import LstmModel, XgboostModel
+from decision_service.scoring.models import LstmModel, ScorecardModel, XgboostModel
 from decision_service.scoring.network import series_network
 from decision_service.scoring.rows import channels
-from decision_service.scoring.spec import Calibration, LstmSpec, Spec, XgboostSpec
+from decision_service.scoring.scorecard import BinnedFeature, from_json
+from decision_service.scoring.spec import Calibration, LstmSpec, ScorecardSpec, Spec, XgboostSpec
 from ml.tables.inputs import Inputs
 
 Array = NDArray[np.float64]
@@ -26,7 +28,7 @@ BATCH = 4096
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """Weights as they will be stored (UBJSON or safetensors), the spec beside them, and the parameters of the fit."""
+    """Weights as they will be stored (UBJSON, safetensors, JSON), the spec beside them, the parameters of the fit."""
 
     weights: bytes
     spec: Spec
@@ -40,9 +42,10 @@ class FittedModel:
 def with_canaries(fitted: FittedModel) -> FittedModel:
     """The model with the expected probabilities of its canary inputs filled in."""
     spec = fitted.spec
-    if isinstance(spec, XgboostSpec):
-        trees = XgboostModel(fitted.weights, spec)
-        rows = tuple((features, trees.probability(features)) for features, _ in spec.canaries)
+    if not isinstance(spec, LstmSpec):
+        kind = XgboostModel if isinstance(spec, XgboostSpec) else ScorecardModel
+        model = kind(fitted.weights, spec)  # type: ignore[arg-type]
+        rows = tuple((features, model.probability(features)) for features, _ in spec.canaries)
         return replace(fitted, spec=replace(spec, canaries=rows))
     network = LstmModel(fitted.weights, spec)
     windows = tuple((series, mask, network.probability(series, mask)) for series, mask, _ in spec.canaries)
@@ -69,6 +72,39 @@ def xgboost_margins(fitted: FittedModel, matrix: Array, industry_codes: Sequence
     return np.asarray(booster.inplace_predict(rows, predict_type="margin", validate_features=False), dtype=float)
 
 
+def scorecard_margins(
+    fitted: FittedModel,
+    matrix: Array,
+    names: Sequence[str],
+    categories: Mapping[str, Sequence[str | None]] | None = None,
+) -> Array:
+    """Log-odds before calibration of n firms; ``matrix`` is n x ``names`` (nan: missing), ``categories`` come by name.
+
+    Columns the scorecard does not read are left alone; a firm without any value, or an infinite one, has no score: nan.
+    """
+    assert isinstance(fitted.spec, ScorecardSpec)
+    card = from_json(fitted.weights)
+    columns = {**dict(zip(names, np.asarray(matrix, dtype=float).T, strict=True)), **(categories or {})}
+    margins, known = np.full(len(matrix), card.intercept), np.zeros(len(matrix), dtype=bool)
+    for one in card.features:
+        woe, has_value = _woe(one, columns[one.name])
+        margins += one.weight * woe
+        known |= has_value
+    return np.where(known, margins, np.nan)
+
+
+def _woe(one: BinnedFeature, column: Any) -> tuple[Array, NDArray[np.bool_]]:
+    """The woe of a column and where it has a value; of an infinite one it is nan."""
+    if one.splits is None:
+        return np.array([one.bin_of(value).woe for value in column]), np.array([value is not None for value in column])
+    known = ~np.isnan(column)
+    found = np.array([bin_.woe for bin_ in one.bins])[np.searchsorted(one.splits, np.nan_to_num(column), side="right")]
+    found[np.isin(column, one.special)] = one.special_bin.woe
+    found[~known] = one.missing.woe
+    found[np.isinf(column)] = np.nan
+    return found, known
+
+
 def lstm_margins(fitted: FittedModel, series: Array, mask: NDArray[np.bool_]) -> Array:
     """Log-odds before calibration of n firms; ``series`` is n x months x F (nan: not reported), ``mask`` n x months.
 
@@ -92,6 +128,8 @@ def margins_of(fitted: FittedModel, inputs: Inputs) -> Array:
     """Log-odds before calibration of n units, by the model's kind; nan: no score. Raises ``InputError``."""
     if isinstance(fitted.spec, XgboostSpec):
         return xgboost_margins(fitted, _columns(inputs.matrix, inputs.names, fitted.spec.features))
+    if isinstance(fitted.spec, ScorecardSpec):
+        return scorecard_margins(fitted, inputs.matrix, inputs.names)
     if inputs.series is None or inputs.mask is None:
         raise InputError("the model reads series, the table has none", remedy="use a model without a window")
     wanted = [inputs.series_names.index(name) for name in fitted.spec.series]
@@ -107,5 +145,18 @@ def _columns(matrix: Array, names: Sequence[str], wanted: Sequence[str]) -> Arra
 
 def probabilities(fitted: FittedModel, margins: Array) -> Array:
     """Calibrated 12-month PDs of margins, clipped to [1e-6, 1 - 1e-6]; nan stays nan."""
-    calibration = fitted.spec.calibration
-    return np.clip(1.0 / (1.0 + np.exp(-(calibration.slope * margins + calibration.offset))), LEAST, 1.0 - LEAST)
+    return as_probabilities(log_odds(fitted.spec.calibration, margins))
+
+
+def log_odds(calibration: Calibration, margins: Array) -> Array:
+    """Calibrated log-odds of margins: the many-row form of ``Calibration.log_odds``."""
+    line = calibration.slope * margins + calibration.offset
+    if not calibration.knots:
+        return line
+    places, bends = zip(*calibration.knots, strict=True)
+    return line + np.interp(margins, places, bends)
+
+
+def as_probabilities(values: Array) -> Array:
+    """Probabilities of log-odds, clipped to [1e-6, 1 - 1e-6] as the service clips; nan stays nan."""
+    return np.clip(expit(values), LEAST, 1.0 - LEAST)

@@ -25,11 +25,12 @@ from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Array as ArrayType
 
-from decision_service.scoring.graph import GRAPH_FILE
 from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE
 from decision_service.scoring.registry import HASH_TAG, hash_files, read_files
-from decision_service.scoring.spec import XgboostSpec, kind_of, to_json
-from ml.export import exported
+from decision_service.scoring.scorecard import NUMBER
+from decision_service.scoring.scorecard import from_json as scorecard
+from decision_service.scoring.spec import ScorecardSpec, XgboostSpec, kind_of, to_json
+from ml.export import companions
 from ml.fitted import FittedModel
 from ml.metrics import Estimate
 
@@ -73,12 +74,12 @@ def register(
     uri = uri or tracking_uri()
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     kind = kind_of(fitted.spec)
-    content = {**(files or {}), SPEC_FILE: to_json(fitted.spec), GRAPH_FILE: exported(fitted)}
+    content = {**(files or {}), SPEC_FILE: to_json(fitted.spec), **companions(fitted)}
     with _tracking(uri), mlflow.start_run(experiment_id=_experiment(client, uri), run_name=name) as run:
         mlflow.set_tags({"kind": kind, "data_hash": data_hash, **(tags or {})})
         mlflow.log_params({**fitted.params, "base_rate": fitted.spec.calibration.base_rate, "data_hash": data_hash})
         mlflow.log_metrics(_flat(metrics))
-        logged = _log_xgboost(fitted, content) if kind == "xgboost" else _log_lstm(fitted, content)
+        logged = _log_xgboost(fitted, content) if kind == "xgboost" else _log_code(fitted, content)
         hashes = _artifact_hashes(client.get_logged_model(logged.model_id).artifact_location)
         all_tags = {**hashes, "kind": kind, "data_hash": data_hash, **(tags or {})}
         version = _create_version(client, name, logged, run_id=run.info.run_id, tags=all_tags)
@@ -157,12 +158,23 @@ def _log_xgboost(fitted: FittedModel, content: Mapping[str, bytes]) -> ModelInfo
         )
 
 
-def _log_lstm(fitted: FittedModel, content: Mapping[str, bytes]) -> ModelInfo:
-    series = ArrayType(ArrayType(DataType.double))
-    inputs = Schema([ColSpec(series, "series"), ColSpec(ArrayType(DataType.boolean), "mask")])
+def _log_code(fitted: FittedModel, content: Mapping[str, bytes]) -> ModelInfo:
+    """Weights and ``content`` (files) with MLflow's "models from code": the service's own code reads them."""
+    kind = kind_of(fitted.spec)
+    numpy = f"numpy=={np.__version__}"
+    if isinstance(fitted.spec, ScorecardSpec):
+        numbers = {one.name for one in scorecard(fitted.weights).features if one.kind == NUMBER}
+        columns = [
+            ColSpec(DataType.double if name in numbers else DataType.string, name, required=False)
+            for name in fitted.spec.features
+        ]
+        inputs, packages = Schema(columns), [numpy]  # type: ignore[arg-type]
+    else:
+        series = ArrayType(ArrayType(DataType.double))
+        inputs = Schema([ColSpec(series, "series"), ColSpec(ArrayType(DataType.boolean), "mask")])
+        packages = ["torch==2.13.0", "safetensors", f"onnxruntime=={onnxruntime.__version__}", numpy]
     signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec(DataType.double)]))
-    packages = ("torch==2.13.0", "safetensors", f"onnxruntime=={onnxruntime.__version__}", f"numpy=={np.__version__}")
-    with _written({**content, WEIGHTS_FILE["lstm"]: fitted.weights}) as files:
+    with _written({**content, WEIGHTS_FILE[kind]: fitted.weights}) as files:
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(SERVED_CODE),

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from decision_service.errors import ModelError
 from decision_service.scoring.models import Model
-from decision_service.scoring.spec import XgboostSpec, kind_of
+from decision_service.scoring.spec import ScorecardSpec, XgboostSpec, kind_of
 
 INDUSTRY = "industry_code"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """The kind of model a place needs and the names it delivers: features of a tree model (``xgboost``), columns of
-    a sequence model (``lstm``) in their order, over ``months`` months (0 for a tree model)."""
+    """The kind of model a place needs and the names it delivers: features of a tree model (``xgboost``) or of a
+    ``scorecard``, columns of a sequence model (``lstm``) in their order, over ``months`` months (else 0)."""
 
     kind: str
     names: tuple[str, ...]
@@ -27,13 +27,15 @@ def inputs_of(model: Model) -> ModelInputs:
     spec = model.spec
     if isinstance(spec, XgboostSpec):
         return ModelInputs("xgboost", spec.features + ((INDUSTRY,) if spec.section_order else ()))
+    if isinstance(spec, ScorecardSpec):
+        return ModelInputs("scorecard", spec.features)
     return ModelInputs("lstm", spec.series, spec.months)
 
 
 def check_fit(model: Model, places: Iterable[ModelInputs]) -> None:
     """Raises ``ModelError`` unless the model can be used in every one of the places.
 
-    A tree model may read less than is delivered; a sequence model finds its columns by their position only.
+    A tree model or a scorecard may read less than is delivered; a sequence model finds its columns by position only.
     """
     needed = inputs_of(model)
     for delivered in places:

@@ -10,23 +10,25 @@ from typing import Any
 from decision_service.errors import ModelError
 from decision_service.scoring.blend import clipped, expit
 from decision_service.scoring.booster import Booster
-from decision_service.scoring.contributions import by_indicator
+from decision_service.scoring.contributions import BASE, by_indicator
 from decision_service.scoring.graph import GRAPH_FILE, Graph
 from decision_service.scoring.leaf_paths import LeafPaths, read_leaf_paths
 from decision_service.scoring.network import network_margins, use_one_thread
 from decision_service.scoring.rows import Floats, feature_row, series_window
-from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec, from_json, kind_of
+from decision_service.scoring.scorecard import from_json as scorecard_from_json
+from decision_service.scoring.scorecard import points
+from decision_service.scoring.spec import Calibration, LstmSpec, ScorecardSpec, XgboostSpec, from_json, kind_of
 from decision_service.scoring.trees import read_trees
 
 TOLERANCE = 1e-6
 EXPLAINED_TOLERANCE = 1e-4  # log-odds; the booster adds up in single precision
-WEIGHTS_FILE = {"xgboost": "model.ubj", "lstm": "weights.safetensors"}
+WEIGHTS_FILE = {"xgboost": "model.ubj", "lstm": "weights.safetensors", "scorecard": "scorecard.json"}
 SPEC_FILE = "spec.json"
 
 
 def calibrated(margin: float, calibration: Calibration) -> float:
     """The 12-month probability of default of a margin, unrounded, clipped to [1e-6, 1 - 1e-6]."""
-    return clipped(expit(calibration.slope * margin + calibration.offset))
+    return clipped(expit(calibration.log_odds(margin)))
 
 
 class XgboostModel:
@@ -126,7 +128,49 @@ class LstmModel:
             _agree(self.probability(series, mask), expected)
 
 
-Model = XgboostModel | LstmModel
+class ScorecardModel:
+    """Bins and weights with their spec, in plain Python; safe under threads."""
+
+    def __init__(self, weights: bytes, spec: ScorecardSpec) -> None:
+        self.spec = spec
+        self.scorecard = scorecard_from_json(weights)
+        if tuple(one.name for one in self.scorecard.features) != spec.features:
+            raise ModelError("scorecard.json has other features than spec.json", remedy="register the model again")
+
+    def margin(self, features: Mapping[str, Any]) -> float:
+        """Log-odds before calibration; raises ``ModelError`` for features it cannot read."""
+        return self.scorecard.margin(features)
+
+    def probability(self, features: Mapping[str, Any]) -> float:
+        """Calibrated, unrounded probability; raises ``ModelError`` for features it cannot read."""
+        return calibrated(self.margin(features), self.spec.calibration)
+
+    def contributions(self, features: Mapping[str, Any]) -> dict[str, float]:
+        """Log-odds each feature costs against its best bin, and the base; the values sum to the margin."""
+        return self.scorecard.contributions(features, base=BASE)
+
+    def points_lost(self, features: Mapping[str, Any]) -> dict[str, float]:
+        """Points each feature costs against its best bin, the dearest first; raises ``ModelError``."""
+        shares = self.contributions(features)
+        lost = self.spec.scale.factor * self.spec.calibration.slope
+        costs = {name: lost * share for name, share in shares.items() if name != BASE}
+        return dict(sorted(costs.items(), key=lambda cost: (-cost[1], cost[0])))
+
+    def points(self, features: Mapping[str, Any]) -> float:
+        """The points of a firm, unrounded; raises ``ModelError`` for features it cannot read."""
+        own = (
+            points(self.scorecard, self.spec, one, one.bin_of(features[one.name]).woe)
+            for one in self.scorecard.features
+        )
+        return math.fsum(own)
+
+    def prove(self) -> None:
+        """Raises ``ModelError`` unless the canary predictions come out as recorded."""
+        for features, expected in self.spec.canaries:
+            _agree(self.probability(features), expected)
+
+
+Model = XgboostModel | LstmModel | ScorecardModel
 
 
 def build(files: Mapping[str, bytes]) -> Model:
@@ -144,6 +188,8 @@ def build(files: Mapping[str, bytes]) -> Model:
     model: Model
     if isinstance(spec, XgboostSpec):
         model = XgboostModel(files[name], spec, graph)
+    elif isinstance(spec, ScorecardSpec):
+        model = ScorecardModel(files[name], spec)
     else:
         if graph is None:
             use_one_thread()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ml.fitted import FittedModel
+from ml.scorecard import fit_scorecard
 from ml.training import Registered, fit_lstm, fit_xgboost, register
 
 NAMES = ("leverage", "growth", "idle")
@@ -15,6 +17,7 @@ SERIES = ("sales", "purchases")
 MONTHS = 24
 SECTIONS = {"01": "A", "02": "A", "13": "C"}
 MODELS = ("pd-xgboost", "pd-lstm")
+SCORECARD = "pd-scorecard"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,19 @@ def network(seed: int = 1, epochs: int = 2) -> FittedModel:
     firms = world()
     return fit_lstm(
         firms.series, firms.mask, firms.labels, series_names=SERIES, seed=seed, epochs=epochs, hidden=4, min_months=6
+    )
+
+
+@cache
+def scorecard(seed: int = 1) -> FittedModel:
+    firms = world(1500, seed)
+    codes = ["01" if code == "13" and not bad else code for code, bad in zip(firms.codes, firms.labels, strict=True)]
+    return fit_scorecard(
+        firms.matrix,
+        firms.labels,
+        feature_names=NAMES,
+        monotone={"leverage": 1, "growth": -1},
+        categories={"industry_code": codes},
     )
 
 
