@@ -132,6 +132,7 @@ def _spark(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
         .config("spark.ui.enabled", "false")
         .config("spark.driver.memory", MEMORY.lower().removesuffix("b"))
         .config("spark.sql.ansi.enabled", "true")  # what is too large is an error, never NULL
+        .config("spark.sql.variable.substitute", "false")  # a key such as ${x} is text
         .config("spark.local.dir", str(folder))
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
         .getOrCreate()

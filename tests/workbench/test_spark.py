@@ -91,6 +91,16 @@ def test_whole_numbers_are_exact_on_both_engines(engines: tuple[Engine, Engine],
         assert wrong_numbers(pairs, found, exact) == []
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(lacking is not None, reason=str(lacking))
+def test_a_key_is_text_whatever_a_query_language_makes_of_it(engines: tuple[Engine, Engine], tmp_path: Path) -> None:
+    odd = ["${x}", "q'\"\\", "\\0", "a\x00b", "%s", "new\nline", "日本\u202e", ""]
+    path = write(pyarrow.table({"key": odd}), tmp_path / "keys.parquet")
+    for engine in engines:
+        table = engine.read(path)
+        assert sorted(row["key"] for row in engine.rows(table.filter(table["key"].isin(odd)))) == sorted(odd)
+
+
 @pytest.mark.parametrize("without, told", [("pyspark", "PySpark is not installed"), ("java", "Spark needs Java")])
 def test_without_its_libraries_the_engine_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str, told: str
