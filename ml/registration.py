@@ -30,6 +30,7 @@ from decision_service.scoring.registry import HASH_TAG, hash_files, read_files
 from decision_service.scoring.scorecard import NUMBER
 from decision_service.scoring.scorecard import from_json as scorecard
 from decision_service.scoring.spec import ScorecardSpec, XgboostSpec, kind_of, to_json
+from ml.blend import Blend, files_of
 from ml.export import companions
 from ml.fitted import FittedModel
 from ml.metrics import Estimate
@@ -38,6 +39,7 @@ EXPERIMENT = "credit-models"
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SERVED_CODE = Path(__file__).with_name("served.py")
+BLEND_CODE = Path(__file__).with_name("served_blend.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def tracking_uri(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def register(
-    fitted: FittedModel,
+    fitted: FittedModel | Blend,
     *,
     name: str,
     metrics: Mapping[str, Estimate | float],
@@ -73,13 +75,14 @@ def register(
     """
     uri = uri or tracking_uri()
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    kind = kind_of(fitted.spec)
-    content = {**(files or {}), SPEC_FILE: to_json(fitted.spec), **companions(fitted)}
+    kind = "blend" if isinstance(fitted, Blend) else kind_of(fitted.spec)
+    own = files_of(fitted) if isinstance(fitted, Blend) else {SPEC_FILE: to_json(fitted.spec), **companions(fitted)}
+    content = {**(files or {}), **own}
     with _tracking(uri), mlflow.start_run(experiment_id=_experiment(client, uri), run_name=name) as run:
         mlflow.set_tags({"kind": kind, "data_hash": data_hash, **(tags or {})})
         mlflow.log_params({**fitted.params, "base_rate": fitted.spec.calibration.base_rate, "data_hash": data_hash})
         mlflow.log_metrics(_flat(metrics))
-        logged = _log_xgboost(fitted, content) if kind == "xgboost" else _log_code(fitted, content)
+        logged = _logged(fitted, content)
         hashes = _artifact_hashes(client.get_logged_model(logged.model_id).artifact_location)
         all_tags = {**hashes, "kind": kind, "data_hash": data_hash, **(tags or {})}
         version = _create_version(client, name, logged, run_id=run.info.run_id, tags=all_tags)
@@ -136,6 +139,24 @@ def _flat(metrics: Mapping[str, Estimate | float]) -> dict[str, float]:
         else:
             flat[name] = float(metric)
     return flat
+
+
+def _logged(fitted: FittedModel | Blend, content: Mapping[str, bytes]) -> ModelInfo:
+    if isinstance(fitted, Blend):
+        return _log_blend(content)
+    return (_log_xgboost if isinstance(fitted.spec, XgboostSpec) else _log_code)(fitted, content)
+
+
+def _log_blend(content: Mapping[str, bytes]) -> ModelInfo:
+    """Every member's files and the recipe, read by this project's own code."""
+    packages = (f"xgboost-cpu=={xgboost.__version__}", "torch==2.13.0", "safetensors", f"numpy=={np.__version__}")
+    with _written(content) as files:
+        return mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(BLEND_CODE),
+            artifacts={name: str(path) for name, path in files.items()},
+            pip_requirements=_requirements(*packages),
+        )
 
 
 def _log_xgboost(fitted: FittedModel, content: Mapping[str, bytes]) -> ModelInfo:

@@ -110,6 +110,8 @@ def _lines(trained: Trained) -> list[str]:
             f"a quick model reaches ROC-AUC {report['auc_with_leaks']:.4f} with the leaks,"
             f" {report['auc_without_leaks']:.4f} without: the difference would not be there on new rows"
         )
+    if len(report["weights"]) > 1:
+        rows.append("weights: " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in report["weights"].items()))
     rows.append(f"judged {report['judged']}")
     rows += [f"  {name:8} {trained.metrics[name]}" for name in SHOWN if name in trained.metrics]
     return rows

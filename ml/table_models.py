@@ -33,9 +33,32 @@ def fit(kind: str, inputs: Inputs, settings: Settings, *, averages: int = AVERAG
     """A model of the kind, not calibrated yet; raises ``InputError``."""
     if kind == "xgboost":
         return fit_trees(inputs, settings, averages=averages)
-    if kind == "lstm":
-        return _fit_sequences(inputs, settings)
-    raise InputError(f"{kind} cannot be trained on a table yet", remedy="choose xgboost or lstm")
+    return _fit_sequences(inputs, settings) if kind == "lstm" else _fit_points(inputs, settings)
+
+
+def members(kind: str, window: int | None) -> tuple[str, ...]:
+    """The kinds that a blend is made of; a kind itself otherwise."""
+    if kind != "blend":
+        return (kind,)
+    return ("xgboost", "lstm") if window else ("xgboost", "scorecard")
+
+
+def _fit_points(inputs: Inputs, settings: Settings) -> FittedModel:
+    """A scorecard reads what a person would: of a panel the newest values and changes, not every statistic."""
+    from ml.scorecard import fit_scorecard  # optbinning takes seconds to import
+
+    kept = [place for place, name in enumerate(inputs.names) if inputs.series is None or _is_plain(name)]
+    names = [inputs.names[place] for place in kept]
+    return fit_scorecard(
+        inputs.matrix[:, kept],
+        inputs.outcomes,
+        feature_names=names,
+        monotone={name: settings.monotone[name] for name in names if name in settings.monotone},
+    )
+
+
+def _is_plain(name: str) -> bool:
+    return "," not in name or name.endswith(", change over 1")
 
 
 def fit_trees(inputs: Inputs, settings: Settings, *, averages: int) -> FittedModel:

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decision_service.errors import InputError
+from ml.blend import Blend, mixed, weights_for
 from ml.calibration import calibrate
 from ml.fitted import Array, FittedModel, margins_of, probabilities
 from ml.metrics import Estimate, evaluate
 from ml.registration import Registered, register
 from ml.search import LARGE, Question, Searched, search
 from ml.stability import PROFILE_FILE, profile
-from ml.table_models import AVERAGED, Settings, fit
+from ml.table_models import AVERAGED, Settings, fit, members
 from ml.table_sample import Prepared, Request, Sample, Told, prepare
 from ml.tables.inputs import Inputs
 from ml.tables.leaks import as_data
@@ -41,13 +43,20 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """Margins of units by models that never saw them (nan: not judged), and how that was done."""
+class Member:
+    """A kind of model with its settings, and margins of all units by models that never saw them (nan: not judged);
+    ``tuning`` are the finished model's margins of the tuning units."""
 
+    kind: str
+    settings: Settings
     margins: Array
-    labels: Array
-    metrics: Mapping[str, Estimate]
-    method: str
+    fitted: FittedModel
+    tuning: Array | None
+
+    def calibrated(self, labels: Array, chosen: NDArray[np.bool_], base_rate: float) -> FittedModel:
+        """Calibrated on the chosen units that have a margin."""
+        used = chosen & ~np.isnan(self.margins)
+        return calibrate(self.fitted, self.margins[used], labels[used].astype(int), base_rate=base_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +81,27 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
     deadline = None if request.budget is None else began + SHARE_OF_BUDGET * 60 * request.budget
     searched = _searched(task, directions, deadline, told)
     settings = Settings(_configurations(searched), directions, request.seed)
-    judged = _judged(task, settings, told)
-    told("fit")
-    fitted = fit(request.kind, inputs, settings)
+    found = [_member(task, kind, settings, told) for kind in members(request.kind, request.roles.window)]
     base_rate = request.base_rate or float(inputs.outcomes.mean())
-    if tuning is not None:
-        judged = _with_tuning(fitted, judged, tuning, seed=request.seed)
-    known = ~np.isnan(judged.margins)
-    fitted = calibrate(fitted, judged.margins[known], judged.labels[known].astype(int), base_rate=base_rate)
-    report = _report(task, prepared, searched, judged, base_rate)
+    weights = _weights(task, found)
+    chances, held = _held_out(task, found, weights, base_rate=None)
+    metrics = evaluate(held.outcomes, chances, seed=request.seed)
+    model = _finished(task, found, weights, base_rate)
+    shares = {member.kind: weight for member, weight in zip(found, weights, strict=True)}
+    report = _report(task, prepared, searched, held, metrics, base_rate, shares)
     told("register")
-    looked = profile(inputs.matrix, inputs.names, probabilities(fitted, judged.margins[known]))
+    stated, _ = _held_out(task, found, weights, base_rate=base_rate)
     registered = register(
-        fitted,
+        model,
         name=request.name,
-        metrics=judged.metrics,
+        metrics=metrics,
         data_hash=data_hash([inputs.matrix, inputs.outcomes]),
-        files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: looked.to_json()},
+        files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: profile(inputs.matrix, inputs.names, stated).to_json()},
         alias=request.alias,
         tags={"data": ", ".join(path.name for path in request.data)[:200], "seed": str(request.seed)},
         uri=uri,
     )
-    return Trained(registered, judged.metrics, {**report, "seconds": round(time.monotonic() - began, 1)})
+    return Trained(registered, metrics, {**report, "seconds": round(time.monotonic() - began, 1)})
 
 
 def _known(inputs: Inputs) -> Inputs:
@@ -141,68 +149,106 @@ def _configurations(searched: Searched) -> list[tuple[Mapping[str, Any], int]]:
     return [(one.params, one.rounds) for one in searched.tried[:CONFIGURATIONS]]
 
 
-def _judged(task: Task, settings: Settings, told: Told) -> Judged:
-    """Margins out of fold, by recipes and models of each fold's own teaching units."""
+def _member(task: Task, kind: str, settings: Settings, told: Told) -> Member:
+    """Margins out of fold, by recipes and models of each fold's own teaching units; then a model of all units."""
     inputs, sample, judge = task.inputs, task.sample, task.judge
     margins = np.full(len(inputs), np.nan)
-    given = _folds(task, None if judge is None else judge.teach, seed=task.request.seed)
-    given += [] if judge is None else [judge]
+    given = _given(task)
     for number, fold in enumerate(given, start=1):
-        told(f"judge {number} of {len(given)}")
+        told(f"{kind}: judge {number} of {len(given)}")
         recipe, teaching = sample.recipe(fold.teach, seed=task.request.seed)
-        model = fit(task.request.kind, teaching, settings, averages=AVERAGED if fold is judge else 1)
+        model = fit(kind, teaching, settings, averages=AVERAGED if fold is judge else 1)
         margins[fold.judge] = margins_of(model, sample.inputs(recipe, fold.judge))
-    labels = inputs.outcomes.astype(float)
-    if task.tuning is not None:
-        return Judged(margins, labels, {}, "")
-    rows = judge.judge if judge is not None else np.flatnonzero(~np.isnan(margins))
-    chances = _cross_calibrated(model, margins, labels, given, within=judge is None)
-    metrics = evaluate(inputs.outcomes[rows], chances[rows], seed=task.request.seed)
-    return Judged(margins, labels, metrics, _method(task, rows, len(given)))
+    told(f"{kind}: fit")
+    fitted = fit(kind, inputs, settings)
+    return Member(kind, settings, margins, fitted, None if task.tuning is None else margins_of(fitted, task.tuning))
 
 
-def _method(task: Task, rows: Rows, count: int) -> str:
-    bads = int(task.inputs.outcomes[rows].sum())
+def _given(task: Task) -> list[Fold]:
+    """The folds that judge; the newest units, if they judge, come last."""
+    given = _folds(task, None if task.judge is None else task.judge.teach, seed=task.request.seed)
+    return given if task.judge is None else [*given, task.judge]
+
+
+def _weights(task: Task, found: Sequence[Member]) -> tuple[float, ...]:
+    """Chosen on units out of fold, the newest ones apart."""
+    if len(found) == 1:
+        return (1.0,)
+    labels = task.inputs.outcomes.astype(float)
+    chosen = ~np.isnan(np.sum([member.margins for member in found], axis=0))
     if task.judge is not None:
-        return f"out of time: the latest {len(rows)} units ({bads} bad), not used to search or fit what judged them"
-    grouped = int(task.sample.groups.max()) + 1 < len(task.sample.groups)
-    how = "forward in time" if task.inputs.times is not None else "by group" if grouped else "by row"
-    return f"out of fold, {count} folds {how}: {len(rows)} units ({bads} bad) by models that never saw them"
+        chosen[task.judge.judge] = False
+    rate = float(labels[chosen].mean())
+    first, second = (
+        probabilities(member.calibrated(labels, chosen, rate), member.margins[chosen]) for member in found
+    )
+    return weights_for(first, second, labels[chosen].astype(int))
 
 
-def _cross_calibrated(
-    model: FittedModel, margins: Array, labels: Array, given: Sequence[Fold], *, within: bool
-) -> Array:
-    """Probabilities of judged units, calibrated on units judged elsewhere."""
-    chances = np.full(len(margins), np.nan)
-    scored = ~np.isnan(margins)
-    for fold in given if within else given[-1:]:
+def _held_out(
+    task: Task, found: Sequence[Member], weights: Sequence[float], *, base_rate: float | None
+) -> tuple[Array, Inputs]:
+    """Probabilities of units that neither fit nor calibration saw, and those units. ``base_rate``: theirs, if none."""
+    labels = task.inputs.outcomes.astype(float)
+    scored = ~np.isnan(np.sum([member.margins for member in found], axis=0))
+    if task.tuning is not None:
+        rate = base_rate or float(task.tuning.outcomes.mean())
+        models = [member.calibrated(labels, scored, rate) for member in found]
+        tuned = [member.tuning for member in found if member.tuning is not None]
+        parts = [probabilities(model, margins) for model, margins in zip(models, tuned, strict=True)]
+        return mixed(parts, weights), task.tuning
+    chances = np.full(len(labels), np.nan)
+    for fold in _given(task)[-1:] if task.judge is not None else _given(task):
         others = scored.copy()
         others[fold.judge] = False
-        if not both_occur(labels[others].astype(int)):
-            others = scored
-        there = calibrate(model, margins[others], labels[others].astype(int), base_rate=float(labels[others].mean()))
-        chances[fold.judge] = probabilities(there, margins[fold.judge])
-    return chances
+        others = others if both_occur(labels[others].astype(int)) else scored
+        rate = base_rate or float(labels[others].mean())
+        parts = [
+            probabilities(member.calibrated(labels, others, rate), member.margins[fold.judge]) for member in found
+        ]
+        chances[fold.judge] = mixed(parts, weights)
+    known = np.flatnonzero(~np.isnan(chances))
+    return chances[known], task.inputs.rows(known)
 
 
-def _with_tuning(fitted: FittedModel, judged: Judged, tuning: Inputs, *, seed: int) -> Judged:
-    """Validation units join the calibration; they are reported as what they are: tuned on."""
-    margins = margins_of(fitted, tuning)
-    known = ~np.isnan(judged.margins)
-    rate = float(tuning.outcomes.mean())
-    there = calibrate(fitted, judged.margins[known], judged.labels[known].astype(int), base_rate=rate)
-    metrics = evaluate(tuning.outcomes, probabilities(there, margins), seed=seed)
-    method = f"validation files: {len(tuning)} units ({int(tuning.outcomes.sum())} bad), never fitted, used for tuning"
-    return Judged(
-        np.concatenate([judged.margins, margins]),
-        np.concatenate([judged.labels, tuning.outcomes.astype(float)]),
-        metrics,
-        method,
-    )
+def _finished(
+    task: Task, found: Sequence[Member], weights: Sequence[float], base_rate: float
+) -> FittedModel | Blend:
+    """Models of all units, calibrated on all margins out of fold and on the tuning units."""
+    labels = task.inputs.outcomes.astype(float)
+    models = []
+    for member in found:
+        margins, outcomes = member.margins, labels
+        if member.tuning is not None and task.tuning is not None:
+            margins = np.concatenate([margins, member.tuning])
+            outcomes = np.concatenate([labels, task.tuning.outcomes])
+        known = ~np.isnan(margins)
+        models.append(
+            calibrate(member.fitted, margins[known], outcomes[known].astype(int), base_rate=base_rate)
+        )
+    return models[0] if len(models) == 1 else Blend(tuple(models), tuple(weights))
 
 
-def _report(task: Task, prepared: Prepared, searched: Searched, judged: Judged, base_rate: float) -> dict[str, Any]:
+def _method(task: Task, held: Inputs) -> str:
+    units = f"{len(held)} units ({int(held.outcomes.sum())} bad)"
+    if task.tuning is not None:
+        return f"on the validation files: {units}, never fitted, used for tuning"
+    if task.judge is not None:
+        return f"out of time: the latest {units}, not used to search or fit what judged them"
+    grouped = int(task.sample.groups.max()) + 1 < len(task.sample.groups)
+    how = "forward in time" if task.inputs.times is not None else "by group" if grouped else "by row"
+    return f"out of fold, {len(_given(task))} folds {how}: {units} by models that never saw them"
+
+
+def _report(
+    task: Task,
+    prepared: Prepared,
+    searched: Searched,
+    held: Inputs,
+    metrics: Mapping[str, Estimate],
+    base_rate: float,
+    weights: Mapping[str, float],
+) -> dict[str, Any]:
     meaning = task.sample.meaning
     kept = [name for name in prepared.leaks.columns if name in task.request.keep]
     return {
@@ -220,11 +266,12 @@ def _report(task: Task, prepared: Prepared, searched: Searched, judged: Judged, 
         "auc_with_leaks": prepared.naive,
         "auc_without_leaks": prepared.plain,
         "notes": list(prepared.notes),
-        "judged": judged.method,
+        "weights": dict(weights),
+        "judged": _method(task, held),
         "search": [
             {"auc": one.auc, "pr_auc": one.pr_auc, "rounds": one.rounds, "params": dict(one.params)}
             for one in searched.tried[:3]
         ],
         "tried": len(searched.tried),
-        "metrics": {name: [one.value, one.low, one.high] for name, one in judged.metrics.items()},
+        "metrics": {name: [one.value, one.low, one.high] for name, one in metrics.items()},
     }

@@ -16,6 +16,7 @@ from decision_service.errors import InputError, ModelError
 from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE, build
 from decision_service.scoring.registry import model_errors, read_files, registered_hashes, verify
 from decision_service.scoring.spec import from_json, kind_of
+from ml.blend import BLEND_FILE, Blend, blend_from
 from ml.fitted import Array, FittedModel, margins_of, probabilities
 from ml.registration import tracking_uri
 from ml.tables.inputs import Inputs
@@ -26,7 +27,7 @@ _REFERENCE = re.compile(r"([^@/]+)(?:@([^@/]+)|/(\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class TableModel:
-    """A version with what it reads; ``files`` by base name, as registered."""
+    """A version with what it reads; ``files`` by base name, as registered. ``fitted`` is a blend's leading member."""
 
     name: str
     version: str
@@ -34,6 +35,7 @@ class TableModel:
     recipe: Recipe
     fitted: FittedModel
     files: Mapping[str, bytes]
+    blend: Blend | None = None
 
     def inputs(self, frame: pd.DataFrame) -> Inputs:
         """What the model reads of a table; raises ``InputError``."""
@@ -41,6 +43,8 @@ class TableModel:
 
     def probabilities(self, inputs: Inputs) -> Array:
         """Calibrated PDs of the units; nan: no score."""
+        if self.blend is not None:
+            return self.blend.probabilities(inputs)
         return probabilities(self.fitted, margins_of(self.fitted, inputs))
 
 
@@ -68,10 +72,14 @@ def load_version(reference: str, *, uri: str | None = None) -> TableModel:
         files = {Path(path).name: stored[path] for path in hashes}
         if RECIPE_FILE not in files:
             raise ModelError("this version reads no tables", remedy="train one: python -m ml train")
+        recipe = Recipe.from_json(files[RECIPE_FILE])
+        if BLEND_FILE in files:
+            blend = blend_from(files)
+            return TableModel(name, version, run_id, recipe, blend.members[0], files, blend)
         build(files)
         spec = from_json(files[SPEC_FILE])
         fitted = FittedModel(files[WEIGHTS_FILE[kind_of(spec)]], spec, {})
-        return TableModel(name, version, run_id, Recipe.from_json(files[RECIPE_FILE]), fitted, files)
+        return TableModel(name, version, run_id, recipe, fitted, files)
 
 
 def _version(client: MlflowClient, name: str, alias: str | None, number: str | None) -> str:

@@ -35,7 +35,7 @@ def trained(path: Path, *more: object) -> dict[str, Any]:
 def test_a_model_trained_on_one_table_scores_another_of_the_same_schema(tmp_path: Path) -> None:
     report = trained(written(loans(), tmp_path), "--target", "status", "--id", "loan", "--time", "approved")
     assert report["bad"] == ["DEFAULTED"] and report["version"] == "1"
-    assert report["left_out"]["currency"] == "constant"
+    assert report["left_out"]["currency"] == "one value only"
     later = loans(400, seed=9)
     unseen = later.assign(sector="banking", more=1).drop(columns="status")
     for name, frame in (("later", later), ("unseen", unseen)):
@@ -87,3 +87,18 @@ def test_help_imports_no_model_library(tmp_path: Path) -> None:
     result = run("--help")
     assert result.exit_code == 0 and "score" in result.output
     assert np.all([name in result.output for name in ("train", "city", "cumcm")])
+
+
+@pytest.mark.parametrize(("kind", "frame", "roles"), [
+    ("lstm", panel(200), ("--target", "failed", "--id", "firm", "--time", "year", "--window", 3)),
+    ("scorecard", loans(500), ("--target", "status", "--id", "loan")),
+    ("blend", panel(200), ("--target", "failed", "--id", "firm", "--time", "year", "--window", 3)),
+])
+def test_every_kind_trains_and_scores(kind: str, frame: pd.DataFrame, roles: tuple[object, ...], tmp_path: Path) -> None:
+    path = written(frame, tmp_path)
+    report = trained(path, "--kind", kind, *roles)
+    assert report["metrics"]["auc"][0] > 0.6
+    assert len(report["weights"]) == (2 if kind == "blend" else 1)
+    out = tmp_path / "out.csv"
+    assert run("score", "--model", "made-up", "--data", path, "--out", out).exit_code == 0
+    assert pd.read_csv(out)["probability"].between(0, 1).all()
