@@ -20,15 +20,10 @@ PATIENCE = 40
 MOST_ROUNDS = 1500
 PRECISION_WEIGHT = 0.3  # of PR-AUC beside ROC-AUC
 LARGE = 20_000_000  # cells; larger tables get two threads and fewer repetitions
-SOUND: Mapping[str, Any] = {
-    "learning_rate": 0.03,
-    "max_depth": 4,
-    "min_child_weight": 5.0,
-    "subsample": 0.7,
-    "colsample_bytree": 0.3,
-    "reg_lambda": 2.0,
-}
-SOUND_LARGE: Mapping[str, Any] = {**SOUND, "learning_rate": 0.1, "max_depth": 6, "colsample_bytree": 0.7}
+SOUND: Mapping[str, Any] = {"learning_rate": 0.03, "max_depth": 3, "subsample": 0.7, "reg_lambda": 2.0}
+SOUND_LARGE: Mapping[str, Any] = {**SOUND, "learning_rate": 0.1, "max_depth": 6}
+COLUMNS = 70  # that a tree of a wide table chooses from: many of them say nearly the same
+MANY_UNITS = 5_000  # from here a tree may be deeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +69,10 @@ def search(question: Question, *, deadline: float | None, told: Callable[[str], 
     """Sound parameters first, then random ones until ``deadline`` (``time.monotonic``); without one, no others."""
     random = np.random.default_rng([question.seed, 41])
     large = question.inputs.matrix.size > LARGE
-    pairs = _pairs(question)
+    pairs, usual = _pairs(question), sound(question.inputs)
     tried: list[Tried] = []
     while True:
-        params = sound(question.inputs) if not tried else _drawn(random)
+        params = dict(usual) if not tried else _drawn(random, heaviest=usual["min_child_weight"])
         told(f"search {len(tried) + 1}")
         tried.append(_try(question, params, pairs, threads=2 if large else 1))
         slowest = max(one.seconds for one in tried)
@@ -86,17 +81,21 @@ def search(question: Question, *, deadline: float | None, told: Callable[[str], 
 
 
 def sound(inputs: Inputs) -> dict[str, Any]:
-    """Parameters that are seldom bad; a leaf of a small table may hold few units."""
+    """Parameters that are seldom bad: leaves of small tables may hold few units, trees of wide ones see a draw."""
     rate = float(inputs.outcomes.mean())
     weight = float(np.clip(0.02 * len(inputs) * rate * (1 - rate), 0.3, 5.0))
-    return {**(SOUND_LARGE if inputs.matrix.size > LARGE else SOUND), "min_child_weight": weight}
+    share = float(np.clip(COLUMNS / len(inputs.names), 0.1, 0.8))
+    chosen = {**(SOUND_LARGE if inputs.matrix.size > LARGE else SOUND)}
+    if len(inputs) > MANY_UNITS:
+        chosen["max_depth"] = max(chosen["max_depth"], 4)
+    return {**chosen, "min_child_weight": weight, "colsample_bytree": share}
 
 
-def _drawn(random: np.random.Generator) -> dict[str, Any]:
+def _drawn(random: np.random.Generator, *, heaviest: float) -> dict[str, Any]:
     return {
         "learning_rate": float(np.round(random.choice([0.02, 0.03, 0.05]), 4)),
-        "max_depth": int(random.integers(2, 7)),
-        "min_child_weight": float(np.round(np.exp(random.uniform(np.log(1), np.log(30))), 2)),
+        "max_depth": int(random.integers(2, 6)),
+        "min_child_weight": float(np.round(heaviest * np.exp(random.uniform(np.log(0.1), np.log(4))), 3)),
         "subsample": float(np.round(random.uniform(0.5, 0.95), 2)),
         "colsample_bytree": float(np.round(np.exp(random.uniform(np.log(0.08), np.log(0.8))), 2)),
         "reg_lambda": float(np.round(np.exp(random.uniform(np.log(0.5), np.log(30))), 2)),

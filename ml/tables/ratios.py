@@ -70,17 +70,17 @@ def _squeezed(name: str) -> str:
 
 
 def ratios(items: Items) -> dict[str, Array]:
-    """All ratios whose items are there, by name; nan where an item is missing or the denominator is not positive."""
+    """All ratios whose items are there, by name; nan where an item is missing or the denominator is not positive.
+
+    The logarithm of each item is there too: its change over a window is the item's growth.
+    """
     full = _with_derived(items)
     made = {name: make(full) for name, (needed, make) in RATIOS.items() if set(needed) <= set(full)}
     for scale in (scale for scale in SCALES if scale in items):
         for item in items:
             if item != scale:
                 made[f"{item} / {scale}"] = over(items[item], items[scale])
-    for item in ("total_assets", "revenue", "market_value"):
-        if item in items:
-            made[f"log {item}"] = signed_log(items[item])
-    return made
+    return made | {f"log {item}": signed_log(values) for item, values in items.items()}
 
 
 def over(top: Array, bottom: Array) -> Array:

@@ -157,20 +157,26 @@ def _utf8(content: bytes, path: Path) -> tuple[bytes, list[str]]:
 
 def _other_encoding(content: bytes, path: Path) -> tuple[bytes, list[str]]:
     """Line by line, because files are often joined from several sources: UTF-8 where it is, else GB 18030 or Latin."""
-    encoding = "gb18030" if _looks_chinese(content) else "cp1252"
     lines = content.split(b"\n")
-    for number, line in enumerate(lines):
-        if not line.isascii():
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                lines[number] = line.decode(encoding, errors="replace").encode()
+    others = [number for number, line in enumerate(lines) if not line.isascii() and not _is_utf8(line)]
+    chinese = _looks_chinese(b"\n".join(lines[number] for number in others[:10_000]))
+    encoding = "gb18030" if chinese else "cp1252"
+    for number in others:
+        lines[number] = lines[number].decode(encoding, errors="replace").encode()
     return b"\n".join(lines), [f"{path.name}: lines that are not UTF-8 are read as {encoding}"]
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _looks_chinese(content: bytes) -> bool:
     """High bytes of GB 18030 come in pairs; those of Western encodings mostly stand alone."""
-    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content[:1_000_000])]
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content)]
     even = sum(run for run in runs if run % 2 == 0)
     return bool(runs) and even > 0.7 * sum(runs)
 
@@ -193,7 +199,7 @@ def _layout(lines: Sequence[str]) -> tuple[str, int]:
         widths = [len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines if line.strip()]
         width, often = Counter(widths).most_common(1)[0]
         score = often / len(widths) * (width > 1) * (1 + width / 1000)
-        skipped = next((place for place, found in enumerate(widths) if found == width), 0)
+        skipped = next((place for place, found in enumerate(widths) if found > width / 2), 0)
         best = max(best, (score, delimiter, skipped if skipped <= 5 else 0), key=lambda one: one[0])
     return best[1], best[2]
 

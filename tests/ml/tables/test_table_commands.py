@@ -94,7 +94,9 @@ def test_help_imports_no_model_library(tmp_path: Path) -> None:
     ("scorecard", loans(500), ("--target", "status", "--id", "loan")),
     ("blend", panel(200), ("--target", "failed", "--id", "firm", "--time", "year", "--window", 3)),
 ])
-def test_every_kind_trains_and_scores(kind: str, frame: pd.DataFrame, roles: tuple[object, ...], tmp_path: Path) -> None:
+def test_every_kind_trains_and_scores(
+    kind: str, frame: pd.DataFrame, roles: tuple[object, ...], tmp_path: Path
+) -> None:
     path = written(frame, tmp_path)
     report = trained(path, "--kind", kind, *roles)
     assert report["metrics"]["auc"][0] > 0.6
