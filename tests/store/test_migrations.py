@@ -5,18 +5,27 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from store_samples import NOW, USCC, application, commit, decision, draft
 
 from decision_service.errors import StoreError
 from decision_service.store import Store, upgrade
+from decision_service.store.database import Database
+from decision_service.store.migrate import MIGRATIONS
 from decision_service.store.tables import METADATA
 
+CONFIG = Config()
+CONFIG.set_main_option("script_location", str(MIGRATIONS))
+REVISIONS = [script.revision for script in ScriptDirectory.from_config(CONFIG).walk_revisions()]
 FORK = multiprocessing.get_context("fork")
 
 
@@ -24,6 +33,16 @@ def test_migrations_make_exactly_the_declared_tables(store):
     with store._database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_store_of_any_earlier_program_is_brought_up_to_this_one(url, revision):
+    database = Database(url)
+    with closing(database), database.write() as connection:
+        CONFIG.attributes["connection"] = connection
+        command.upgrade(CONFIG, revision)
+    with closing(Store.open(url)) as store:
+        test_migrations_make_exactly_the_declared_tables(store)
 
 
 def test_a_migrated_store_is_ready_and_opens_again(url):

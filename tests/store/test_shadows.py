@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from store_samples import NOW, RULESET, application, commit, commit_some, decision, draft, verified
 
 from decision_service.audit.release import STARTED, STOPPED, Act, Named
@@ -157,12 +156,3 @@ def _follow(url: str, until: int) -> None:
         (run,) = known.running()
         while known.reached(run) < until:
             known.add([compared(run, one.leaf_index) for one in known.ahead(run, 3)])
-
-
-def test_a_store_without_the_table_is_brought_up_to_it(url):
-    with closing(Store.open(url)) as store:
-        with store._database.write() as connection:
-            connection.execute(text("DROP TABLE shadow_results"))
-            connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
-    with closing(Store.open(url)) as store:
-        assert not list(store.shadows().results([ShadowRun(0, RULESET)]))
