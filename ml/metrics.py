@@ -26,6 +26,7 @@ LEVEL = (0.025, 0.975)
 LOWER_IS_BETTER = frozenset({"brier", "ece"})
 CALIBRATED_DRAWS = 400
 LEAST = 1e-9
+PRECISE = ("pr_auc", "recall_at_precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,8 @@ def equal_mass_bins(probabilities: Array, mass: Array, bins: int = BINS) -> NDAr
     values, inverse = np.unique(probabilities, return_inverse=True)
     held = np.bincount(inverse, mass, minlength=len(values))
     middle = (np.cumsum(held) - held / 2.0) / held.sum()
-    return np.minimum((middle * bins).astype(int), bins - 1)[inverse]
+    place = np.floor(middle * bins + 1e-9).astype(int)  # sums are rounded, an edge is not
+    return np.minimum(place, bins - 1)[inverse]
 
 
 def _columns(probabilities: Array, bins: NDArray[np.int_], squared: Array, *, counted: bool) -> Array:
@@ -202,15 +204,18 @@ def _counts(members: int, drawn: NDArray[np.int_], generator: np.random.Generato
     return np.bincount(place, minlength=len(drawn) * members).reshape(len(drawn), members)
 
 
-def interval(name: str, value: float, replicates: Array) -> Estimate:
-    """The figure with 95 % of its resampled values: percentiles, with two exceptions for what noise drives up.
+def interval(name: str, value: float, replicates: Array, *, reweighted: bool = False) -> Estimate:
+    """The figure with 95 % of its resampled values: percentiles, with exceptions for what noise drives up.
 
     KS is a maximum, ECE a sum of absolute differences; their resamples carry the drift twice. KS is reflected at its
-    figure (the basic bootstrap; Davison & Hinkley 1997, section 5.2), ECE at its lower end only.
+    figure (the basic bootstrap; Davison & Hinkley 1997, section 5.2), ECE at its lower end only. ``reweighted``: under
+    a stated base rate precision looks too good where one good stands for many, so the lower end is the lesser of both.
     """
     low, high = np.nanquantile(replicates, LEVEL) if np.isfinite(replicates).any() else (np.nan, np.nan)
     if name in ("ks", "ece"):
         low, high = np.clip([2 * value - high, 2 * value - low if name == "ks" else high], 0.0, 1.0)
+    if reweighted and name.startswith(PRECISE):
+        low = max(0.0, min(low, 2 * value - high))
     return Estimate(value, float(low), float(high))
 
 
@@ -266,7 +271,10 @@ def evaluate(
     values = sweep.figures(np.ones((1, len(labels))))
     blocks = resamples(labels, seed=seed, repeats=repeats, groups=groups, base_rate=base_rate)
     replicates = stacked([sweep.figures(weights) for weights in blocks])
-    found = {name: interval(name, float(value[0]), replicates[name]) for name, value in values.items()}
+    found = {
+        name: interval(name, float(value[0]), replicates[name], reweighted=base_rate is not None)
+        for name, value in values.items()
+    }
     chance = ece_if_calibrated(sweep, labels, probabilities, seed=seed, groups=groups)
     if found["ece"].value <= chance.high:
         found["ece"] = Estimate(found["ece"].value, 0.0, found["ece"].high)

@@ -206,3 +206,17 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(count: int, power: 
             hits[name] = hits.get(name, 0) + (name in truth and found.low <= truth[name] <= found.high)
     assert {name: hits[name] for name in truth if hits[name] < (170 if name == "ks" else 178)} == {}
     assert LOWER_IS_BETTER <= set(truth)
+
+
+@pytest.mark.slow
+def test_intervals_under_a_stated_base_rate_hold_the_truth_too() -> None:
+    """All bads and one good in seven of 150 samples, measured at the rate of the population."""
+    everyone, chances = outcomes(1_000_000, seed=10, log_odds=-4.3)
+    truth, rate = figures(everyone, chances), float(everyone.mean())
+    hits = dict.fromkeys(truth, 0)
+    for sample in range(150):
+        labels, chances = outcomes(12_000, seed=50 + sample, log_odds=-4.3)
+        kept = (labels == 1) | (np.random.default_rng(sample).random(len(labels)) < 0.15)
+        found = evaluate(labels[kept], chances[kept], seed=sample, repeats=250, base_rate=rate)
+        hits = {name: hits[name] + (found[name].low <= truth[name] <= found[name].high) for name in truth}
+    assert {name: hit for name, hit in hits.items() if hit < 132} == {}
