@@ -240,6 +240,7 @@ def find(
         models=(product.xgb_model, product.lstm_model),
         weights=blend_weights(catalogue, parameters),
         single_model_blend=product.single_model_blend,
+        fallback=product.scorecard_model,
         contributions=False,
     )
     exact.update(encoded(catalogue, score_values(scores)))
@@ -298,7 +299,7 @@ def _explained(findings: Findings, assessment: Assessment, scorer: Scorer) -> Sc
     if not PD_REASONS.intersection(one.code for one in assessment.reasons):
         return findings.scores
     features = findings.portrait.features_for(str(findings.facts["product"]))
-    for version in findings.scores.models:  # the versions that scored, whatever is in force by now
+    for version in reversed(findings.scores.models):  # those that scored, whatever is in force; a fallback is last
         if (explained := scorer.explained(version, features)) is not None:
             return replace(findings.scores, contributions=explained.shares)
     return findings.scores

@@ -1,4 +1,4 @@
-"""What the tree model's score is made of: each feature's share of its margin, and how the margin becomes a PD."""
+"""What the score of trees or a scorecard is made of: each feature's share of its margin, and the way to a PD."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ LABELS: Mapping[str, Mapping[str, str]] = {
     BASE: {"zh": "基准（模型截距）", "en": "base (the model's intercept)"},
     INDUSTRY: {"zh": "行业", "en": "industry"},
 }
-FORMULA = "pd_xgb = 1 / (1 + exp(-(slope * margin + offset)))"
+FORMULA = "{score} = 1 / (1 + exp(-(slope * margin + offset{bend})))"
+BEND = " + bend(margin)"
 
 
 def taken_apart(platform: Platform, recorded: Recorded, stored: StoredDecision) -> Explained | None:
@@ -25,7 +26,7 @@ def taken_apart(platform: Platform, recorded: Recorded, stored: StoredDecision) 
 
     Contributions that were recorded with the decision are taken as they are.
     """
-    for version in recorded.scores.models:
+    for version in reversed(recorded.scores.models):  # a fallback, whose score then counts, is the last
         found = platform.scorer.explained(version, recorded.features)
         if found is not None:
             shares = values_of(stored.private)["contributions"] if stored.private else {}
@@ -39,7 +40,7 @@ def contributions(explained: Explained | None, view: View) -> list[dict[str, Any
     shares = {} if explained is None else explained.shares
     seen = [(name, share) for name, share in shares.items() if view.may_see(name)]
     return [
-        {"feature": name, "label": _label(name, view), "log_odds": f"{share:.6f}"}
+        {"feature": name, "label": _label(name, view), "log_odds": f"{share:.6f}", **_points(name, explained)}
         for name, share in sorted(seen, key=lambda pair: (-abs(pair[1]), pair[0]))
         if share
     ]
@@ -66,10 +67,24 @@ def score(explained: Explained | None, view: View, recorded: Recorded) -> dict[s
             "slope": f"{calibration.slope:.9f}",
             "offset": f"{calibration.offset:.9f}",
             "base_rate": f"{calibration.base_rate:.6f}",
+            **({"knots": [[f"{one:.9f}" for one in knot] for knot in calibration.knots]} if calibration.knots else {}),
         },
-        "formula": FORMULA,
-        "pd_xgb": None if recorded.scores.pd_xgb is None else f"{recorded.scores.pd_xgb:.6f}",
+        **_formula(explained, recorded),
     }
+
+
+def _formula(explained: Explained, recorded: Recorded) -> dict[str, Any]:
+    """A scorecard stands in for the blend, trees give ``pd_xgb``."""
+    name, value = ("pd_xgb", recorded.scores.pd_xgb)
+    if explained.points_lost is not None:
+        name, value = ("pd_12m", recorded.scores.pd_12m)
+    formula = FORMULA.format(score=name, bend=BEND if explained.calibration.knots else "")
+    return {"formula": formula, name: None if value is None else f"{value:.6f}"}
+
+
+def _points(name: str, explained: Explained | None) -> dict[str, str]:
+    lost = (explained.points_lost or {}) if explained is not None else {}
+    return {"points_lost": f"{lost[name]:.1f}"} if name in lost else {}
 
 
 def _label(name: str, view: View) -> str:

@@ -137,7 +137,7 @@ class Policy:
     def models(self) -> tuple[str, ...]:
         """The names of all models in use, sorted."""
         products = self.ruleset.products.values()
-        return tuple(sorted({name for product in products for name in (product.xgb_model, product.lstm_model)}))
+        return tuple(sorted({name for product in products for name in product.models}))
 
     def model_inputs(self, name: str) -> tuple[ModelInputs, ...]:
         """What every product that names this model delivers to it."""
@@ -147,6 +147,8 @@ class Policy:
                 found.append(ModelInputs("xgboost", feature_names(product.name, self.registry)))
             if product.lstm_model == name:
                 found.append(ModelInputs("lstm", SERIES, WINDOW))
+            if product.scorecard_model == name:
+                found.append(ModelInputs("scorecard", feature_names(product.name, self.registry)))
         return tuple(found)
 
     def _compile(self, day: date, client: str) -> PolicyInForce:

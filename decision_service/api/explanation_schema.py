@@ -68,6 +68,7 @@ class ContributionSchema(Strict):
     feature = _text("An indicator, `industry`, or `base`: the margin before any feature is looked at", required=True)
     label = fields.String(required=True)
     log_odds = _text("Log-odds of default before calibration", required=True)
+    points_lost = _text("Of a scorecard: points below the feature's best bin")
 
 
 class CalibrationSchema(Strict):
@@ -76,6 +77,10 @@ class CalibrationSchema(Strict):
     slope = fields.String(required=True)
     offset = fields.String(required=True)
     base_rate = fields.String(required=True)
+    knots = fields.List(
+        fields.List(fields.String()),
+        metadata={"description": "`[margin, bend]`: `bend` is straight between them and level beyond the ends"},
+    )
 
 
 class ExplainedScoreSchema(Strict):
@@ -92,6 +97,7 @@ class ExplainedScoreSchema(Strict):
     calibration = fields.Nested(CalibrationSchema)
     formula = _text("How the margin becomes `pd_xgb`")
     pd_xgb = _text("The score of the decision, rounded to six decimals", allow_none=True)
+    pd_12m = _text("The same, where a scorecard stood in for a model that could not score", allow_none=True)
 
 
 class ExplainedFactSchema(Strict):

@@ -25,6 +25,7 @@ DATED = ("code", "effective_from", "reference")
 DESCRIPTIVE = ("name_zh", "name_en", "section", "section_zh", "peak_months", "note", "value_status", "effective_to")
 EXCLUDED_COLUMNS = ("code", "name_zh", "section", "section_zh", "reason")
 MODELS = ("xgboost", "lstm")
+FALLBACK = "scorecard"
 OVERLAP = "parameter-overlap"
 
 
@@ -92,8 +93,9 @@ def read_product(
         return None, []
     if not PRODUCT_NAME.fullmatch(name) or sheet.file != f"products/{name}.yaml":
         sheet.report(branch.line, f"the product is named '{name}'", "give file and product the same lower-case name")
-    models = sheet.branch(branch.entries.get("models"), "models", required=MODELS)
-    chosen = {kind: sheet.text(models.entries.get(kind), f"models.{kind}") if models else None for kind in MODELS}
+    models = sheet.branch(branch.entries.get("models"), "models", required=MODELS, optional=(FALLBACK,))
+    kinds = (*MODELS, FALLBACK)
+    chosen = {kind: sheet.text(models.entries.get(kind), f"models.{kind}") if models else None for kind in kinds}
     product = Product(
         name=name,
         label=sheet.texts(branch.entries.get("label"), "label") or {},
@@ -106,6 +108,7 @@ def read_product(
             for node in sheet.items(branch.entries.get("assumptions"), "assumptions")
             if (texts := sheet.texts(node, "an assumption")) is not None
         ),
+        scorecard_model=chosen[FALLBACK],
     )
     return product, read_rows(branch.entries.get("parameters"), "product", name, catalogue, sheet)
 

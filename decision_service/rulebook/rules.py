@@ -87,6 +87,13 @@ class Product:
     lstm_model: str
     single_model_blend: str | None = None
     assumptions: tuple[Mapping[str, str], ...] = ()
+    scorecard_model: str | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models it uses: by features, by series, and the fallback if it has one."""
+        fallback = () if self.scorecard_model is None else (self.scorecard_model,)
+        return (self.xgb_model, self.lstm_model, *fallback)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,15 @@ INDUSTRY = "industry"
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A tree model's score taken apart: the shares sum to its margin, ``calibration`` makes the margin a PD."""
+    """A score taken apart: the shares sum to its margin, ``calibration`` makes the margin a PD.
+
+    Of a scorecard ``points_lost`` says what each feature costs against its best bin; of trees there are none.
+    """
 
     model: ModelVersion
     shares: Mapping[str, float]
     calibration: Calibration
+    points_lost: Mapping[str, float] | None = None
 
 
 def by_indicator(values: Sequence[float], spec: XgboostSpec) -> dict[str, float]:

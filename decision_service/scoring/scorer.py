@@ -1,4 +1,4 @@
-"""Two models, one probability of default: scores an application, or says why the score is unknown."""
+"""Two models, one probability of default, perhaps a scorecard to fall back on; or why the score is unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from decision_service.errors import ModelError
 from decision_service.scoring.blend import blended, rounded
 from decision_service.scoring.contributions import Explained
 from decision_service.scoring.current import POLL_SECONDS, CurrentModels, Kept, Places
-from decision_service.scoring.models import LstmModel, XgboostModel
+from decision_service.scoring.models import LstmModel, ScorecardModel, XgboostModel
 from decision_service.scoring.registry import LoadedModel, ModelRegistry, import_library
 from decision_service.scoring.rows import feature_row
 from decision_service.vocabulary import ModelVersion, Scores
@@ -68,16 +68,18 @@ class Scorer:
         models: tuple[str, str],
         weights: tuple[Decimal, Decimal] | None,
         single_model_blend: str | None = None,
+        fallback: str | None = None,
         contributions: bool = False,
     ) -> Scores:
         """Both models' calibrated 12-month PDs and their blend; unknown is ``None``, ``problems`` says why.
 
         ``models`` names the XGBoost and the LSTM model. ``features`` maps indicators (nan: missing) and
         ``industry_code``; ``series`` is months x series, oldest first. With one model unknown ``pd_12m`` is unknown
-        unless ``single_model_blend`` names the other (``xgboost`` or ``lstm``).
+        unless ``single_model_blend`` names the other (``xgboost`` or ``lstm``), or ``fallback`` a scorecard.
         """
-        kept = self._kept(models)  # once: both models as they are in force together
-        sources = (kept[models[0]].in_force, kept[models[1]].in_force)
+        names = models if fallback is None else (*models, fallback)
+        kept = self._kept(names)  # once: all models as they are in force together
+        sources = tuple(kept[name].in_force for name in names)
         scores = _scored(features, series, mask, sources=sources, weights=weights, single=single_model_blend)
         if not contributions or scores.pd_xgb is None:
             return scores
@@ -104,17 +106,23 @@ class Scorer:
                 sources[type(loaded.model)] = lambda loaded=loaded: loaded  # type: ignore[misc]
             except ModelError as error:
                 missing.append(error.text())
-        both = (sources.get(XgboostModel, _not_recorded), sources.get(LstmModel, _not_recorded))
-        scores = _scored(features, series, mask, sources=both, weights=weights, single=single_model_blend)
+        every = [sources.get(XgboostModel, _not_recorded), sources.get(LstmModel, _not_recorded)]
+        if ScorecardModel in sources:
+            every.append(sources[ScorecardModel])
+        scores = _scored(features, series, mask, sources=every, weights=weights, single=single_model_blend)
         return replace(scores, problems=tuple(missing) + scores.problems)
 
     def explained(self, version: ModelVersion, features: Mapping[str, Any]) -> Explained | None:
-        """What one version of a tree model makes of features; ``None`` for another kind or one that cannot be used."""
+        """What one version of a tree model or scorecard makes of features; ``None`` for a series model or one that
+        cannot be used."""
         try:
-            loaded = self._recorded_version(version)
-            if not isinstance(loaded.model, XgboostModel):
+            model = self._recorded_version(version).model
+            if isinstance(model, LstmModel):
                 return None
-            return Explained(version, loaded.model.contributions(features), loaded.model.spec.calibration)
+            shares, calibration = model.contributions(features), model.spec.calibration
+            if isinstance(model, XgboostModel):
+                return Explained(version, shares, calibration)
+            return Explained(version, shares, calibration, points_lost=model.points_lost(features))
         except ModelError:
             return None
 
@@ -176,7 +184,7 @@ def _scored(
     series: Series,
     mask: Sequence[bool],
     *,
-    sources: tuple[Callable[[], LoadedModel], Callable[[], LoadedModel]],
+    sources: Sequence[Callable[[], LoadedModel]],
     weights: tuple[Decimal, Decimal] | None,
     single: str | None,
 ) -> Scores:
@@ -185,6 +193,9 @@ def _scored(
     by_features = _probability(sources[0], XgboostModel, (features,), used=used, problems=problems)
     by_series = _probability(sources[1], LstmModel, (series, mask), used=used, problems=problems)
     blend, status = _blend(by_features, by_series, weights=weights, single=single, problems=problems)
+    if blend is None and None in (by_features, by_series) and len(sources) > 2:
+        blend = _probability(sources[2], ScorecardModel, (features,), used=used, problems=problems)
+        status = "unavailable" if blend is None else "fallback"
     return Scores(
         pd_xgb=None if by_features is None else rounded(by_features),
         pd_lstm=None if by_series is None else rounded(by_series),
@@ -198,7 +209,7 @@ def _scored(
 
 def _probability(
     source: Callable[[], LoadedModel],
-    kind: type[XgboostModel] | type[LstmModel],
+    kind: type[XgboostModel] | type[LstmModel] | type[ScorecardModel],
     arguments: tuple[Any, ...],
     *,
     used: list[ModelVersion],

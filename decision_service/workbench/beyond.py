@@ -10,7 +10,7 @@ from decision_service.rulebook.regions import differently_admitted
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.workbench.changes import Change
 
-MODELS = ("xgboost", "lstm", "single_model_blend")
+MODELS = ("xgboost", "lstm", "scorecard", "single_model_blend")
 WEIGHTS = ("weight_xgb", "weight_lstm")
 SEASONS = ("seasonality", "peak_months")
 

@@ -228,6 +228,7 @@ def _product(product: Product) -> _Entry:
         "required": _words(product.required_facts),
         "xgboost": _word(product.xgb_model),
         "lstm": _word(product.lstm_model),
+        **_given("scorecard", product.scorecard_model),
         **_given("single_model_blend", product.single_model_blend),
         **_texts("label", product.label),
     }

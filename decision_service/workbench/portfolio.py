@@ -164,7 +164,7 @@ def _unscored(path: Path) -> Iterator[Mapping[str, str]]:
 
 def _rests_on(platform: Platform, policy: Policy, asked: _Asked, uscc: tuple[str, ...]) -> str:
     """Short for everything that the facts depend on and that can be told without making them."""
-    models = [name for one in policy.ruleset.products.values() for name in (one.xgb_model, one.lstm_model)]
+    models = [name for one in policy.ruleset.products.values() for name in one.models]
     records = platform.store.records(uscc[0]) if uscc else None
     feeds = {kind: moment.isoformat() for kind, moment in records.feeds.items()} if records is not None else {}
     standard, day = asked.standard, business_date(asked.now)

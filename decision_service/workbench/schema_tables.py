@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decision_service.portrait.lists import LIST_KEYS, RED, YELLOW
 from decision_service.rulebook.encoding import Fact, FactType
 from decision_service.rulebook.fact_file import NAME
-from decision_service.rulebook.parameter_file import MODELS
+from decision_service.rulebook.parameter_file import FALLBACK, MODELS
 from decision_service.rulebook.rule_file import CODE
 from decision_service.rulebook.ruleset import POLICY, Ruleset
 from decision_service.workbench.schema_values import (
@@ -109,6 +109,7 @@ def product_file(ruleset: Ruleset) -> Schema:
     models = {
         "xgboost": text("XGBoost模型的登记名。", "Registered name of the XGBoost model."),
         "lstm": text("LSTM模型的登记名。", "Registered name of the LSTM model."),
+        FALLBACK: text("备用评分卡的登记名：前两者缺一时使用，转人工。", "Scorecard used if one of them is down; a person decides."),
     }
     properties = {
         "name": described(

@@ -49,7 +49,7 @@ def notes(active: Iterable[Ruleset], shadow: Ruleset, on: date) -> Iterator[Note
 def _scoring(ruleset: Ruleset, on: date) -> Any:
     """Which models score, and how they are blended, by product and industry."""
     rules = ruleset.in_force(on)
-    models = {name: (one.xgb_model, one.lstm_model, one.single_model_blend) for name, one in rules.products.items()}
+    models = {name: (*one.models, one.single_model_blend) for name, one in rules.products.items()}
     codes = None, *rules.industry_codes()
     return models, {(name, code): _weights(rules, name, code) for name in rules.products for code in codes}
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from decision_service.api.explanation_schema import ExplanationSchema
 from decision_service.explain_changes import in_the_way
 from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Not
+from decision_service.scoring.contributions import Explained
+from decision_service.vocabulary import ModelVersion, Scores
+from tests.api.real import CALIBRATION, SHARES, VERSION
 from tests.api.test_real_platform import City, explanation
 
 
@@ -96,6 +101,40 @@ def test_without_models_there_is_no_score_to_explain(city: City) -> None:
         assert found["score"] is None and found["contributions"] == []
     finally:
         city.scorer.pd = Decimal("0.003000")
+
+
+def test_a_scorecard_that_stood_in_refers_and_is_explained_by_its_points(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, pd_12m = ModelVersion("pd-scorecard", "3", "sha256:01"), Decimal("0.003000")
+    lost = {"debt_to_asset_ratio": 34.71, "max_overdue_days_24m": 0.0}
+    scores = Scores(pd_12m, None, pd_12m, "fallback", (VERSION, card))
+    monkeypatch.setattr(city.scorer, "score", lambda features, *rest, **more: replace(scores, features=dict(features)))
+    monkeypatch.setattr(
+        city.scorer,
+        "explained",
+        lambda version, features: Explained(version, SHARES, CALIBRATION, lost if version == card else None),
+    )
+    decision, found = explained(city, "approve", amount="10000.00", term_months=5)
+    assert decision["outcome"] == "REFER" and "MODEL_DOWN" in {one["code"] for one in decision["reasons"]}
+    assert decision["models"][-1]["name"] == found["score"]["model"]["name"] == "pd-scorecard"
+    assert found["score"]["formula"].startswith("pd_12m = ") and found["score"]["pd_12m"] == "0.003000"
+    assert "pd_xgb" not in found["score"]
+    points = {one["feature"]: one.get("points_lost") for one in found["contributions"]}
+    assert points == {"base": None, "debt_to_asset_ratio": "34.7", "max_overdue_days_24m": "0.0"}
+
+
+def test_a_bent_calibration_is_shown_with_its_knots(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    bent = replace(CALIBRATION, offset=CALIBRATION.offset - 0.25, knots=((-2.0, 0.0), (-0.5, 0.5)))  # at -1.25: 0.25
+    monkeypatch.setattr(city.scorer, "explained", lambda version, features: Explained(version, SHARES, bent))
+    _, found = explained(city, "approve", amount="10000.00", term_months=4)
+    score = found["score"]
+    slope, offset = (float(score["calibration"][name]) for name in ("slope", "offset"))
+    margins, bends = zip(*(map(float, knot) for knot in score["calibration"]["knots"]), strict=True)
+    margin = float(score["margin"])
+    log_odds = slope * margin + offset + float(np.interp(margin, margins, bends))
+    assert "bend(margin)" in score["formula"]
+    assert 1 / (1 + math.exp(-log_odds)) == pytest.approx(float(score["pd_xgb"]), abs=1e-6)
 
 
 def test_a_score_above_the_cut_off_is_the_obstacle_and_what_holds_is_none(city: City) -> None:

@@ -214,6 +214,11 @@ MISTAKES: list[tuple[str, dict[str, str], str]] = [
         {**SOURCES, "products/plain.yaml": product_text("plain") + "single_model_blend: forest\n"},
         "unknown model 'forest'; use xgboost or lstm",
     ),
+    (
+        "a kind of model that nothing serves",
+        changed("products/plain.yaml", ", lstm: pd-lstm", ", lstm: pd-lstm, forest: pd-forest"),
+        "unknown key 'forest'; use xgboost, lstm, scorecard",
+    ),
     ("a missing model", changed("products/plain.yaml", ", lstm: pd-lstm", ""), "models: 'lstm' is missing"),
 ]
 

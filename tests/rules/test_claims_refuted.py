@@ -80,7 +80,9 @@ FAULTS: Mapping[str, tuple[Edit, ...]] = {
     "firm-within-industry": (
         (POLICY, "tax_continuity_index < industry.min_tax_continuity", "tax_continuity_index < 0.5"),
     ),
-    "both-models": ((NEVER, "models_status in [single, unavailable]", "models_status == unavailable"),),
+    "both-models": (
+        (NEVER, "models_status in [single, unavailable, fallback]", "models_status in [unavailable, fallback]"),
+    ),
     "models-agree": ((NEVER, "model_gap > policy.model_gap_max", "model_gap > 0.2"),),
     "cut-offs": (
         (AUTO, CUT_OFF_OF_AUTO_101, CUT_OFF_OF_AUTO_101.replace("auto", "review")),

@@ -16,14 +16,14 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 from mlflow import MlflowClient
-from models_for_tests import MODELS, MONTHS, NAMES, SERIES, application, network, put, trees
+from models_for_tests import MODELS, MONTHS, NAMES, SCORECARD, SERIES, application, network, put, scorecard, trees
 
 from decision_service.errors import NotFound
 from decision_service.scoring import current
 from decision_service.scoring.blend import MILLIONTH, blended, rounded
 from decision_service.scoring.current import FIRST_ANSWER_SECONDS
 from decision_service.scoring.inputs import ModelInputs
-from decision_service.scoring.models import LstmModel, XgboostModel, calibrated
+from decision_service.scoring.models import LstmModel, ScorecardModel, XgboostModel, calibrated
 from decision_service.scoring.registry import HTTP_BOUNDS
 from decision_service.scoring.scorer import Scorer
 from decision_service.vocabulary import ModelVersion, Scores
@@ -88,6 +88,60 @@ def test_a_model_that_is_missing_is_an_unknown_score(
     scores = score(Scorer(uri), models, single)
     assert (scores.status, scores.pd_12m is not None) == (status, known)
     assert scores.problems
+
+
+def scorecard_pd() -> Decimal:
+    fitted = scorecard()
+    return rounded(ScorecardModel(fitted.weights, fitted.spec).probability(APPLICATION[0]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("models", "single", "fallback", "status", "used"),
+    [
+        pytest.param(MODELS, None, SCORECARD, "ok", MODELS, id="both score: no fallback"),
+        pytest.param(("pd-xgboost", "none"), None, SCORECARD, "fallback", ("pd-xgboost", SCORECARD), id="no series"),
+        pytest.param(("none", "pd-lstm"), None, SCORECARD, "fallback", ("pd-lstm", SCORECARD), id="no trees"),
+        pytest.param(("none", "none"), None, SCORECARD, "fallback", (SCORECARD,), id="neither"),
+        pytest.param(("pd-xgboost", "none"), "xgboost", SCORECARD, "single", ("pd-xgboost",), id="one may stand alone"),
+        pytest.param(("pd-xgboost", "none"), None, "none", "unavailable", ("pd-xgboost",), id="no scorecard either"),
+        pytest.param(("pd-xgboost", "none"), None, "pd-lstm", "unavailable", ("pd-xgboost",), id="it is no scorecard"),
+    ],
+)
+def test_a_declared_scorecard_stands_in_and_says_so(
+    uri: str, models: tuple[str, str], single: str | None, fallback: str, status: str, used: tuple[str, ...]
+) -> None:
+    scorer = Scorer(uri)
+    options: dict[str, Any] = {"weights": WEIGHTS, "single_model_blend": single}
+    scores = scorer.score(*APPLICATION, models=models, fallback=fallback, **options)
+    assert (scores.status, tuple(model.name for model in scores.models)) == (status, used)
+    assert (scores.pd_12m is None) == (status == "unavailable")
+    if status == "fallback":
+        assert scores.pd_12m == scorecard_pd() and scores.problems
+    again = scorer.score_version(*APPLICATION, versions=scores.models, **options)
+    assert (again.pd_12m, again.status) == (scores.pd_12m, scores.status)
+
+
+def test_a_cold_start_falls_back(uri: str) -> None:
+    features, series, mask = APPLICATION
+    scores = Scorer(uri).score(
+        features, series, (False,) * len(mask), models=MODELS, weights=WEIGHTS, fallback=SCORECARD
+    )
+    assert (scores.status, scores.pd_12m, scores.pd_lstm) == ("fallback", scorecard_pd(), None)
+    assert "0 months of series" in scores.problems[0]
+
+
+def test_weights_that_are_missing_are_no_reason_to_fall_back(uri: str) -> None:
+    scores = Scorer(uri).score(*APPLICATION, models=MODELS, weights=None, fallback=SCORECARD)
+    assert (scores.status, scores.pd_12m) == ("unavailable", None)
+
+
+def test_a_scorecard_is_explained_by_points_lost(uri: str) -> None:
+    scorer = Scorer(uri)
+    (version,) = scorer.versions([SCORECARD])
+    explained = scorer.explained(version, APPLICATION[0])
+    assert explained is not None and explained.points_lost is not None
+    assert set(explained.points_lost) == set(explained.shares) - {"base"}
+    assert rounded(calibrated(sum(explained.shares.values()), explained.calibration)) == scorecard_pd()
 
 
 def test_without_weights_the_blend_is_unknown_and_says_so(uri: str) -> None:
