@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
+from decision_service.scoring.stability import Shift
 from ml.fitted import Array
 from ml.metrics import (
     PRECISIONS,
@@ -21,7 +22,6 @@ from ml.metrics import (
     evaluate,
 )
 from ml.segments import Segment, enough, segments_of
-from ml.stability import Shift
 
 SEGMENT_REPEATS = 1_000
 

@@ -14,10 +14,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from decision_service.scoring.stability import LEVELS, Shift
 from ml.evaluation import Calibrated
 from ml.fitted import Array
 from ml.metrics import Estimate, Labels, ks
-from ml.stability import LEVELS, Shift
 
 SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": "sans-serif", "font.size": 9}
 """Text stays text, and nothing depends on the moment."""

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from decision_service.errors import InputError
+from decision_service.scoring.stability import PROFILE_FILE, Profile, Shift, profile, profile_from_json, shifts
 from ml.fitted import Array
 from ml.segments import segment_values
-from ml.stability import PROFILE_FILE, Profile, Shift, profile, profile_from_json, shifts
 from ml.tables.inputs import Inputs
 from ml.tables.kinds import Column, numbers, texts
 from ml.tables.read import read_table

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decision_service.errors import InputError
+from decision_service.scoring.stability import PROFILE_FILE, profile
 from ml.blend import Blend, mixed, weights_for
 from ml.calibration import calibrate
 from ml.fitted import Array, FittedModel, margins_of, probabilities
 from ml.metrics import Estimate, evaluate
 from ml.registration import Registered, register
 from ml.search import LARGE, Question, Searched, search
-from ml.stability import PROFILE_FILE, profile
 from ml.table_models import AVERAGED, Settings, fit, members
 from ml.table_sample import Prepared, Request, Sample, Told, prepare
 from ml.tables.inputs import Inputs

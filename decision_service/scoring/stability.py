@@ -1,4 +1,7 @@
-"""PSI: how far a score or a feature has moved from the training rows, in bins of the training rows' quantiles."""
+"""PSI: how far a score or an input has moved from the training rows, in bins of the training rows' quantiles.
+
+One implementation for training, evaluation and what is watched of served decisions.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from decision_service.errors import ModelError
-from ml.fitted import Array
 
+Array = NDArray[np.float64]
 PROFILE_FILE = "profile.json"
 FORMAT = 1
 BINS = 10
+CERTAIN = 0.95
 LEVELS = ((0.25, "red"), (0.20, "orange"), (0.10, "yellow"))
 """As warning W8 has them: above each figure the colour."""
 
@@ -29,6 +33,10 @@ class Binned:
 
     ends: tuple[float, ...]
     counts: tuple[int, ...]
+
+    def of(self, values: Array) -> NDArray[np.int_]:
+        """How many other values (nan: missing) fall into each of these bins; the last entry is the missing ones."""
+        return _counts(self.ends, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ def shifts(expected: Profile, matrix: Array, names: Sequence[str], probabilities
     found = [
         (name, expected.inputs[name], matrix[:, column]) for column, name in enumerate(names) if name in expected.inputs
     ]
-    score, *inputs = [_shift(name, binned, values) for name, binned, values in columns + found]
+    score, *inputs = [shift(name, one.counts, one.of(values).tolist()) for name, one, values in columns + found]
     return score, *sorted(inputs, key=lambda one: -one.psi)
 
 
@@ -101,16 +109,38 @@ def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
     return float(np.sum((after - before) * np.log(after / before)))
 
 
-def _shift(name: str, binned: Binned, values: Array) -> Shift:
-    before, after = np.array(binned.counts), _counts(binned.ends, values)
-    occurring = (before > 0) | (after > 0)
-    before, after = before[occurring], after[occurring]
-    rows = max(int(before.sum()), 1), max(int(after.sum()), 1)
+def shift(name: str, before: Sequence[int], after: Sequence[int]) -> Shift:
+    """The PSI of counts by bin; a bin that neither side has is none."""
+    old, new = np.asarray(before, dtype=int), np.asarray(after, dtype=int)
+    occurring = (old > 0) | (new > 0)
+    old, new = old[occurring], new[occurring]
+    rows = max(int(old.sum()), 1), max(int(new.sum()), 1)
     # A bin that one side leaves empty counts as half a row: its share is small, not zero.
-    shares = [np.maximum(one, 0.5) / count for one, count in zip((before, after), rows, strict=True)]
-    chance = float(chi2.ppf(0.95, max(len(before) - 1, 1))) * (1 / rows[0] + 1 / rows[1])  # Yurdakul 2018
+    shares = [np.maximum(one, 0.5) / count for one, count in zip((old, new), rows, strict=True)]
     expected, actual = (tuple((one / one.sum()).tolist()) for one in shares)
-    return Shift(name, psi(expected, actual), chance, expected, actual)
+    return Shift(name, psi(expected, actual), chance(len(old), *rows), expected, actual)
+
+
+def chance(bins: int, before: int, after: int, certain: float = CERTAIN) -> float:
+    """What the PSI of two samples without any change stays below, in this share of samples (Yurdakul 2018)."""
+    return float(chi2.ppf(certain, max(bins - 1, 1))) * (1 / before + 1 / after)
+
+
+def usual(bins: int, before: int, after: int) -> float:
+    """The PSI that two samples of one population have on average: (bins - 1) * (1 / n + 1 / m)."""
+    return (bins - 1) * (1 / before + 1 / after)
+
+
+def series_inputs(series: Array, mask: NDArray[np.bool_], names: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
+    """What is watched of monthly series (n x T x F, nan: not reported; mask n x T): levels, and months reported.
+
+    ``series:<name>`` is the mean over the reported months, nan without any.
+    """
+    known = ~np.isnan(series) & mask[:, :, np.newaxis]
+    months = known.sum(axis=1)
+    totals = np.where(known, series, 0.0).sum(axis=1)
+    means = np.where(months > 0, totals / np.maximum(months, 1), np.nan)
+    return np.column_stack([means, mask.sum(axis=1)]), (*(f"series:{name}" for name in names), "series:months")
 
 
 def _binned(values: Array) -> Binned:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decision_service.errors import ModelError
-from ml.stability import profile, profile_from_json, psi, shifts
+from decision_service.scoring.stability import profile, profile_from_json, psi, shifts
 
 RANDOM = np.random.default_rng(1)
 MATRIX = RANDOM.normal(size=(3_000, 3))
