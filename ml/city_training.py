@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decision_service.portrait.series import SERIES
+from decision_service.portrait.series import SERIES, WINDOW
 from decision_service.rulebook.files import load as load_rules
 from ml.city import Place, draw_firms, draw_population
 from ml.features import INVOICE_MONOTONE, INVOICE_NAMES, Portraits, Table, read_portraits, read_table
 from ml.fitted import Array, FittedModel
+from ml.held_out import HeldOut
 from ml.metrics import Estimate, Labels, evaluate
 from ml.training import (
     calibrate,
@@ -126,6 +127,7 @@ def train_city(
         ("pd-lstm-invoice", lambda: _sequences(blanked, test, invoice, place.seed, epochs)),
     ]
     fingerprint = data_hash([sample.table.indicators, sample.table.invoices, sample.table.series, sample.labels])
+    facts = _facts(place, sample, test)
     trained = []
     for name, fit in tasks:
         told(name, 0)
@@ -134,11 +136,45 @@ def train_city(
         metrics = evaluate(test.labels[known], chances[known], seed=place.seed)
         tags = {"data": "synthetic city", "seed": str(place.seed), "as_of": place.as_of.isoformat()}
         done = register(
-            fitted, name=name, metrics=metrics, data_hash=fingerprint, alias="champion", tags=tags, uri=uri
+            fitted,
+            name=name,
+            metrics=metrics,
+            data_hash=fingerprint,
+            facts=facts,
+            held_out=_held_out(test, chances, sections),
+            alias="champion",
+            tags=tags,
+            uri=uri,
         )
         trained.append(Trained(name, done.version, metrics))
         told(name, 1)
     return trained
+
+
+def _facts(place: Place, sample: Sample, test: Sample) -> dict[str, Any]:
+    """What the model card tells of the data."""
+    parts = {name: int((sample.part == number).sum()) for number, name in enumerate(PLACES)}
+    return {
+        "units": len(sample.labels),
+        "bads": int(sample.labels.sum()),
+        "span": f"{WINDOW} months to {place.as_of.isoformat()}",
+        "bad": ["default within 12 months, as drawn by the city"],
+        "judged": f"{len(test.labels)} other firms of the city at its own default rate",
+        "parts": {**parts, "test": len(test.labels)},
+        "leaks": [],
+    }
+
+
+def _held_out(test: Sample, chances: Array, sections: Mapping[str, str]) -> HeldOut:
+    """The test firms that have a score, told apart by their industry's section."""
+    known = np.flatnonzero(~np.isnan(chances))
+    codes = [test.table.industry_codes[row] for row in known]
+    return HeldOut(
+        ids=tuple(f"city-{TEST_FROM + row}" for row in known),
+        labels=test.labels[known],
+        probabilities=chances[known],
+        segments={"section": [sections.get(code or "", "unknown") for code in codes]},
+    )
 
 
 def base_rates(rules: Path, place: Place) -> dict[str, float]:

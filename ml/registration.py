@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import warnings
@@ -25,6 +26,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Array as ArrayType
 
+from decision_service.login import os_user
 from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE
 from decision_service.scoring.registry import HASH_TAG, hash_files, read_files
 from decision_service.scoring.scorecard import NUMBER
@@ -33,8 +35,11 @@ from decision_service.scoring.spec import ScorecardSpec, XgboostSpec, kind_of, t
 from ml.blend import Blend, files_of
 from ml.export import companions
 from ml.fitted import FittedModel
+from ml.held_out import HELD_OUT_FILE, HeldOut
 from ml.metrics import Estimate
+from ml.promotion import CHAMPION, REGISTERED_BY, move, written_person
 
+EVIDENCE, EVIDENCE_TAG, FACTS_FILE = "evidence", "evidence/sha256/", "training.json"
 EXPERIMENT = "credit-models"
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -63,6 +68,8 @@ def register(
     metrics: Mapping[str, Estimate | float],
     data_hash: str,
     files: Mapping[str, bytes] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    held_out: HeldOut | None = None,
     alias: str | None = None,
     tags: Mapping[str, str] | None = None,
     uri: str | None = None,
@@ -70,6 +77,7 @@ def register(
     """Log run, metrics, parameters and artifacts; create a version under ``name``; move ``alias`` to it if given.
 
     ``data_hash`` identifies the training data; ``files`` (by base name) are kept and hashed with the model.
+    ``facts`` (plain data: rows, parts, leaks, …) and ``held_out`` rows are kept with the run for gates and model card.
     Estimates are logged as ``<metric>``, ``<metric>_low``, ``_high``.
     Raises ``ModelError`` when the ONNX graph that the service will run does not agree with the model.
     """
@@ -78,27 +86,30 @@ def register(
     kind = "blend" if isinstance(fitted, Blend) else kind_of(fitted.spec)
     own = files_of(fitted) if isinstance(fitted, Blend) else {SPEC_FILE: to_json(fitted.spec), **companions(fitted)}
     content = {**(files or {}), **own}
-    with _tracking(uri), mlflow.start_run(experiment_id=_experiment(client, uri), run_name=name) as run:
+    with tracking(uri), mlflow.start_run(experiment_id=_experiment(client, uri), run_name=name) as run:
         mlflow.set_tags({"kind": kind, "data_hash": data_hash, **(tags or {})})
         mlflow.log_params({**fitted.params, "base_rate": fitted.spec.calibration.base_rate, "data_hash": data_hash})
         mlflow.log_metrics(_flat(metrics))
         logged = _logged(fitted, content)
         hashes = _artifact_hashes(client.get_logged_model(logged.model_id).artifact_location)
-        all_tags = {**hashes, "kind": kind, "data_hash": data_hash, **(tags or {})}
-        version = _create_version(client, name, logged, run_id=run.info.run_id, tags=all_tags)
+        evidence = _log_evidence(facts, held_out)
+        mlflow.set_tags({**hashes, **evidence})
+        by = {REGISTERED_BY: written_person(os_user())}
+        all_tags = {**hashes, **evidence, "kind": kind, "data_hash": data_hash, **(tags or {}), **by}
+        source, model_id = logged.model_uri, logged.model_id
+        version = create_version(client, name, source=source, model_id=model_id, run_id=run.info.run_id, tags=all_tags)
     if alias is not None:
         promote(name, version, alias=alias, uri=uri)
     return Registered(name, version, run.info.run_id)
 
 
-def promote(name: str, version: str, *, alias: str = "champion", uri: str | None = None) -> None:
-    """Let ``alias`` mean this version; running services follow within seconds."""
-    uri = uri or tracking_uri()
-    MlflowClient(tracking_uri=uri, registry_uri=uri).set_registered_model_alias(name, alias, version)
+def promote(name: str, version: str, *, alias: str = CHAMPION, uri: str | None = None) -> None:
+    """Let ``alias`` mean this version, whatever ``gates`` say; running services follow within seconds."""
+    move({name: version}, uri=uri or tracking_uri(), alias=alias)
 
 
 @contextmanager
-def _tracking(uri: str) -> Iterator[None]:
+def tracking(uri: str) -> Iterator[None]:
     """MLflow's fluent functions bound to one store; its chatter about input examples is not for people.
 
     MLflow writes the store into the environment, where ``tracking_uri`` would read it as the user's own choice.
@@ -209,6 +220,19 @@ def _requirements(*packages: str) -> list[str]:
     return [f"mlflow=={mlflow.__version__}", *packages]
 
 
+def _log_evidence(facts: Mapping[str, Any] | None, held_out: HeldOut | None) -> dict[str, str]:
+    """Artifacts of the run that no model reads; gives their hashes as tags."""
+    content: dict[str, bytes] = {}
+    if facts is not None:
+        content[FACTS_FILE] = json.dumps(facts, ensure_ascii=False, sort_keys=True, indent=1).encode()
+    if held_out is not None:
+        content[HELD_OUT_FILE] = held_out.to_csv()
+    with _written(content) as files:
+        for path in files.values():
+            mlflow.log_artifact(str(path), EVIDENCE)
+    return {f"{EVIDENCE_TAG}{name}": digest for name, digest in hash_files(content).items()}
+
+
 @contextmanager
 def _written(content: Mapping[str, bytes]) -> Iterator[dict[str, Path]]:
     with TemporaryDirectory(prefix="register-") as folder:
@@ -226,15 +250,14 @@ def _artifact_hashes(location: str) -> dict[str, str]:
     return {f"{HASH_TAG}{path}": digest for path, digest in hash_files(found).items()}
 
 
-def _create_version(
-    client: MlflowClient, name: str, logged: ModelInfo, *, run_id: str, tags: Mapping[str, Any]
+def create_version(
+    client: MlflowClient, name: str, *, source: str, model_id: str | None, run_id: str, tags: Mapping[str, Any]
 ) -> str:
+    """A version of a logged model under a name, which is created if there is none."""
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    created = client.create_model_version(
-        name, source=logged.model_uri, run_id=run_id, tags=dict(tags), model_id=logged.model_id
-    )
+    created = client.create_model_version(name, source=source, run_id=run_id, tags=dict(tags), model_id=model_id)
     return str(created.version)

@@ -105,18 +105,22 @@ class ModelRegistry:
 
         Raises ``ModelError`` for a missing or changed file, a bad spec or a failed canary.
         """
+        with model_errors(f"{name} version {version}"):
+            files, digest = self.files(name, version)
+            return LoadedModel(ModelVersion(name, version, digest), build(files))
+
+    def files(self, name: str, version: str) -> tuple[dict[str, bytes], str]:
+        """A version's verified files by base name, and the digest over all of them; raises ``ModelError``."""
         from mlflow.artifacts import download_artifacts
 
-        where = f"{name} version {version}"
-        with model_errors(where):
+        with model_errors(f"{name} version {version}"):
             client = self._connected()
             hashes = registered_hashes(client.get_model_version(name, version))
             uri = client.get_model_version_download_uri(name, version)
             with TemporaryDirectory(prefix="model-") as folder:
                 files = read_files(Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self._uri)))
             verify(files, hashes)
-            model = build({Path(path).name: files[path] for path in hashes})
-        return LoadedModel(ModelVersion(name, version, digest_of(hashes)), model)
+        return {Path(path).name: files[path] for path in hashes}, digest_of(hashes)
 
     def _connected(self) -> MlflowClient:
         if not self._uri:  # MLflow would take whatever store the process has used before
