@@ -18,6 +18,8 @@ from ml.trees import DEFAULTS
 
 PATIENCE = 40
 MOST_ROUNDS = 1500
+AFTERWARDS = 3.0  # tries' worth of time for judging and the averaged fits
+REGISTERING = 15.0  # seconds
 PRECISION_WEIGHT = 0.3  # of PR-AUC beside ROC-AUC
 LARGE = 20_000_000  # cells; larger tables get two threads and fewer repetitions
 SOUND: Mapping[str, Any] = {"learning_rate": 0.03, "max_depth": 3, "subsample": 0.7, "reg_lambda": 2.0}
@@ -66,7 +68,8 @@ class Question:
 
 
 def search(question: Question, *, deadline: float | None, told: Callable[[str], object]) -> Searched:
-    """Sound parameters first, then random ones until ``deadline`` (``time.monotonic``); without one, no others."""
+    """Sound parameters first, then random ones while judging, fitting and registering can still end by ``deadline``
+    (``time.monotonic``), as the slowest try tells; without a deadline, no others."""
     random = np.random.default_rng([question.seed, 41])
     large = question.inputs.matrix.size > LARGE
     pairs, usual = _pairs(question), sound(question.inputs)
@@ -76,7 +79,7 @@ def search(question: Question, *, deadline: float | None, told: Callable[[str], 
         told(f"search {len(tried) + 1}")
         tried.append(_try(question, params, pairs, threads=2 if large else 1))
         slowest = max(one.seconds for one in tried)
-        if deadline is None or time.monotonic() + slowest > deadline:
+        if deadline is None or time.monotonic() + (1 + AFTERWARDS) * slowest + REGISTERING > deadline:
             return Searched(tuple(sorted(tried, key=lambda one: -one.score)))
 
 

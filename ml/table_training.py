@@ -28,7 +28,6 @@ from ml.training import data_hash
 
 FOLDS = 5
 CONFIGURATIONS = 2  # of a search, averaged
-SHARE_OF_BUDGET = 0.6  # for the search; the rest fits, judges and registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
     tuning = None if prepared.tuning is None else _known(recipe.inputs(prepared.tuning))
     directions = _directions(request.monotone, inputs.names)
     task = Task(request, sample, inputs, tuning, latest_or_none(sample, inputs, tuning))
-    deadline = None if request.budget is None else began + SHARE_OF_BUDGET * 60 * request.budget
+    deadline = None if request.budget is None else began + 60 * request.budget
     searched = _searched(task, directions, deadline, told)
     settings = Settings(_configurations(searched), directions, request.seed)
     found = [_member(task, kind, settings, told) for kind in members(request.kind, request.roles.window)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,9 @@ class Recipe:
         New categories, more columns and missing values are fine. Raises ``InputError`` for a column that is missing.
         """
         self._check(frame)
-        return self._inputs(frame, units_of(frame, self.roles, self.time), {})
+        time = self.time if self.time is not None and self.time.name in frame.columns else None
+        group = self.roles.group if self.roles.group in frame.columns else None
+        return self._inputs(frame, units_of(frame, replace(self.roles, group=group), time), {})
 
     def of_units(self, frame: pd.DataFrame, units: Units) -> Inputs:
         """Model inputs of units already told apart."""
@@ -117,8 +119,9 @@ class Recipe:
     def _date(self, frame: pd.DataFrame, column: Column, units: Units) -> Array:
         """Days before the row's own moment, if that is a date too."""
         moments = days(frame[column.name], column)
-        dated = units.times is not None and self.time is not None and self.time.kind == "date"
-        return units.times - moments if dated else moments  # type: ignore[operator]
+        if self.time is None or self.time.kind != "date":
+            return moments
+        return np.full(len(units), np.nan) if units.times is None else units.times - moments
 
     def _series(self, moving: Mapping[str, Array], units: Units) -> Array:
         """n x w x F: each value as the normal quantile of its rank among the training rows."""
