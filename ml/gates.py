@@ -67,6 +67,8 @@ def places_of(name: str, rules: Ruleset) -> tuple[ModelInputs, ...]:
             found.append(ModelInputs("xgboost", feature_names(product.name, registry)))
         if product.lstm_model == name:
             found.append(ModelInputs("lstm", SERIES, WINDOW))
+        if product.scorecard_model == name:
+            found.append(ModelInputs("scorecard", feature_names(product.name, registry)))
     return tuple(found)
 
 
