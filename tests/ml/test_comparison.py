@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scores_for_tests import noisy, outcomes
 from sklearn.metrics import roc_auc_score
@@ -60,6 +60,7 @@ def test_verdicts(name: str, low: float, high: float, expected: str) -> None:
     assert verdict(name, Estimate((low + high) / 2, low, high)) == expected
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=4, max_size=40).filter(
         lambda rows: 2 <= sum(bad for bad, _ in rows) <= len(rows) - 2

@@ -6,7 +6,7 @@ from time import process_time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from scores_for_tests import noisy, outcomes
@@ -40,6 +40,7 @@ def figures(labels: Labels, probabilities: Array, weights: Array | None = None, 
     return {name: float(values[0]) for name, values in found.items()}
 
 
+@settings(deadline=None)
 @given(scored)
 def test_figures_of_weighted_rows_are_what_scikit_learn_computes(rows: list[tuple[bool, int, int]]) -> None:
     labels, scores, weights = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
@@ -57,6 +58,7 @@ def test_figures_of_weighted_rows_are_what_scikit_learn_computes(rows: list[tupl
         assert found[f"recall_at_precision_{least}"] == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(scored)
 def test_the_distance_of_distributions_is_what_scipy_computes(rows: list[tuple[bool, int, int]]) -> None:
     labels, scores = np.array([row[0] for row in rows]).astype(int), np.array([row[1] for row in rows]) / 12
@@ -65,6 +67,7 @@ def test_the_distance_of_distributions_is_what_scipy_computes(rows: list[tuple[b
     assert ks(labels, scores) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(scored, st.floats(0.2, 5))
 def test_ranking_figures_stay_under_a_rising_transform(rows: list[tuple[bool, int, int]], power: float) -> None:
     labels, scores = np.array([row[0] for row in rows]).astype(int), np.array([row[1] for row in rows]) / 12
@@ -72,6 +75,7 @@ def test_ranking_figures_stay_under_a_rising_transform(rows: list[tuple[bool, in
     assert [after[name] for name in RANKING] == pytest.approx([before[name] for name in RANKING])
 
 
+@settings(deadline=None)
 @given(scored, st.integers(2, 4))
 def test_weights_are_repeated_rows(rows: list[tuple[bool, int, int]], often: int) -> None:
     labels, scores = np.array([row[0] for row in rows]).astype(int), np.array([row[1] for row in rows]) / 12

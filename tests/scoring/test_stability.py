@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decision_service.errors import ModelError
@@ -25,6 +25,7 @@ def test_the_golden_figure() -> None:
     assert psi([0.25] * 4, [0.40, 0.30, 0.20, 0.10]) == pytest.approx(0.228217, abs=5e-7)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=8), st.data())
 def test_psi_is_symmetric_never_negative_and_nothing_for_the_same(counts: list[int], data: st.DataObject) -> None:
     others = data.draw(st.lists(st.integers(1, 50), min_size=len(counts), max_size=len(counts)))
