@@ -115,12 +115,43 @@ class ModelVersion:
     digest: str
 
 
+SeenValue = float | str | None
+"""A value that a model read: a number in its own unit, an industry's section, or ``None`` where nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReason:
+    """One input of the model behind ``score`` (``pd_xgb``, ``pd_lstm``) that speaks against the enterprise.
+
+    ``effect`` is how far the log-odds of ``pd_12m`` fall when this input alone is ``healthy``. Of a series ``seen`` and
+    ``healthy`` are means of the last twelve months, the ``change`` is that of the last three against those before.
+    """
+
+    score: str
+    name: str
+    effect: float
+    seen: SeenValue
+    healthy: SeenValue
+    change: float | None = None
+    healthy_change: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReasons:
+    """``base`` and ``shares`` (by score and input) sum to the log-odds of ``pd_12m``; ``stated``: largest first."""
+
+    base: float
+    shares: Mapping[str, float]
+    stated: tuple[ScoreReason, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Probabilities of default in twelve months, rounded to six decimals; ``None`` is unknown.
 
     ``contributions`` maps an indicator's name to its share of the XGBoost margin (log-odds); empty when not computed.
-    ``features`` is what the models read, so that a re-score can be compared.
+    ``features`` is what the models read, so that a re-score can be compared. ``reasons`` are those of ``pd_12m``, given
+    where the score is a reason of the decision.
     """
 
     pd_xgb: Decimal | None = None
@@ -131,6 +162,7 @@ class Scores:
     problems: tuple[str, ...] = ()
     contributions: Mapping[str, float] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
+    reasons: ScoreReasons | None = None
 
 
 @dataclass(frozen=True, slots=True)

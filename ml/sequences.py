@@ -75,6 +75,8 @@ def fit_lstm(
     weights = save_tensors({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
     rate = float(labels[fit_rows].mean())
     spec = _with_inputs(spec, series[fit_rows], mask[fit_rows], rate)
+    sound = fit_rows & (labels == 0)
+    spec = replace(spec, healthy=_healthy(series[sound], mask[sound]))
     return with_canaries(FittedModel(weights, spec, params))
 
 
@@ -174,6 +176,14 @@ def _with_inputs(spec: LstmSpec, series: Array, mask: Mask, rate: float) -> Lstm
         window = _monthly_quantile(values, quantile)
         canaries.append((tuple(map(tuple, window.tolist())), (True,) * spec.months, 0.5))
     return replace(spec, calibration=Calibration(1.0, 0.0, rate), canaries=tuple(canaries))
+
+
+def _healthy(series: Array, mask: Mask) -> tuple[tuple[float | None, ...], ...] | None:
+    """A made-up firm at the median of each month of those that did not default."""
+    window = _monthly_quantile(np.where(mask[:, :, np.newaxis], series, np.nan), 0.5)
+    if np.isnan(window).all():
+        return None
+    return tuple(tuple(None if value != value else value for value in month) for month in window.tolist())
 
 
 def _monthly_quantile(values: Array, quantile: float) -> Array:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,7 @@ def fit_xgboost(
     """
     labels = checked_labels(labels, len(matrix))
     spec = _spec(np.asarray(matrix, dtype=float), labels, feature_names, sections or {})
+    spec = replace(spec, healthy=_healthy(np.asarray(matrix, dtype=float)[labels == 0], spec, industry_codes))
     rows = design(matrix, industry_codes, spec)
     fit_rows = np.ones(len(rows), dtype=bool) if holdout is None else ~np.asarray(holdout, dtype=bool)
     checked_labels(labels[fit_rows], int(fit_rows.sum()))
@@ -141,6 +144,25 @@ def _canaries(
             features["industry_code"] = sorted(sections)[number * (len(sections) - 1) // len(CANARY_QUANTILES)]
         rows.append((features, 0.5))
     return tuple(rows)
+
+
+def _healthy(sound: Array, spec: XgboostSpec, codes: Sequence[str | None] | None) -> Mapping[str, Any] | None:
+    """A made-up firm in the middle of those that did not default; missing where more than half of them have nothing.
+
+    Its industry is one of the section that most firms are in; without any value there is no such firm.
+    """
+    found: dict[str, Any] = {}
+    for place, name in enumerate(spec.features):
+        missing = np.isnan(sound[:, place]).mean() > 0.5
+        found[name] = None if missing else _quantile(sound[:, place], 0.5)
+    if all(value is None for value in found.values()):
+        return None
+    if spec.section_order:
+        known = [code for code in codes or () if code in spec.sections]
+        counts = Counter(spec.sections[code] for code in known if code is not None)
+        most = max(spec.section_order, key=lambda section: (counts[section], section))
+        found["industry_code"] = min(code for code, section in spec.sections.items() if section == most)
+    return found
 
 
 def _quantile(column: Array, quantile: float) -> float | None:

@@ -11,6 +11,7 @@ from decision_service.errors import ModelError
 from decision_service.scoring.blend import clipped, expit
 from decision_service.scoring.booster import Booster
 from decision_service.scoring.contributions import BASE, by_indicator
+from decision_service.scoring.gradients import SeriesGradients
 from decision_service.scoring.graph import GRAPH_FILE, Graph
 from decision_service.scoring.leaf_paths import LeafPaths, read_leaf_paths
 from decision_service.scoring.network import network_margins, use_one_thread
@@ -45,11 +46,15 @@ class XgboostModel:
         needed = self._graph is None or self._paths is None
         self._booster = Booster(weights, columns=len(spec.columns)) if needed else None
 
-    def margin(self, row: Floats) -> float:
-        """Log-odds before calibration of one row (1 x columns)."""
+    def margins(self, rows: Floats) -> Floats:
+        """Log-odds before calibration of n rows (n x columns)."""
         source = self._graph or self._booster
         assert source is not None
-        return float(source.margins(row)[0])
+        return source.margins(rows)
+
+    def margin(self, row: Floats) -> float:
+        """Log-odds before calibration of one row (1 x columns)."""
+        return float(self.margins(row)[0])
 
     def probability(self, features: Mapping[str, Any]) -> float:
         """Calibrated, unrounded probability; raises ``ModelError`` for features it cannot read."""
@@ -101,19 +106,29 @@ class XgboostModel:
 
 
 class LstmModel:
-    """A series network with its spec; evaluation only, no gradients. A ``graph`` (ONNX) takes the weights' place."""
+    """A series network with its spec. With a ``graph`` (ONNX) the score comes from that, ``gradients`` explain it."""
 
     def __init__(self, weights: bytes, spec: LstmSpec, graph: bytes | None = None) -> None:
         self.spec = spec
+        self._weights = weights
         self._margins: Callable[[Floats], Floats]
         if graph is None:
             self._margins = network_margins(weights, spec)
         else:
             self._margins = Graph(graph, shape=(spec.months, spec.channels)).margins
 
+    def margins(self, windows: Floats) -> Floats:
+        """Log-odds before calibration of n windows (n x months x channels)."""
+        return self._margins(windows)
+
     def margin(self, window: Floats) -> float:
         """Log-odds before calibration of one window (1 x months x channels)."""
         return float(self._margins(window)[0])
+
+    @cached_property
+    def gradients(self) -> SeriesGradients:
+        """What explains the margins, from the weights; neither PyTorch nor the graph."""
+        return SeriesGradients(self._weights, self.spec)
 
     def probability(self, series: Sequence[Sequence[float | None]], mask: Sequence[bool]) -> float:
         """Calibrated, unrounded probability; raises ``ModelError`` for a series it cannot read."""
