@@ -167,9 +167,10 @@ def test_compare(run: Run, first: str, second: str, code: int, said: str) -> Non
     assert (done.exit_code, said in done.output) == (code, True), done.output
 
 
-def test_compare_says_no_difference_in_chinese_and_writes_a_page(run: Run, tmp_path: Path) -> None:
+def test_compare_speaks_chinese_and_writes_a_page(run: Run, tmp_path: Path) -> None:
     page = tmp_path / "comparison.html"
-    given = ("compare", "loans/1", "good.csv", "--data", "later.csv", "--by", "size", "--out", str(page), *QUICK)
+    given = ("compare", "bad.csv", "good.csv", "--data", "later.csv", "--target", "status", "--by", "size")
+    given += ("--out", str(page), *QUICK)
     done = run(*given, "--lang", "zh")
     assert done.exit_code == 0 and "B 更好" in done.output
     text = page.read_text(encoding="utf-8")
