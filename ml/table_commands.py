@@ -65,17 +65,18 @@ def train_command(**given: Any) -> None:
     Example:
       python -m ml train --data loans.csv --target status --id loan --time approved --name loans --budget 3
     """
+    named = {role: None if given[role] is None else _name(given[role]) for role in ("target", "id_", "time", "group")}
     request = Request(
         data=given["data"],
-        roles=Roles(given["target"], given["id_"], given["time"], given["group"], given["window"]),
+        roles=Roles(str(named["target"]), named["id_"], named["time"], named["group"], given["window"]),
         kind=given["kind"],
         name=given["name"],
         validation=given["validation"],
         bad=given["bad"],
         good=given["good"],
-        drop=given["drop"],
-        keep=given["keep"],
-        monotone=dict(given["monotone"]),
+        drop=tuple(map(_name, given["drop"])),
+        keep=tuple(map(_name, given["keep"])),
+        monotone={_name(column): direction for column, direction in given["monotone"]},
         base_rate=given["base_rate"],
         budget=given["budget"],
         seed=given["seed"],
@@ -91,6 +92,11 @@ def train_command(**given: Any) -> None:
         click.echo(json.dumps({**registered, **trained.report}, ensure_ascii=False))
     else:
         click.echo("\n".join(_lines(trained)))
+
+
+def _name(given: str) -> str:
+    """A column's name as tables are read: without space around it."""
+    return " ".join(given.split())
 
 
 def _lines(trained: Trained) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,9 @@ def fit_trees(inputs: Inputs, settings: Settings, *, averages: int) -> FittedMod
                 params={**params, "nthread": 2 if large else 1},
             )
         )
-    return averaged(models) if count > 1 else models[0]
+    one = averaged(models) if count > 1 else models[0]
+    directions = {name: direction for name, direction in settings.monotone.items() if direction}
+    return replace(one, params={**one.params, "monotone_constraints": str(directions)})
 
 
 def _fit_sequences(inputs: Inputs, settings: Settings) -> FittedModel:

@@ -15,6 +15,7 @@ from decision_service.scoring.stability import PROFILE_FILE, profile
 from ml.blend import Blend, mixed, weights_for
 from ml.calibration import calibrate
 from ml.fitted import Array, FittedModel, margins_of, probabilities
+from ml.held_out import HeldOut
 from ml.metrics import Estimate, evaluate
 from ml.registration import Registered, register
 from ml.search import LARGE, Question, Searched, search
@@ -96,6 +97,8 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
         metrics=metrics,
         data_hash=data_hash([inputs.matrix, inputs.outcomes]),
         files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: profile(inputs.matrix, inputs.names, stated).to_json()},
+        facts=report,
+        held_out=HeldOut(held.ids, held.outcomes, stated, held.segments, held.groups),
         alias=request.alias,
         tags={"data": ", ".join(path.name for path in request.data)[:200], "seed": str(request.seed)},
         uri=uri,

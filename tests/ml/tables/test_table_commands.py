@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from loans_for_tests import loans, panel, written
+from mlflow import MlflowClient
 
+from decision_service.scoring.registry import HASH_TAG
 from ml.__main__ import main
 from ml.metrics import auc
 
@@ -60,6 +63,17 @@ def test_a_panel_is_scored_once_a_firm_by_its_last_rows(tmp_path: Path) -> None:
     failed = later.groupby("firm")["failed"].max()[scores.index]
     assert len(scores) == 200 and scores.mean() < 0.1
     assert auc(failed.to_numpy(dtype=int), scores.to_numpy()) > 0.75
+
+
+def test_the_same_data_and_seed_give_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(loans(300), tmp_path)
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        trained(path, "--target", "status", "--id", "loan", "--seed", 3)
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    one, other = (client.get_model_version("made-up", version).tags for version in ("1", "2"))
+    files = [name for name in one if name.startswith(HASH_TAG) and name.endswith((".ubj", "spec.json", "recipe.json"))]
+    assert len(files) == 3 and all(one[name] == other[name] for name in files)
 
 
 def test_a_table_that_lacks_a_column_is_refused_by_name(tmp_path: Path) -> None:
