@@ -26,6 +26,7 @@ from decision_service.policy import Policies
 from decision_service.scoring.scorer import Scorer
 from decision_service.settings import Settings
 from decision_service.store import Store
+from decision_service.workbench.challenger import ChallengerFollower
 from decision_service.workbench.model_watch import ModelWatch
 from decision_service.workbench.shadow_follow import Follower
 
@@ -67,6 +68,7 @@ def served() -> Handle:
     app = create_app(settings, platform)
     metrics = app.extensions["decision_service_metrics"]
     Follower(platform, utc_now, metrics.shadowed).start()
+    ChallengerFollower(platform, utc_now).start()
     ModelWatch(platform, metrics.model).start()
     handle = rsgi(app)
     gc.collect()

@@ -16,6 +16,7 @@ from decision_service.commands.console import Commands
 from decision_service.commands.deciding import decide
 from decision_service.commands.demo import demo
 from decision_service.commands.feeds import feeds
+from decision_service.commands.models import models
 from decision_service.commands.portraits import portrait
 from decision_service.commands.replay import replay
 from decision_service.commands.rules import rules
@@ -34,7 +35,7 @@ def main() -> None:
     """
 
 
-for command in (serve, decide, replay, demo, clients, rules, audit, feeds, portrait):
+for command in (serve, decide, replay, demo, clients, rules, models, audit, feeds, portrait):
     main.add_command(command)
 
 

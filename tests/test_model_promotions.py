@@ -1,4 +1,4 @@
-"""Served decisions while models are promoted and rolled back: none fails, each names one pair of versions and replays."""
+"""Served decisions while models are promoted: none fails, each names one pair of versions and replays."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from decision_service.audit.signing import Signer
+from decision_service.cli import main
 from decision_service.decide import Platform
 from decision_service.policy import Policies, Policy
 from decision_service.portrait.series import SERIES, WINDOW
@@ -29,6 +32,7 @@ from decision_service.scoring.scorer import Scorer
 from decision_service.store import Store
 from ml.fitted import FittedModel
 from ml.promotion import move, rollback
+from ml.release import live_shadow
 from ml.training import calibrate, fit_lstm, fit_xgboost, lstm_margins, register, xgboost_margins
 from tests.api.real import RULES
 from tests.test_serving import Server, serving, until
@@ -82,6 +86,10 @@ class Bank:
         policies = Policies(self.store)
         self.scorer = Scorer(self.uri, places=policies.model_inputs)
         self.platform = Platform(self.store, policies, self.scorer, Signer.open(home / "log-key.pem"), "test")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"DECISION_HOME": str(self.server.home), "MLFLOW_TRACKING_URI": self.uri, "DECISION_RULES": str(RULES)}
 
     def promote(self, version: str) -> None:
         move(dict.fromkeys(NAMES, version), uri=self.uri)
@@ -182,6 +190,42 @@ def test_workers_that_had_nothing_to_do_follow_within_five_seconds(bank: Bank) -
     assert {tuple(bank.ask().pair.values()) for _ in range(12)} == {("2", "2")}
 
 
+@pytest.fixture
+def challenged(bank: Bank) -> Iterator[Bank]:
+    """Version 2 of the booster is challenger."""
+    bank.settle("1")
+    move({NAMES[0]: "2"}, uri=bank.uri, alias="challenger")
+    yield bank
+    MlflowClient(tracking_uri=bank.uri, registry_uri=bank.uri).delete_registered_model_alias(NAMES[0], "challenger")
+
+
+def test_a_challenger_scores_live_decisions_after_the_answer_and_answers_none(
+    challenged: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank, known, subject = challenged, challenged.store.challengers(), f"{NAMES[0]}/2"
+    until(lambda: subject in known.subjects())
+    answers = [bank.ask() for _ in range(30)]
+    assert {tuple(answer.pair.values()) for answer in answers} == {("1", "1")}
+    ids = {answer.document["decision_id"] for answer in answers}
+    until(lambda: ids <= {one.decision_id for one in known.results(subject)})
+    mine = [one.result for one in known.results(subject) if one.decision_id in ids]
+    assert len(mine) == 30 and {one.status for one in mine} == {"compared"}
+    move({NAMES[0]: "2"}, uri=bank.uri)
+    until(lambda: bank.ask().pair == {NAMES[0]: "2", NAMES[1]: "1"})
+    alone = next(answer for answer in iter(bank.ask, None) if answer.pair[NAMES[0]] == "2")
+    scores = {name: int(Decimal(alone.document["scores"][name]) * 1_000_000) for name in ("pd_xgb", "pd_12m")}
+    assert {(one.pd, one.pd_12m, one.outcome) for one in mine} == {
+        (scores["pd_xgb"], scores["pd_12m"], alone.document["outcome"])
+    }
+    for name, value in bank.environ.items():
+        monkeypatch.setenv(name, value)
+    said = CliRunner().invoke(main, ["models", "shadow", subject, "--json"])
+    assert said.exit_code in (0, 1), said.output
+    found = json.loads(said.stdout)
+    assert found["compared"] >= 30 and found["left_out"].get("same version", 0) >= 1
+    assert live_shadow(NAMES[0], "2") == (found["compared"], found["summary"])
+
+
 def test_a_corrupt_champion_leaves_the_pair_before_deciding_and_is_seen(bank: Bank) -> None:
     bank.settle("1")
     spoilt = bank.artifact(NAMES[1], "3", "model.onnx")
@@ -197,4 +241,4 @@ def test_a_corrupt_champion_leaves_the_pair_before_deciding_and_is_seen(bank: Ba
     finally:
         spoilt.write_bytes(content)
     bank.settle("2")
-    assert not [text for text in json.loads(bank.server.get("/readyz")[1])["problems"] if "version" in text.split(":")[0]]
+    assert b"was changed" not in bank.server.get("/readyz")[1]

@@ -167,7 +167,7 @@ class CurrentModels:
 
     def _failing(self, name: str, error: ModelError) -> Kept:
         """What is kept while the registry does not say what to serve."""
-        told = ModelError(error.what, where=error.where or f"{name}@{self._alias}", remedy=error.remedy)
+        told = ModelError(error.what, where=f"{name}@{self._alias}", remedy=error.remedy)
         return Kept(self.kept(name), told)
 
     def _follow(self, group: Together) -> dict[str, Kept]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -48,9 +48,14 @@ class Scorer:
         """A scorer from the same registry and alias for other places."""
         return Scorer(self._tracking_uri, alias=self._alias, places=places, poll_seconds=self._poll_seconds)
 
-    def under(self, alias: str) -> Scorer:
-        """A scorer from the same registry for the same places, with the models of another alias."""
-        return Scorer(self._tracking_uri, alias=alias, places=self._places, poll_seconds=self._poll_seconds)
+    def behind(self, alias: str, names: Iterable[str]) -> tuple[ModelVersion, ...]:
+        """The versions that another alias means now, verified and proven; raises ``ModelError``."""
+        found = []
+        for name in names:
+            version = self._registry.state(name, alias).version
+            if version is not None:
+                found.append(self._recorded(name, version).identity)
+        return tuple(found)
 
     def _start(self) -> None:
         self._process = os.getpid()

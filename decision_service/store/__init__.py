@@ -1,5 +1,6 @@
 """The store: clients, records, decisions, the log and rulesets in SQLite or PostgreSQL; the only place with SQL."""
 
+from decision_service.store.challengers import Challenged, ChallengerResult, Challengers
 from decision_service.store.clients import ClientEntry
 from decision_service.store.decisions import Committed, DecisionCommit, StoredDecision
 from decision_service.store.exposure import ExposureChanged, ExposureState
@@ -11,6 +12,9 @@ from decision_service.store.shadows import Shadowed, ShadowResult, ShadowRun, Sh
 from decision_service.store.store import Situation, Store
 
 __all__ = [
+    "Challenged",
+    "ChallengerResult",
+    "Challengers",
     "ClientEntry",
     "Committed",
     "DecisionCommit",

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from decision_service.audit.merkle import leaf_hash
 from decision_service.errors import InputError, StillRunning
@@ -157,6 +157,14 @@ def decisions_between(
     statement = _STORED.where(DECISIONS.c.leaf_index > after).order_by(DECISIONS.c.leaf_index).limit(limit)
     if before is not None:
         statement = statement.where(DECISIONS.c.leaf_index < before)
+    return tuple(_stored(row) for row in connection.execute(statement))
+
+
+def stored_decisions(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int
+) -> tuple[StoredDecision, ...]:
+    """Decisions that meet all conditions, oldest first, at most ``limit``."""
+    statement = _STORED.where(*conditions).order_by(DECISIONS.c.leaf_index).limit(limit)
     return tuple(_stored(row) for row in connection.execute(statement))
 
 

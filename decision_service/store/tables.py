@@ -196,6 +196,28 @@ SHADOW_RESULTS = Table(
     sqlite_with_rowid=False,
 )
 
+CHALLENGES = Table(
+    "challenges",
+    METADATA,
+    Column("subject", String(400), primary_key=True),  # name/version of a model; several with a space between
+    Column("after_leaf", Place, nullable=False),  # what was decided later is followed
+)
+
+CHALLENGER_RESULTS = Table(
+    "challenger_results",
+    METADATA,
+    Column("subject", String(400), ForeignKey("challenges.subject"), primary_key=True),
+    Column("leaf_index", Place, ForeignKey("decisions.leaf_index"), primary_key=True, autoincrement=False),
+    Column("status", String(16), nullable=False),  # compared, or why it is left out
+    Column("active_pd", Integer),  # millionths: the recorded score of the model it challenges
+    Column("pd", Integer),  # and its own
+    Column("active_pd_12m", Integer),
+    Column("pd_12m", Integer),
+    Column("outcome", String(16)),  # by the rules that decided, with its scores
+    Column("rules", Text),  # JSON, as of shadow_results
+    sqlite_with_rowid=False,
+)
+
 ERASURES = Table(
     "erasures",
     METADATA,

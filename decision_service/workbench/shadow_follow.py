@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from decision_service.audit.replay import Recorded, read_record
@@ -149,14 +150,20 @@ class Follower:
         """Until stopped: look each second whether shadows run, and if it is this process's turn, follow them."""
         while not self._end.wait(POLL_SECONDS):
             try:
-                if self._platform.store.shadows().running():
+                if self._is_needed():
                     self._take_turn()
             except DecisionServiceError as error:
                 self._alarm(str(error))
 
+    def _is_needed(self) -> bool:
+        return bool(self._platform.store.shadows().running())
+
+    def _turn(self) -> AbstractContextManager[bool]:
+        return self._platform.store.shadows().turn(self._clock())
+
     def _take_turn(self) -> None:
         """Keep the turn for a while, so that one process and not each in turn loads the shadows' rules."""
-        with self._platform.store.shadows().turn(self._clock()) as mine:
+        with self._turn() as mine:
             ends = time.monotonic() + TURN_SECONDS
             while mine and self._step(ends) and not self._end.wait(POLL_SECONDS):
                 pass
