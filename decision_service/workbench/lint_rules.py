@@ -160,6 +160,8 @@ class RuleFindings:
         if days.client:
             return  # a narrower approving rule is how a bank tightens: what only it leaves out refers, as it means to
         for product in day.rules.products:
+            if not approving(product, self._asking.ruleset.rules, self._asking.ruleset):
+                continue  # no rule of any day approves it: `check` refuses such a folder
             if (gap := day.analysis.gap(product, but=[point(day.analysis.world, one) for one in opened])) is not None:
                 yield self._gap(product, gap, day, days)
 

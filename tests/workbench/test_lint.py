@@ -202,6 +202,11 @@ def test_where_no_rule_approves_any_more_no_rule_is_called_the_nearest_that_does
     assert f"此时没有生效的规则批准该产品：{zh}" in found[0].sentence("zh")
 
 
+def test_what_no_rule_of_any_day_approves_is_left_to_the_check() -> None:
+    never = replaced("decision.yaml", "outcome: APPROVE\n    reason: AUTO_OK", "outcome: REFER\n    reason: AMOUNT")
+    assert "gap" not in {one.code for one in planted({**BASE, **never})}
+
+
 def test_a_waiting_rule_is_unreachable_without_the_row_it_waits_for() -> None:
     found = only(rules(WAITING))
     assert (found.code, found.line) == ("unreachable-rule", 5)
