@@ -167,6 +167,14 @@ def _tell_result(result: Result) -> None:
     for flip in result.flips[:SHOWN]:
         rules = ", ".join(f"{rule.rule} {rule.old} → {rule.new}" for rule in flip.rules) or "what the product requires"
         click.echo(f"  {flip.key}: {flip.old.name} → {flip.new.name}: {rules}")
+    _tell_hidden(result)
+
+
+def _tell_hidden(result: Result) -> None:
+    flipped = sum(cell.rows for cell in result.swaps.cells if cell.old is not cell.new)
+    hidden = flipped - len(result.flips[:SHOWN])
+    if hidden:
+        click.echo(f"  … and {hidden:,} more; --html and --json list them, as many of each kind as --flips says")
 
 
 def _tell_rules(result: Result) -> None:

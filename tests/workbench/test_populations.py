@@ -313,6 +313,16 @@ def test_the_command_tells_what_changes_and_ends_with_one(home: Home, tmp_path: 
     assert approved[0] in page.read_text(encoding="utf-8")
 
 
+def test_the_text_tells_how_many_flips_it_does_not_list(home: Home, tmp_path: Path) -> None:
+    changed(tmp_path / "stricter", STRICTER)
+    approved = [key for key, outcome in home.answers.items() if outcome == "APPROVE"]
+    assert len(approved) > 10
+    compared = ("backtest", str(RULES), str(tmp_path / "stricter"), "--no-portfolio")
+    assert f"… and {len(approved) - 10} more; --html and --json" in home.run(*compared).stdout
+    assert f"… and {len(approved) - 1} more; --html and --json" in home.run(*compared, "--flips", "1").stdout
+    assert "more; --html" not in home.run("backtest", str(RULES), str(RULES), "--no-portfolio").stdout
+
+
 def test_the_command_ends_with_zero_when_no_decision_changes(home: Home) -> None:
     ruleset = home.policy.ruleset
     result = home.run("backtest", ruleset.version[:8], ruleset.digest[:15], "--no-portfolio", "--json")
