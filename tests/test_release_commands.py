@@ -237,7 +237,8 @@ def test_what_nobody_published_or_approved_is_refused(desk: Desk, versions) -> N
     assert "publish it" in desk.refused("ann", "approve", str(versions["two"]))
     assert "not published" in desk.refused("ann", "approve", "one")
     desk.json("ann", "publish", str(versions["two"]))
-    assert "not approved" in desk.refused("ann", "activate", "two")
+    refused = desk.refused("ann", "activate", "two")
+    assert "not approved" in refused and "other than its publisher" in refused and "publish it" not in refused
     assert desk.states() == {"one": "active", "two": "published"}
 
 

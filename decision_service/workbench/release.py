@@ -96,7 +96,9 @@ def activate(platform: Platform, entry: RulesetEntry, act: Act, *, effective_at:
         if effective_at is None and _is(present, entry.digest) and not past.coming(history, act.at):
             return None
         if past.approval(history, entry.digest) is None:
-            remedy = "publish it and let another person approve it first"
+            remedy = "let somebody other than its publisher approve it first, by `rules approve` with their own key"
+            if past.publication(history, entry.digest) is None:
+                remedy = "publish it and let another person approve it first"
             raise Refused(f"version {entry.version} is not approved", remedy=remedy)
         if present is None and effective_at is not None:
             raise Refused("no version is active yet", remedy="the first one must decide at once: leave --at out")
