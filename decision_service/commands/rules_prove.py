@@ -87,7 +87,8 @@ def _print(found: Candidate, claims: tuple[ClaimReport, ...], folder: Path) -> N
     bases, width = familiar(found), max(len(one.invariant.id) for one in claims)
     for one in claims:
         name = one.invariant.id.ljust(width)
-        click.echo(f"{name}  {CODES[one.result]:9}  {one.seconds:6.2f} s  {one.invariant.title.get('zh', '')}".rstrip())
+        title = " · ".join(one.invariant.title.values())
+        click.echo(f"{name}  {CODES[one.result]:9}  {one.seconds:6.2f} s  {title}".rstrip())
         for proof in one.proofs:
             if proof.result is not Result.PROVEN:
                 click.echo(f"  {folder}/{counterexamples.account(proof)}")

@@ -16,7 +16,7 @@ from decision_service.workbench.difference import Compared, Effect, Stretch
 Bases = Mapping[str, Application]
 
 _WORDS: Mapping[str, tuple[str, str]] = {
-    "files": ("文件改动：{count} 处", "Files: {count} entries differ"),
+    "files": ("文件改动：{count} 处", "Entries of the files that differ: {count}"),
     "same files": ("文件：没有影响含义的改动", "Files: nothing differs but order, comments or spelling"),
     "added": ("新增", "added"),
     "removed": ("删除", "removed"),
