@@ -22,7 +22,7 @@ AFTERWARDS = 3.0  # tries' worth of time for judging and the averaged fits
 REGISTERING = 15.0  # seconds
 PRECISION_WEIGHT = 0.3  # of PR-AUC beside ROC-AUC
 LARGE = 20_000_000  # cells; larger tables get two threads and fewer repetitions
-SOUND: Mapping[str, Any] = {"learning_rate": 0.03, "max_depth": 3, "subsample": 0.7, "reg_lambda": 2.0}
+SOUND: Mapping[str, Any] = {"learning_rate": 0.03, "max_depth": 3, "subsample": 0.7, "reg_lambda": 5.0}
 SOUND_LARGE: Mapping[str, Any] = {**SOUND, "learning_rate": 0.1, "max_depth": 6}
 COLUMNS = 70  # that a tree of a wide table chooses from: many of them say nearly the same
 MANY_UNITS = 5_000  # from here a tree may be deeper
@@ -86,7 +86,7 @@ def search(question: Question, *, deadline: float | None, told: Callable[[str], 
 def sound(inputs: Inputs) -> dict[str, Any]:
     """Parameters that are seldom bad: leaves of small tables may hold few units, trees of wide ones see a draw."""
     rate = float(inputs.outcomes.mean())
-    weight = float(np.clip(0.02 * len(inputs) * rate * (1 - rate), 0.3, 5.0))
+    weight = float(np.clip(0.005 * len(inputs) * rate * (1 - rate), 0.3, 5.0))
     share = float(np.clip(COLUMNS / len(inputs.names), 0.1, 0.8))
     chosen = {**(SOUND_LARGE if inputs.matrix.size > LARGE else SOUND)}
     if len(inputs) > MANY_UNITS:

@@ -79,7 +79,7 @@ def fit_trees(inputs: Inputs, settings: Settings, *, averages: int) -> FittedMod
                 params={**params, "nthread": 2 if large else 1},
             )
         )
-    one = averaged(models) if count > 1 else models[0]
+    one = averaged(models)
     directions = {name: direction for name, direction in settings.monotone.items() if direction}
     return replace(one, params={**one.params, "monotone_constraints": str(directions)})
 

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "reg_lambda": 2.0,
     "nthread": 1,  # these tables are small; one thread gives the same trees on every machine
 }
+QUANTUM = 2.0**-21
 CANARY_QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -77,27 +78,35 @@ def fit_xgboost(
 def averaged(models: Sequence[FittedModel]) -> FittedModel:
     """One booster whose margin is the mean of the models' margins: all their trees, each leaf divided by their number.
 
-    The models share features, base score and spec. A power of two of them divides exactly.
+    Leaves are rounded to multiples of ``QUANTUM`` and the base score is moved into the first tree, so that the sum over
+    any number of trees is exact in single precision, in every order and program, while it stays between -8 and 8.
+    The models share features, base score and spec.
     """
     documents = [_document(model.weights) for model in models]
-    bases = {document["learner"]["learner_model_param"]["base_score"] for document in documents}
-    assert len(bases) == 1, "models of one average start from one base score"
+    (base,) = {_base(document) for document in documents}
     whole = documents[0]
     forest = whole["learner"]["gradient_booster"]["model"]
     trees = [tree for document in documents for tree in document["learner"]["gradient_booster"]["model"]["trees"]]
     for number, tree in enumerate(trees):
         tree["id"] = number
-        leaves = [place for place, left in enumerate(tree["left_children"]) if left == NO_CHILD]
-        for leaf in leaves:
-            tree["split_conditions"][leaf] /= len(models)
-            tree["base_weights"][leaf] /= len(models)
+        moved = math.log(base / (1 - base)) if number == 0 else 0.0
+        for leaf in (place for place, left in enumerate(tree["left_children"]) if left == NO_CHILD):
+            value = round((tree["split_conditions"][leaf] / len(models) + moved) / QUANTUM) * QUANTUM
+            tree["split_conditions"][leaf] = tree["base_weights"][leaf] = value
     forest |= {"trees": trees, "tree_info": [0] * len(trees), "iteration_indptr": list(range(len(trees) + 1))}
     forest["gbtree_model_param"]["num_trees"] = str(len(trees))
     whole["learner"]["attributes"] = {}
+    whole["learner"]["learner_model_param"]["base_score"] = "[5E-1]"
     booster = xgboost.Booster()
     booster.load_model(bytearray(json.dumps(whole).encode()))
     params = {**models[0].params, "averaged": len(models), "rounds": len(trees)}
     return with_canaries(FittedModel(bytes(booster.save_raw("ubj")), models[0].spec, params))
+
+
+def _base(document: Mapping[str, Any]) -> float:
+    """The probability that the trees start from; a list since XGBoost 3.1."""
+    scores = json.loads(document["learner"]["learner_model_param"]["base_score"])
+    return float(scores[0] if isinstance(scores, list) else scores)
 
 
 def _document(weights: bytes) -> dict[str, Any]:

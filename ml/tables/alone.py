@@ -18,6 +18,7 @@ Codes = NDArray[np.int_]
 MOST_BINS = 64
 LEAST_BINS = 5
 PRIOR = 4.0  # rows' worth of the overall rate in each bin
+NEAR = 4  # distinct values on either side of one
 NEARLY_ALL = 0.9  # rate of a bin that counts as "only bads"
 RARE = 5  # rows of a level that are too few to be told apart
 Z = 1.96
@@ -26,9 +27,9 @@ Z = 1.96
 @dataclass(frozen=True, slots=True)
 class Alone:
     """``auc`` out of fold of the column cut into bins, ``later`` of the same learnt earlier and judged later,
-    ``missing`` of its missingness, ``often`` of nothing but how often each value occurs. Among the rows in bins where
-    nearly all are bad: ``precision`` (its lower bound) and ``recall``. ``given`` is the rate of bads where it is known,
-    as a share of the overall rate."""
+    ``missing`` of its missingness, ``often`` of nothing but how often each number occurs beside its neighbours. Among
+    the rows in bins where nearly all are bad: ``precision`` (its lower bound) and ``recall``. ``given`` is the rate of
+    bads where it is known, as a share of the overall rate."""
 
     auc: float
     later: float
@@ -47,13 +48,16 @@ def alone(series: pd.Series, column: Column, labels: Labels, folds: list[Fold], 
     pure = scores >= NEARLY_ALL
     bads = int(labels[pure].sum())
     present = codes != 0
-    counts = np.bincount(codes)[codes] if column.kind != "number" else _occurrences(numbers(series, column))
+    often = 0.5
+    if column.kind == "number":
+        rarity = np.log(_occurrences(numbers(series, column)))
+        often = auc(labels, _out_of_fold(_cut(rarity, len(labels)), labels, folds))
     given = float(labels[present].mean() / labels.mean()) if present.any() else 1.0
     return Alone(
         auc=auc(labels, scores),
         later=_judged_later(codes, labels, forward),
         missing=0.5 + abs(float(present[labels == 1].mean() - present[labels == 0].mean())) / 2,
-        often=auc(labels, _out_of_fold(_cut(np.log(counts), len(labels)), labels, folds)),
+        often=often,
         precision=_lower_bound(bads, int(pure.sum())),
         recall=bads / int(labels.sum()),
         known=float(present.mean()),
@@ -86,10 +90,14 @@ def _cut(values: Array, rows: int) -> Codes:
 
 
 def _occurrences(values: Array) -> Array:
-    """How often each row's value occurs; a missing one as often as missing does."""
+    """How often each row's value occurs beside its nearest values: smooth distributions are about 1 everywhere."""
     filled = np.where(np.isnan(values), np.inf, values)
     _, place, counts = np.unique(filled, return_inverse=True, return_counts=True)
-    return counts[place].astype(float)
+    upto = np.concatenate([[0], np.cumsum(counts)])
+    first = np.maximum(np.arange(len(counts)) - NEAR, 0)
+    end = np.minimum(np.arange(len(counts)) + NEAR + 1, len(counts))
+    others = (upto[end] - upto[first] - counts) / np.maximum(end - first - 1, 1)
+    return (counts / np.maximum(others, 0.5))[place]
 
 
 def _rates(codes: Codes, labels: Labels, size: int) -> Array:

@@ -160,8 +160,8 @@ def _by_itself(column: Column, seen: Alone, question: Question) -> Finding | Non
     if column.kind == "number" and seen.often >= OFTEN and question.frame[column.name].nunique() > MANY:
         return found(
             "written after the outcome",
-            f"how often a value occurs tells the outcome: ROC-AUC {seen.often:.3f} (limit {OFTEN});"
-            " usual values mean the loan ran as agreed, odd ones that it was changed",
+            f"how often a value occurs, beside the values around it, tells the outcome: ROC-AUC {seen.often:.3f}"
+            f" (limit {OFTEN}); usual values mean that all went as agreed, odd ones that it was changed later",
             auc_of_frequency=seen.often,
         )
     later = _dated_later(column, question)

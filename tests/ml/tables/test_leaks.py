@@ -97,6 +97,18 @@ def test_a_strong_honest_column_stays(tmp_path: Path) -> None:
     assert found.leaks.alone["gearing"].auc > 0.8 and found.leaks.columns == ()
 
 
+def test_whole_numbers_whose_rare_end_is_risky_stay(tmp_path: Path) -> None:
+    """Rare values are bad here because they are low, not because they are odd."""
+    random = np.random.default_rng(4)
+    frame = loans(3000)
+    risk = random.normal(size=len(frame))
+    frame["score"] = (700 - 50 * risk).round().astype(int)
+    bad = random.random(len(frame)) < 1 / (1 + np.exp(4.2 - 2.2 * risk))
+    frame["status"] = np.where(bad, "DEFAULTED", "P I F")
+    found = prepared(frame, tmp_path)
+    assert found.leaks.alone["score"].auc > 0.83 and found.leaks.columns == ()
+
+
 def test_nothing_is_found_in_honest_tables(tmp_path: Path) -> None:
     assert prepared(loans(1500), tmp_path).leaks.columns == ()
 

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decision_service.scoring.graph import Graph
+from decision_service.scoring.trees import NO_CHILD, read_trees
+from ml.export import exported
 from ml.fitted import xgboost_margins
 from ml.tables.parts import both_occur, folds, latest
 from ml.tables.sameness import joined
-from ml.trees import averaged, fit_xgboost
+from ml.trees import QUANTUM, averaged, fit_xgboost
 
 
 @settings(max_examples=60, deadline=None)
@@ -31,6 +34,10 @@ def test_no_group_is_on_two_sides_and_no_later_row_teaches(seed: int, owners: in
             assert forward
     if times is None:
         assert sorted(np.concatenate([fold.judge for fold in found]).tolist()) == list(range(300))
+
+
+def _nodes(tree: object) -> object:
+    return zip(tree["split_conditions"], tree["left_children"], strict=True)  # type: ignore[index]
 
 
 def _forward(found: list, times: np.ndarray) -> bool:
@@ -66,5 +73,9 @@ def test_the_average_of_boosters_is_one_booster_with_the_mean_margin() -> None:
     models = [fit_xgboost(matrix, labels, feature_names=names, seed=seed, rounds=30) for seed in range(4)]
     one = averaged(models)
     mean = np.mean([xgboost_margins(model, matrix) for model in models], axis=0)
-    assert np.abs(xgboost_margins(one, matrix) - mean).max() < 5e-6  # single precision
+    assert np.abs(xgboost_margins(one, matrix) - mean).max() < 2e-5  # leaves are rounded
+    trees = read_trees(one.weights)
+    leaves = [value for tree in trees.trees for value, left in _nodes(tree) if left == NO_CHILD]
+    assert trees.intercept == 0.0 and all((value / QUANTUM).is_integer() for value in leaves)
+    Graph(exported(one), shape=(4,))
     assert one.weights == averaged(models).weights
