@@ -32,6 +32,7 @@ from decision_service.vocabulary import Client, CreditApplication, Decision, Out
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ATTEMPTS = 8
 DECLARED = ("product", "amount", "term_months", "purpose")
+UNREASONED = "the reasons of the score could not be computed; its explanation will try again"
 PD_REASONS = frozenset({"PD_REFER", "PD_DECLINE", "MODEL_GAP"})
 
 
@@ -295,14 +296,21 @@ def assess(policy: PolicyInForce, facts: Facts) -> Assessment:
 
 
 def _explained(findings: Findings, assessment: Assessment, scorer: Scorer) -> Scores:
-    """Contributions are worth their time only when the score is a reason."""
+    """Contributions and reasons are worth their time only when the score is a reason."""
+    scores, facts, portrait = findings.scores, findings.facts, findings.portrait
     if not PD_REASONS.intersection(one.code for one in assessment.reasons):
-        return findings.scores
-    features = findings.portrait.features_for(str(findings.facts["product"]))
-    for version in reversed(findings.scores.models):  # those that scored, whatever is in force; a fallback is last
-        if (explained := scorer.explained(version, features)) is not None:
-            return replace(findings.scores, contributions=explained.shares)
-    return findings.scores
+        return scores
+    features = portrait.features_for(str(facts["product"]))
+    versions = scores.models  # those that scored, whatever is in force; a fallback is last
+    explained = filter(None, (scorer.explained(version, features) for version in reversed(versions)))
+    weights = blend_weights(facts.catalogue, facts)
+    reasons = scorer.reasons(features, portrait.series, portrait.mask, versions=versions, weights=weights)
+    return replace(
+        scores,
+        contributions=next((one.shares for one in explained), {}),
+        reasons=reasons,
+        problems=scores.problems if reasons is not None else (*scores.problems, UNREASONED),
+    )
 
 
 def _decision(

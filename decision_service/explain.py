@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from decision_service import explain_score
+from decision_service import explain_reasons, explain_score
 from decision_service.audit.replay import read_record
 from decision_service.decide import Platform
 from decision_service.errors import NotFound
@@ -27,6 +27,7 @@ def explain(platform: Platform, stored: StoredDecision, *, lang: str, openness: 
     recorded = read_record(stored)
     view = View(in_force(platform, recorded), assess_again(platform, recorded), lang, openness)
     explained = explain_score.taken_apart(platform, recorded, stored)
+    why = explain_reasons.taken_apart(platform, recorded, stored)
     return {
         "decision_id": recorded.decision_id,
         "outcome": recorded.answer.outcome,
@@ -36,6 +37,8 @@ def explain(platform: Platform, stored: StoredDecision, *, lang: str, openness: 
         "stages": [{"stage": stage.value, "rules": list(_rules(view, stage))} for stage in Stage],
         "contributions": explain_score.contributions(explained, view),
         "score": explain_score.score(explained, view, recorded),
+        "score_reasons": explain_reasons.stated(why, view, platform.policies.by_digest(recorded.ruleset_digest)),
+        "blend": explain_reasons.blend(why, view, recorded),
         "limit": limit(view),
         "changes": list(changes(view)),
     }

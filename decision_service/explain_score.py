@@ -16,6 +16,11 @@ from decision_service.store import StoredDecision
 LABELS: Mapping[str, Mapping[str, str]] = {
     BASE: {"zh": "基准（模型截距）", "en": "base (the model's intercept)"},
     INDUSTRY: {"zh": "行业", "en": "industry"},
+    "industry_code": {"zh": "行业", "en": "industry"},
+    "inv_sales_24m": {"zh": "近24个月净销项", "en": "net sales of 24 months"},
+    "inv_volatility_24m": {"zh": "近24个月销项波动系数", "en": "volatility of monthly sales, 24 months"},
+    "inv_longest_gap": {"zh": "最长连续无销项月数", "en": "longest run of months without net sales"},
+    "inv_active_24m": {"zh": "近24个月有销项的月数", "en": "months with net sales in the last 24"},
 }
 FORMULA = "{score} = 1 / (1 + exp(-(slope * margin + offset{bend})))"
 BEND = " + bend(margin)"
@@ -40,7 +45,7 @@ def contributions(explained: Explained | None, view: View) -> list[dict[str, Any
     shares = {} if explained is None else explained.shares
     seen = [(name, share) for name, share in shares.items() if view.may_see(name)]
     return [
-        {"feature": name, "label": _label(name, view), "log_odds": f"{share:.6f}", **_points(name, explained)}
+        {"feature": name, "label": label(name, view), "log_odds": f"{share:.6f}", **_points(name, explained)}
         for name, share in sorted(seen, key=lambda pair: (-abs(pair[1]), pair[0]))
         if share
     ]
@@ -87,7 +92,8 @@ def _points(name: str, explained: Explained | None) -> dict[str, str]:
     return {"points_lost": f"{lost[name]:.1f}"} if name in lost else {}
 
 
-def _label(name: str, view: View) -> str:
+def label(name: str, view: View) -> str:
+    """What people call a feature, in the reader's language."""
     if name in view.catalogue:
         return view.label(name)
     return LABELS.get(name, {}).get(view.lang, name)

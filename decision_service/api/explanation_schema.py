@@ -86,7 +86,7 @@ class CalibrationSchema(Strict):
 class ExplainedScoreSchema(Strict):
     """The way from the contributions to `pd_xgb`: they sum to `margin`, and calibration makes that a probability.
 
-    The blend with the sequence model (`pd_lstm`), which has no contributions, gives `pd_12m`.
+    `blend` goes on from there to `pd_12m`.
     """
 
     model = fields.Nested(ModelSchema, required=True)
@@ -98,6 +98,54 @@ class ExplainedScoreSchema(Strict):
     formula = _text("How the margin becomes `pd_xgb`")
     pd_xgb = _text("The score of the decision, rounded to six decimals", allow_none=True)
     pd_12m = _text("The same, where a scorecard stood in for a model that could not score", allow_none=True)
+
+
+class ScoreReasonSchema(Strict):
+    """An input of a model that speaks against the enterprise: with a healthy value the score would be better.
+
+    A reason that rests on a fact that the caller may not see is `withheld` and keeps its place in the list.
+    """
+
+    withheld = _withheld()
+    code = _text("`IND01` to `IND32`, `INDUSTRY`, `SERIES_…` or the name of an invoice feature in capitals")
+    score = _text("The score whose model reads it: `pd_xgb`, `pd_lstm`, or `pd_12m` of a scorecard")
+    feature = fields.String()
+    label = fields.String()
+    unit = fields.String()
+    direction = _text("`raises`: it raises the probability of default")
+    seen = _text("The value that the model read; of a series the mean of 12 months; null: not known", allow_none=True)
+    healthy = _text("That of a healthy firm, or the best bin of a scorecard; null: none is usual", allow_none=True)
+    change = _text("Of a series: its last 3 months against the 9 before", allow_none=True)
+    healthy_change = _text("That of a healthy firm", allow_none=True)
+    log_odds = _text("How far the log-odds of `pd_12m` fall when this alone is healthy")
+    text = _text("All of it as a sentence")
+
+
+class SharePartSchema(Strict):
+    """A part of a series' share: its `level`, or its months by how long ago they were."""
+
+    part = fields.String(required=True)
+    log_odds = fields.String(required=True)
+
+
+class ShareSchema(Strict):
+    """One input's share of the log-odds of `pd_12m`; above zero speaks against the enterprise."""
+
+    score = fields.String(required=True)
+    feature = fields.String(required=True)
+    label = fields.String(required=True)
+    log_odds = fields.String(required=True)
+    parts = fields.List(fields.Nested(SharePartSchema))
+
+
+class BlendSchema(Strict):
+    """The way from both models' inputs to `pd_12m`: `base` and all shares sum to its `log_odds`."""
+
+    withheld = _withheld()
+    base = _text("Log-odds before any share: trees at their mean, the network at a healthy firm, calibrated, weighted")
+    shares = fields.List(fields.Nested(ShareSchema))
+    log_odds = _text("ln(`pd_12m` / (1 - `pd_12m`)), before rounding")
+    pd_12m = _text("The score of the decision, rounded to six decimals")
 
 
 class ExplainedFactSchema(Strict):
@@ -178,6 +226,14 @@ class ExplanationSchema(Strict):
     )
     score = fields.Nested(
         ExplainedScoreSchema, required=True, allow_none=True, metadata={"description": "null: no model can be shown"}
+    )
+    score_reasons = fields.List(
+        fields.Nested(ScoreReasonSchema),
+        required=True,
+        metadata={"description": "What weighs most against the enterprise in `pd_12m`: up to four, heaviest first"},
+    )
+    blend = fields.Nested(
+        BlendSchema, required=True, allow_none=True, metadata={"description": "null: there is no score to divide"}
     )
     limit = fields.Nested(ExplainedLimitSchema, required=True)
     changes = fields.List(fields.Nested(ChangeSchema), required=True)

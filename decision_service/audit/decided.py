@@ -7,7 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from decision_service.vocabulary import CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
+from decision_service.vocabulary import (
+    CreditApplication,
+    Decision,
+    ModelVersion,
+    Outcome,
+    Reason,
+    ScoreReason,
+    ScoreReasons,
+    Scores,
+)
 
 
 def decision_of(body: Mapping[str, Any]) -> Decision:
@@ -53,6 +62,25 @@ def scores_of(body: Mapping[str, Any]) -> Scores:
         models=tuple(ModelVersion(**model) for model in body["models"]),
         problems=tuple(scores["problems"]),
     )
+
+
+def reasons_of(values: Mapping[str, Any]) -> ScoreReasons | None:
+    """The reasons of the score among a decision's committed values; ``None`` when none were recorded.
+
+    Raises as ``decision_of``.
+    """
+    kept = values.get("score_reasons")
+    if kept is None:
+        return None
+    shares = {name: float(value) for name, value in kept["shares"].items()}
+    stated = [{name: _reading(name, value) for name, value in one.items()} for one in kept["stated"]]
+    return ScoreReasons(float(kept["base"]), shares, tuple(ScoreReason(**one) for one in stated))
+
+
+def _reading(field: str, value: Any) -> Any:
+    if value is None or field in ("score", "name"):
+        return value
+    return value["text"] if isinstance(value, dict) else float(value)
 
 
 def decimal_of(text: str | None) -> Decimal | None:

@@ -15,7 +15,7 @@ import orjson
 
 from decision_service.audit.canonical import LARGEST_INTEGER, moment, money, parsed
 from decision_service.errors import AuditError
-from decision_service.vocabulary import CreditApplication, Decision, Reason, Scores
+from decision_service.vocabulary import CreditApplication, Decision, Reason, ScoreReasons, Scores, SeenValue
 
 FORMAT = 1
 SALT_SIZE = 16
@@ -218,7 +218,33 @@ def committed_values(decision: Decision, facts: KnownFacts, features: ModelInput
     values["series"] = [[repr(float(one)) if one == one else None for one in month] for month in features.series]
     values["mask"] = [bool(month) for month in features.mask]
     values["contributions"] = {name: number(value) for name, value in decision.scores.contributions.items()}
+    if decision.scores.reasons is not None:
+        values["score_reasons"] = _score_reasons(decision.scores.reasons)
     return values
+
+
+def _score_reasons(reasons: ScoreReasons) -> dict[str, Any]:
+    return {
+        "base": number(reasons.base),
+        "shares": {name: number(value) for name, value in reasons.shares.items()},
+        "stated": [
+            {
+                "score": one.score,
+                "name": one.name,
+                "effect": number(one.effect),
+                "seen": _seen(one.seen),
+                "healthy": _seen(one.healthy),
+                "change": number(one.change),
+                "healthy_change": number(one.healthy_change),
+            }
+            for one in reasons.stated
+        ],
+    }
+
+
+def _seen(value: SeenValue) -> Any:
+    """Numbers are text everywhere, so what is text is told apart."""
+    return {"text": value} if isinstance(value, str) else number(value)
 
 
 def exact(value: int | str) -> Any:

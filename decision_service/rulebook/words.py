@@ -53,6 +53,7 @@ _WORDS: Mapping[str, str] = {
     "imputed": "估算",
     "insufficient_data": "数据不足",
     "single": "单模型",
+    "fallback": "评分卡替代",
     "unavailable": "不可用",
     # switches
     "enabled": "开启",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from decision_service.scoring.blend import logit
 from decision_service.scoring.contributions import BASE, INDUSTRY
-from decision_service.scoring.models import LstmModel, XgboostModel, calibrated
+from decision_service.scoring.models import LstmModel, Model, ScorecardModel, XgboostModel, calibrated
 from decision_service.scoring.rows import Floats, feature_row, series_window
 from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec
 from decision_service.vocabulary import ScoreReason, ScoreReasons, SeenValue
@@ -56,6 +57,32 @@ class Part:
     def log_odds(self, margin: float) -> float:
         """Log-odds of the calibrated PD of a margin, clipped as the score is."""
         return logit(calibrated(margin, self.calibration))
+
+
+def reasons_of(
+    models: Sequence[Model],
+    features: Mapping[str, Any],
+    series: Sequence[Sequence[float | None]],
+    mask: Sequence[bool],
+    *,
+    weights: tuple[Decimal, Decimal] | None,
+) -> ScoreReasons | None:
+    """The reasons of a score that these models gave: a scorecard in place of the others, one model in full, or trees
+    and network with their ``weights``; ``None`` for no such score. Raises ``ModelError``."""
+    by_kind = {type(model): model for model in models}
+    card, trees, network = (by_kind.get(kind) for kind in (ScorecardModel, XgboostModel, LstmModel))
+    if isinstance(card, ScorecardModel):
+        return score_reasons([(scorecard_part(card, features), 1.0)])
+    parts = []
+    if isinstance(trees, XgboostModel):
+        parts.append(tree_part(trees, features))
+    if isinstance(network, LstmModel):
+        parts.append(series_part(network, series, mask))
+    if len(parts) == 1:
+        return score_reasons([(parts[0], 1.0)])
+    if not parts or weights is None:
+        return None
+    return score_reasons(list(zip(parts, map(float, weights), strict=True)))
 
 
 def score_reasons(parts: Sequence[tuple[Part, float]]) -> ScoreReasons:
@@ -115,8 +142,30 @@ def _feature_value(features: Mapping[str, Any], name: str, spec: XgboostSpec) ->
     """A feature's value, ``None`` when missing; of the industry its section."""
     if name == INDUSTRY:
         return Reading(spec.sections.get(features.get("industry_code") or ""))
-    value = features[name]
-    return Reading(None if value is None or value != value else float(value))
+    return Reading(_seen(features[name]))
+
+
+def scorecard_part(model: ScorecardModel, features: Mapping[str, Any]) -> Part:
+    """A scorecard's margin by feature, each against its best bin: shares are exact effects. Raises ``ModelError``."""
+    shares, margin = model.contributions(features), model.margin(features)
+    base = shares.pop(BASE)
+    every = model.scorecard.features
+    return Part(
+        score="pd_12m",
+        calibration=model.spec.calibration,
+        margin=margin,
+        base=base,
+        shares=shares,
+        without={name: margin - share for name, share in shares.items()},
+        seen={one.name: Reading(_seen(features[one.name])) for one in every},
+        healthy={one.name: Reading(one.text_of(one.best_bin)) for one in every},
+    )
+
+
+def _seen(value: Any) -> SeenValue:
+    if value is None or isinstance(value, str):
+        return value
+    return None if value != value else float(value)
 
 
 def series_part(model: LstmModel, series: Sequence[Sequence[float | None]], mask: Sequence[bool]) -> Part:

@@ -65,6 +65,21 @@ class BinnedFeature:
         """The highest woe that a firm of the training sample had."""
         return max(one.woe for one in self.every_bin if one.goods + one.bads)
 
+    @property
+    def best_bin(self) -> Bin:
+        """The bin of the highest woe that a firm of the training sample had."""
+        return next(one for one in self.every_bin if one.goods + one.bads and one.woe == self.best)
+
+    def text_of(self, bin_: Bin) -> str | None:
+        """What values a bin holds; ``None`` for the missing one."""
+        place = next((place for place, one in enumerate(self.bins) if one is bin_), None)
+        if place is None:
+            return ", ".join(f"{value:g}" for value in self.special) if bin_ is self.special_bin else None
+        if self.groups is not None:
+            return ", ".join(self.groups[place])
+        edges = (-math.inf, *(self.splits or ()), math.inf)
+        return _range(edges[place], edges[place + 1])
+
     def bin_of(self, value: Any) -> Bin:
         """The bin of a value; raises ``ModelError`` for one that is of another kind or infinite."""
         if value is None or value != value:
@@ -83,6 +98,12 @@ class BinnedFeature:
     @cached_property
     def _group(self) -> Mapping[str, int]:
         return {name: place for place, names in enumerate(self.groups or ()) for name in names}
+
+
+def _range(low: float, high: float) -> str | None:
+    if low == -math.inf:
+        return None if high == math.inf else f"< {high:g}"
+    return f"≥ {low:g}" if high == math.inf else f"{low:g} – {high:g}"
 
 
 def _number(name: str, value: Any) -> float:

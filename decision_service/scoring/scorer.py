@@ -15,9 +15,10 @@ from decision_service.scoring.blend import blended, rounded
 from decision_service.scoring.contributions import Explained
 from decision_service.scoring.current import POLL_SECONDS, CurrentModels, Kept, Places
 from decision_service.scoring.models import LstmModel, ScorecardModel, XgboostModel
+from decision_service.scoring.reasons import reasons_of
 from decision_service.scoring.registry import LoadedModel, ModelRegistry, import_library
 from decision_service.scoring.rows import feature_row
-from decision_service.vocabulary import ModelVersion, Scores
+from decision_service.vocabulary import ModelVersion, ScoreReasons, Scores
 
 Series = Sequence[Sequence[float | None]]
 KEPT_VERSIONS = 32
@@ -128,6 +129,25 @@ class Scorer:
             if isinstance(model, XgboostModel):
                 return Explained(version, shares, calibration)
             return Explained(version, shares, calibration, points_lost=model.points_lost(features))
+        except ModelError:
+            return None
+
+    def reasons(
+        self,
+        features: Mapping[str, Any],
+        series: Series,
+        mask: Sequence[bool],
+        *,
+        versions: Sequence[ModelVersion],
+        weights: tuple[Decimal, Decimal] | None,
+    ) -> ScoreReasons | None:
+        """Why ``pd_12m`` is what it is by the versions that gave it; ``None`` when one of them cannot be used.
+
+        A scorecard among them stood in for the others; a model alone counts in full.
+        """
+        try:
+            models = [self._recorded_version(version).model for version in versions]
+            return reasons_of(models, features, series, mask, weights=weights)
         except ModelError:
             return None
 

@@ -17,7 +17,7 @@ from decision_service.rulebook.files import load
 from decision_service.scoring.contributions import Explained
 from decision_service.scoring.spec import Calibration
 from decision_service.store import Store
-from decision_service.vocabulary import ModelVersion, Scores
+from decision_service.vocabulary import ModelVersion, ScoreReason, ScoreReasons, Scores
 from ml.city_commands import place_of
 from ml.feeds import write_city
 from ml.showcase import showcase
@@ -26,6 +26,17 @@ from tests.releasing import activate
 RULES = Path(__file__).parents[2] / "rules"
 VERSION = ModelVersion("pd-fixed", "1", "sha256:00")
 SHARES = {"debt_to_asset_ratio": -0.5, "max_overdue_days_24m": 0.25, "base": -1.0}  # the second is of openness level 3
+REASONS = ScoreReasons(
+    base=-2.0,
+    shares={"pd_xgb.max_overdue_days_24m": 1.0, "pd_xgb.industry": -0.25, "pd_lstm.sales.level": 0.5}
+    | {"pd_lstm.sales.months_1_3": 1.25, "pd_lstm.history": -0.125},
+    stated=(
+        ScoreReason("pd_xgb", "max_overdue_days_24m", 1.5, 40.0, 0.0),
+        ScoreReason("pd_lstm", "sales", 0.75, 120000.0, 250000.5, -0.5, 0.031),
+        ScoreReason("pd_xgb", "debt_to_asset_ratio", 0.5, None, 51.7093505859375),
+        ScoreReason("pd_xgb", "industry", 0.25, "F", "C"),
+    ),
+)
 CALIBRATION = Calibration(slope=2.0, offset=-3.306138, base_rate=0.03)  # from the margin -1.25 to 0.003
 
 
@@ -49,6 +60,9 @@ class FixedScorer:
 
     def explained(self, version: ModelVersion, features: Mapping[str, Any]) -> Explained | None:
         return Explained(version, self.shares, CALIBRATION) if version == VERSION else None
+
+    def reasons(self, features: Any, series: Any, mask: Any, **options: Any) -> ScoreReasons | None:
+        return REASONS if options["versions"] == (VERSION,) else None
 
     def versions(self, names: Any) -> tuple[ModelVersion, ...]:
         return (VERSION,) if self.pd is not None else ()

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 from decision_service.api.explanation_schema import ExplanationSchema
+from decision_service.audit.decided import reasons_of
+from decision_service.audit.record import values_of
+from decision_service.decide import PD_REASONS
 from decision_service.explain_changes import in_the_way
 from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condition, Not
 from decision_service.scoring.contributions import Explained
 from decision_service.vocabulary import ModelVersion, Scores
-from tests.api.real import CALIBRATION, SHARES, VERSION
+from tests.api.real import CALIBRATION, REASONS, SHARES, VERSION
 from tests.api.test_real_platform import City, explanation
 
 
@@ -92,6 +95,58 @@ def test_a_reader_who_may_not_see_a_contribution_gets_no_sum_of_them(city: City)
     _, found = explained(city, "approve", kind="fintech", amount="20000.00")
     assert set(found["score"]) == {"model", "withheld"}
     assert "max_overdue_days_24m" not in {one["feature"] for one in found["contributions"]}
+
+
+def test_the_reasons_of_the_score_say_what_was_seen_and_what_is_healthy(city: City) -> None:
+    _, found = explained(city, "approve", "zh", amount="20000.00")
+    told = {one["code"]: one for one in found["score_reasons"]}
+    assert list(told) == ["IND22", "SERIES_SALES", "IND01", "INDUSTRY"]
+    assert told["IND22"]["text"] == "信贷最大逾期天数：40 天；健康参考：0 天。推高违约概率（对数几率 +1.50）。"
+    sales = told["SERIES_SALES"]
+    assert (sales["seen"], sales["healthy"], sales["unit"]) == ("120,000 元", "250,000.5 元", "CNY")
+    assert (sales["change"], sales["healthy_change"], sales["direction"]) == ("-50.0%", "+3.1%", "raises")
+    assert "每月净销项：120,000 元（近3个月-50.0%）；健康参考：250,000.5 元（近3个月+3.1%）" in sales["text"]
+    assert told["IND01"]["seen"] is None and "资产负债率：未知；健康参考：51.71%" in told["IND01"]["text"]
+    _, found = explained(city, "approve", "en", amount="20000.00")
+    assert found["score_reasons"][3]["text"] == (
+        "industry: F; a healthy firm: C. Raises the probability of default (log-odds +0.25)."
+    )
+
+
+def test_the_log_odds_of_the_blend_are_the_sum_of_what_is_shown(city: City) -> None:
+    _, found = explained(city, "approve", amount="20000.00")
+    blend = found["blend"]
+    shares = {(one["score"], one["feature"]): one for one in blend["shares"]}
+    assert shares["pd_lstm", "sales"]["parts"] == [
+        {"part": "level", "log_odds": "0.500000"},
+        {"part": "months_1_3", "log_odds": "1.250000"},
+    ]
+    total = float(blend["base"]) + sum(float(one["log_odds"]) for one in shares.values())
+    assert total == pytest.approx(float(blend["log_odds"]), abs=1e-5) and float(blend["log_odds"]) == 0.375
+    assert list(shares)[0] == ("pd_lstm", "sales")
+
+
+def test_a_reason_that_may_not_be_shown_is_counted_and_the_sum_is_withheld(city: City) -> None:
+    _, found = explained(city, "approve", kind="fintech", amount="20000.00")
+    assert found["score_reasons"][0] == {"withheld": True} and found["blend"] == {"withheld": True}
+    assert [one["code"] for one in found["score_reasons"][1:]] == ["SERIES_SALES", "IND01", "INDUSTRY"]
+    assert "overdue" not in str(found["score_reasons"])
+
+
+def test_reasons_are_recorded_where_the_score_is_one_and_told_from_the_record(city: City) -> None:
+    city.scorer.pd = Decimal("0.400000")
+    try:
+        declined, before = explained(city, "approve", amount="20000.00", term_months=5)
+    finally:
+        city.scorer.pd = Decimal("0.003000")
+    assert "PD_DECLINE" in {one["code"] for one in declined["reasons"]}
+    stored = city.platform.store.decision(declined["decision_id"])
+    assert reasons_of(values_of(stored.private)) == REASONS
+    assert before["score_reasons"][0]["code"] == "IND22"
+    sound, _ = explained(city, "approve", amount="20000.00")
+    assert not PD_REASONS.intersection(one["code"] for one in sound["reasons"])
+    stored = city.platform.store.decision(sound["decision_id"])
+    assert "score_reasons" not in values_of(stored.private)
 
 
 def test_without_models_there_is_no_score_to_explain(city: City) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models_for_tests import MONTHS, application, network, trees, world
+from models_for_tests import MODELS, MONTHS, application, network, scorecard, trees, world
 
-from decision_service.scoring.blend import blended, logit
-from decision_service.scoring.models import LstmModel, XgboostModel
-from decision_service.scoring.reasons import Part, Reading, score_reasons, series_part, tree_part
+from decision_service.scoring.blend import blended, expit, logit
+from decision_service.scoring.models import LstmModel, ScorecardModel, XgboostModel
+from decision_service.scoring.reasons import Part, Reading, reasons_of, score_reasons, series_part, tree_part
+from decision_service.scoring.scorecard import Bin, BinnedFeature
+from decision_service.scoring.scorer import Scorer
 from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec, from_json, to_json
 
 BENT = Calibration(0.8, -1.5, 0.03, ((-2.0, 0.0), (0.0, 0.4), (2.0, 0.1)))
@@ -108,6 +110,59 @@ def test_months_without_a_report_are_an_input_of_their_own() -> None:
 def test_an_unreported_series_is_a_reason_that_names_no_value() -> None:
     part = series_part(NETWORK, [[1000.0, math.nan]] * 24, [True] * 24)
     assert part.seen["purchases"] == Reading(None) and part.without["purchases"] != part.margin
+
+
+def test_a_scorecard_states_what_its_bins_cost_against_the_best() -> None:
+    fitted = scorecard()
+    model = ScorecardModel(fitted.weights, fitted.spec)
+    features = {"leverage": 2.5, "growth": math.nan, "idle": 0.0, "industry_code": "13"}
+    found = reasons_of([TREES, model], features, [], [], weights=None)
+    assert found is not None
+    assert found.base + sum(found.shares.values()) == pytest.approx(logit(model.probability(features)), abs=1e-9)
+    stated = {one.name: one for one in found.stated}
+    best = {one.name: one.best_bin for one in model.scorecard.features}
+    assert stated["leverage"].seen == 2.5 and stated["growth"].seen is None and stated["industry_code"].seen == "13"
+    for one in model.scorecard.features:
+        if one.name in stated:
+            healthy = {name: value for name, value in features.items()}
+            healthy[one.name] = value_in(one, best[one.name])
+            cheaper = logit(model.probability(features)) - logit(model.probability(healthy))
+            assert stated[one.name].effect == pytest.approx(cheaper, abs=1e-9)
+            assert stated[one.name].healthy == one.text_of(best[one.name])
+
+
+def value_in(feature: BinnedFeature, wanted: Bin) -> Any:
+    if wanted is feature.missing:
+        return math.nan
+    if feature.groups is not None:
+        return feature.groups[feature.bins.index(wanted)][0]
+    assert feature.splits is not None
+    place = next(place for place, one in enumerate(feature.bins) if one is wanted)
+    return feature.splits[place] - 1e-9 if place < len(feature.splits) else feature.splits[-1]
+
+
+def test_which_models_gave_the_score_decides_how_they_count() -> None:
+    features, series, mask = firm(50)
+    half = (Decimal("0.5"), Decimal("0.5"))
+    alone = reasons_of([TREES], features, series, mask, weights=half)
+    assert alone is not None and {key.partition(".")[0] for key in alone.shares} == {"pd_xgb"}
+    assert alone.base + sum(alone.shares.values()) == pytest.approx(logit(TREES.probability(features)), abs=1e-6)
+    assert reasons_of([NETWORK, TREES], features, series, mask, weights=BLEND) == score_reasons(
+        parts(features, series, mask)
+    )
+    assert reasons_of([TREES, NETWORK], features, series, mask, weights=None) is None
+    assert reasons_of([], features, series, mask, weights=half) is None
+
+
+def test_the_scorer_gives_the_reasons_of_the_versions_that_scored(uri: str) -> None:
+    features, series, mask = application()
+    scorer = Scorer(uri)
+    scores = scorer.score(features, series, mask, models=MODELS, weights=BLEND)
+    found = scorer.reasons(features, series, mask, versions=scores.models, weights=BLEND)
+    assert found is not None and found.stated and scores.pd_12m is not None
+    assert expit(found.base + sum(found.shares.values())) == pytest.approx(float(scores.pd_12m), abs=1e-6)
+    other = [replace(scores.models[0], digest="sha256:00"), scores.models[1]]
+    assert scorer.reasons(features, series, mask, versions=other, weights=BLEND) is None
 
 
 def part(without: dict[str, float], calibration: Calibration = Calibration(1.0, 0.0, 0.5), **given: Any) -> Part:
