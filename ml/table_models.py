@@ -10,6 +10,7 @@ import numpy as np
 
 from decision_service.errors import InputError
 from ml.fitted import FittedModel
+from ml.scorecard import fit_scorecard
 from ml.search import LARGE
 from ml.sequences import fit_lstm
 from ml.tables.inputs import Inputs
@@ -45,8 +46,6 @@ def members(kind: str, window: int | None) -> tuple[str, ...]:
 
 def _fit_points(inputs: Inputs, settings: Settings) -> FittedModel:
     """A scorecard reads what a person would: of a panel the newest values and changes, not every statistic."""
-    from ml.scorecard import fit_scorecard  # optbinning takes seconds to import
-
     kept = [place for place, name in enumerate(inputs.names) if inputs.series is None or _is_plain(name)]
     names = [inputs.names[place] for place in kept]
     return fit_scorecard(
