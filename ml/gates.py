@@ -27,6 +27,7 @@ MOST_ECE = 0.015
 LARGE = 0.10  # how far the mean forecast may be from the observed rate, of that rate, whatever the interval says
 LEVEL = 0.05  # of the whole family of segments
 REPEATS, SEED = 2_000, 7
+SEGMENT_REPEATS = 500  # enough for a spread
 FIGURES = ("auc", "brier")
 SYNTHETIC = "synthetic city"
 
@@ -161,7 +162,7 @@ def segments(evidence: Evidence) -> Gate:
             continue
         rows = one.rows
         groups = [held.groups[row] for row in rows] if len(held.groups) else ()
-        pairs = paired(held.labels[rows], other[rows], held.probabilities[rows], groups)
+        pairs = paired(held.labels[rows], other[rows], held.probabilities[rows], groups, repeats=SEGMENT_REPEATS)
         for name, (difference, values) in pairs.items():
             what = f"{one.column} {one.value}: {name} {difference:+.4f}, {one.bads} bads"
             tests.append((_worse(difference if name == "auc" else -difference, values), what))
@@ -182,13 +183,19 @@ def holm(tests: Sequence[tuple[float, str]], level: float = LEVEL) -> Iterator[s
 
 
 def paired(
-    labels: Labels, first: Array, second: Array, groups: Sequence[str] = (), *, base_rate: float | None = None
+    labels: Labels,
+    first: Array,
+    second: Array,
+    groups: Sequence[str] = (),
+    *,
+    base_rate: float | None = None,
+    repeats: int | None = None,
 ) -> dict[str, tuple[float, Array]]:
     """Second minus first by figure, on these rows and over the same resamples of them."""
     sweeps = [Sweep(labels, one, base_rate=base_rate) for one in (first, second)]
     once = [sweep.figures(np.ones((1, len(labels)))) for sweep in sweeps]
     drawn = []
-    for weights in resamples(labels, seed=SEED, repeats=REPEATS, groups=groups, base_rate=base_rate):
+    for weights in resamples(labels, seed=SEED, repeats=repeats or REPEATS, groups=groups, base_rate=base_rate):
         before, after = (sweep.figures(weights) for sweep in sweeps)
         drawn.append({name: after[name] - before[name] for name in FIGURES})
     replicates = stacked(drawn)
