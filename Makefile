@@ -66,7 +66,7 @@ test-all: setup lint ## The tests and the slow proofs at full size, on Spark too
 	$(BIN)/pip install --quiet --progress-bar off --constraint constraints.txt --editable '.[spark]'
 	$(BIN)/python -m pytest -n 2
 
-bench: setup ## Speed beside ZEN and mlflow models serve; a backtest of a whole city
+bench: setup ## Speed beside ZEN and MLflow; a backtest of a whole city
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m bench
 

@@ -1,4 +1,4 @@
-"""`make bench`: engines beside GoRules ZEN, a whole city's backtest, HTTP decisions beside `mlflow models serve`."""
+"""`make bench`: engines beside GoRules ZEN, scoring beside MLflow, a whole city's backtest, HTTP decisions."""
 
 from __future__ import annotations
 
@@ -36,9 +36,12 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("--skip-engines", is_flag=True, help="Leave out the engines.")
 @click.option("--skip-backtest", is_flag=True, help="Leave out the backtest.")
+@click.option("--skip-scoring", is_flag=True, help="Leave out the models.")
 @click.option("--skip-http", is_flag=True, help="Leave out the HTTP comparison.")
-def bench(seconds: float, as_json: bool, skip_engines: bool, skip_backtest: bool, skip_http: bool) -> None:
-    """Measure engines and HTTP side by side, the backtest of a whole city, and lint of a large rulebook.
+def bench(
+    seconds: float, as_json: bool, skip_engines: bool, skip_backtest: bool, skip_scoring: bool, skip_http: bool
+) -> None:
+    """Measure engines, models and HTTP side by side, the backtest of a whole city, and lint of a large rulebook.
 
     Example: python -m bench --seconds 20
     """
@@ -47,6 +50,8 @@ def bench(seconds: float, as_json: bool, skip_engines: bool, skip_backtest: bool
         report["engines"] = _run("bench.engines", as_json)
     if not skip_backtest:
         report["backtest"] = _run("bench.backtest", as_json)
+    if not skip_scoring:
+        report["scoring"] = _run("bench.scoring", as_json)
     report["lint"] = _run("bench.lint", as_json)
     if not skip_http:
         report["http"] = _http(seconds, as_json)

@@ -190,6 +190,30 @@ def explanation(city: City, answer: Any, kind: str, lang: str = "en") -> dict[st
     return response.get_json()
 
 
+def test_an_approval_asks_for_no_contributions_and_a_score_that_is_a_reason_asks_once(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(name: str) -> Any:
+        answer = getattr(city.scorer, name)
+        return lambda *given, **options: (asked.append(name), answer(*given, **options))[1]
+
+    def scored(*given: Any, **options: Any) -> Scores:
+        assert not options["contributions"]
+        return FixedScorer.score(city.scorer, *given, **options)
+
+    for name in ("explained", "reasons", "contributions"):
+        monkeypatch.setattr(city.scorer, name, counted(name))
+    monkeypatch.setattr(city.scorer, "score", scored)
+    approved = city.post("approve", amount="20000.00", application_id="UNEXPLAINED-1").get_json()
+    assert (approved["outcome"], asked) == ("APPROVE", [])
+    monkeypatch.setattr(city.scorer, "pd", Decimal("0.400000"))
+    refused = city.post("approve", amount="20000.00", application_id="UNEXPLAINED-2").get_json()
+    assert "PD_DECLINE" in {reason["code"] for reason in refused["reasons"]}
+    assert sorted(asked) == ["explained", "reasons"]
+
+
 def test_an_explanation_holds_every_rule_with_what_it_saw(city: City) -> None:
     found = explanation(city, city.post("approve", amount="20000.00", application_id="EXPLAINED-1"), "bank")
     rules = {rule["rule"]: rule for stage in found["stages"] for rule in stage["rules"]}
