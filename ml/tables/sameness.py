@@ -19,6 +19,7 @@ OWNERS = frozenset(
     " gvkey permno cik uscc ticker isin entity organization organisation corp"
     " 企业 公司 客户 借款人 统一社会信用代码 企业代码 企业名称".split()
 )
+KEYS = frozenset("id no nr num number code key name identifier 编号 代码 名称".split())
 REPEATED = (0.02, 0.95)  # distinct values, as a share of the rows, of a column that names owners of several rows
 CONTINUOUS = 0.2  # distinct share of a column whose values do not coincide by chance
 DIGITS = 3  # significant digits in which copies agree
@@ -27,11 +28,17 @@ DIGITS = 3  # significant digits in which copies agree
 def owner_column(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
     """A column that names the owner of several rows, by its name and its repeated values."""
     for name in names:
-        if OWNERS & {*words(name), "".join(words(name))} or {"id"} == set(words(name)):
+        if _names_an_owner(name):
             share = frame[name].nunique() / max(1, int(frame[name].notna().sum()))
             if REPEATED[0] < share < REPEATED[1] and frame[name].nunique() > 20:
                 return name
     return None
+
+
+def _names_an_owner(name: str) -> bool:
+    """``firm``, ``Customer_ID``, ``id``; not ``client_age``."""
+    parts = set(words(name))
+    return parts == {"id"} or "".join(words(name)) in OWNERS or bool(parts & OWNERS and parts <= OWNERS | KEYS)
 
 
 def copies(frame: pd.DataFrame, columns: Sequence[Column]) -> Rows | None:

@@ -141,6 +141,7 @@ def test_rows_of_one_firm_and_copies_of_rows_stay_together(tmp_path: Path) -> No
     found = prepared(doubled, tmp_path)
     groups = found.sample.groups
     assert (groups[:400] == groups[400:]).all()
+    frame["client_age"] = np.random.default_rng(1).integers(20, 70, len(frame))
     frame["firm"] = [f"F{place // 4}" for place in range(len(frame))]
     found = prepared(frame, tmp_path)
     assert len(np.unique(found.sample.groups)) == 100 and any("'firm' repeats" in note for note in found.notes)
