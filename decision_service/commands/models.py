@@ -7,6 +7,7 @@ import click
 from decision_service.commands.console import Lazy
 
 MODELS: dict[str, str] = {
+    "drift": "decision_service.commands.models_drift:drift",
     "shadow": "decision_service.commands.models_shadow:shadow",
 }
 """Commands that are loaded when they are called, ``module:attribute`` by name."""
@@ -14,7 +15,7 @@ MODELS: dict[str, str] = {
 
 @click.group(cls=Lazy, lazy=MODELS)
 def models() -> None:
-    """The models in use: how challengers would have decided.
+    """The models in use: how challengers would have decided, how far scores and approvals have drifted.
 
-    Example: decision-service models shadow
+    Example: decision-service models drift
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,12 @@ def shift(name: str, before: Sequence[int], after: Sequence[int]) -> Shift:
 
 def chance(bins: int, before: int, after: int, certain: float = CERTAIN) -> float:
     """What the PSI of two samples without any change stays below, in this share of samples (Yurdakul 2018)."""
-    return float(chi2.ppf(certain, max(bins - 1, 1))) * (1 / before + 1 / after)
+    return _quantile(max(bins - 1, 1), certain) * (1 / before + 1 / after)
+
+
+@lru_cache
+def _quantile(freedom: int, certain: float) -> float:
+    return float(chi2.ppf(certain, freedom))
 
 
 def usual(bins: int, before: int, after: int) -> float:

@@ -3,6 +3,7 @@
 from decision_service.store.challengers import Challenged, ChallengerResult, Challengers
 from decision_service.store.clients import ClientEntry
 from decision_service.store.decisions import Committed, DecisionCommit, StoredDecision
+from decision_service.store.drift import DayCount, DayMeasure, Drifts, Revised, Watched
 from decision_service.store.exposure import ExposureChanged, ExposureState
 from decision_service.store.idempotency import Stored
 from decision_service.store.migrate import upgrade
@@ -17,11 +18,15 @@ __all__ = [
     "Challengers",
     "ClientEntry",
     "Committed",
+    "DayCount",
+    "DayMeasure",
     "DecisionCommit",
+    "Drifts",
     "ExposureChanged",
     "ExposureState",
     "InForce",
     "ReleaseEvent",
+    "Revised",
     "RulesetEntry",
     "ShadowResult",
     "ShadowRun",
@@ -31,6 +36,7 @@ __all__ = [
     "Store",
     "Stored",
     "StoredDecision",
+    "Watched",
     "scopes",
     "upgrade",
 ]

@@ -18,6 +18,7 @@ from decision_service.store.challengers import Challengers
 from decision_service.store.clients import ClientEntry
 from decision_service.store.database import Database, missing_file
 from decision_service.store.decisions import Committed, DecisionCommit, Finish, StoredDecision
+from decision_service.store.drift import Drifts
 from decision_service.store.evidence import LogRows
 from decision_service.store.exposure import ExposureState
 from decision_service.store.idempotency import Stored
@@ -261,6 +262,10 @@ class Store:
     def challengers(self) -> Challengers:
         """The models that are held against the champions, and what they say of decisions."""
         return Challengers(self._database, self._leases)
+
+    def drifts(self) -> Drifts:
+        """What is watched of decisions by day: counts and figures."""
+        return Drifts(self._database)
 
     def log_head(self) -> tuple[int, bytes]:
         """Size and root of the log."""

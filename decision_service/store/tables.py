@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -129,6 +130,7 @@ DECISIONS = Table(
     UniqueConstraint("client_id", "idempotency_key"),
     Index("decisions_by_client", "client_id", "leaf_index"),
     Index("decisions_by_uscc", "uscc", "decided_at", "client_id"),
+    Index("decisions_by_moment", "decided_at", "leaf_index"),
 )
 
 LEASES = Table(
@@ -216,6 +218,45 @@ CHALLENGER_RESULTS = Table(
     Column("outcome", String(16)),  # by the rules that decided, with its scores
     Column("rules", Text),  # JSON, as of shadow_results
     sqlite_with_rowid=False,
+)
+
+DRIFT_COUNTS = Table(
+    "drift_counts",
+    METADATA,
+    Column("day", String(10), primary_key=True),  # a business date, ISO
+    Column("product", String(64), primary_key=True),
+    Column("model", String(400), primary_key=True),  # name/version; empty: all decisions on the product
+    Column("digest", String(80), primary_key=True),  # of the version
+    Column("decisions", Integer, nullable=False),
+    Column("open", Integer, nullable=False),  # automatic approval was switched on
+    Column("approved", Integer, nullable=False),
+    Column("scored", Integer, nullable=False),
+    Column("lent", Integer, nullable=False),  # approved and scored
+    Column("expected", BigInteger, nullable=False),  # millionths: the sum of the scores of these
+    Column("bins", Text, nullable=False),  # JSON: counts by bin of the version's profile
+)
+
+DRIFT_MEASURES = Table(
+    "drift_measures",
+    METADATA,
+    Column("day", String(10), primary_key=True),
+    Column("product", String(64), primary_key=True),
+    Column("model", String(400), primary_key=True),
+    Column("digest", String(80), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("n", Integer, nullable=False),
+    Column("base", Integer, nullable=False),
+    Column("value", Double),
+    Column("expected", Double),
+    Column("low", Double),
+    Column("high", Double),
+    Column("note", String(16), nullable=False),
+    Column("level", String(16), nullable=False),  # of the figure by itself
+    Column("alert", String(16), nullable=False),  # of what stands after the days before
+    Column("calm", String(16), nullable=False),  # JSON: by level, evaluations well below it
+    Column("written_at", Moment, nullable=False),
 )
 
 ERASURES = Table(

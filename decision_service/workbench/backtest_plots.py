@@ -47,7 +47,7 @@ def swap_matrix(swaps: Swaps) -> str:
             colour = "white" if shares[row][column] > 0.6 else "black"
             text = f"{count:,}\n{shares[row][column]:.1%}"
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour)
-    return _svg(figure)
+    return svg(figure)
 
 
 @matplotlib.rc_context(SETTINGS)
@@ -63,7 +63,7 @@ def group_bars(groups: Sequence[Swaps]) -> str:
     axes.invert_yaxis()
     axes.set_xlabel("approved, %")
     axes.legend(frameon=False, loc="lower right")
-    return _svg(figure)
+    return svg(figure)
 
 
 @matplotlib.rc_context(SETTINGS)
@@ -79,7 +79,7 @@ def rule_bars(rules: Sequence[RuleHits]) -> str:
     axes.invert_yaxis()
     axes.set_xlabel("matched, %")
     axes.legend(frameon=False, loc="lower right")
-    return _svg(figure)
+    return svg(figure)
 
 
 def share(hits: Hits | None) -> float:
@@ -97,8 +97,8 @@ def _label(text: str) -> str:
     return shown + "…" if len(text) > LONGEST else shown
 
 
-def _svg(figure: Figure) -> str:
-    """The drawing alone, without the head of an XML file, so that it can stand inside a page."""
+def svg(figure: Figure) -> str:
+    """A drawing as text, without the head of an XML file, so that it can stand inside a page."""
     out = io.StringIO()
     with warnings.catch_warnings():  # whoever reads the page has the letters that this machine's font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
