@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from decision_service.portrait.series import SERIES, WINDOW
 from decision_service.rulebook.files import load as load_rules
+from decision_service.scoring.stability import PROFILE_FILE, Profile, profile, series_inputs
 from ml.city import Place, draw_firms, draw_population
 from ml.features import INVOICE_MONOTONE, INVOICE_NAMES, Portraits, Table, read_portraits, read_table
 from ml.fitted import Array, FittedModel
@@ -140,6 +141,7 @@ def train_city(
             name=name,
             metrics=metrics,
             data_hash=fingerprint,
+            files={PROFILE_FILE: natural_profile(name, test, portraits, chances).to_json()},
             facts=facts,
             held_out=_held_out(test, chances, sections),
             alias="champion",
@@ -163,6 +165,22 @@ def _facts(place: Place, sample: Sample, test: Sample) -> dict[str, Any]:
         "parts": {**parts, "test": len(test.labels)},
         "leaks": [],
     }
+
+
+def natural_profile(name: str, test: Sample, portraits: Portraits, chances: Array) -> Profile:
+    """What served decisions are held against: firms as the city has them, not the sample that is rich in defaulters.
+
+    Inputs have the names under which decisions record them; those of a series model are its series' levels.
+    """
+    known = ~np.isnan(chances)
+    table = test.table.rows(known)
+    if name.startswith("pd-lstm"):
+        matrix, names = series_inputs(table.series, table.mask, SERIES)
+        return profile(matrix, names, chances[known])
+    invoice = name.endswith("invoice")
+    matrix, names = (table.invoices, INVOICE_NAMES) if invoice else (table.indicators, portraits.names)
+    codes = np.array([float(code) if code.isdigit() else np.nan for code in table.industry_codes])
+    return profile(np.column_stack([matrix, codes]), (*names, "industry_code"), chances[known])
 
 
 def _held_out(test: Sample, chances: Array, sections: Mapping[str, str]) -> HeldOut:
