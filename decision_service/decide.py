@@ -304,12 +304,14 @@ def _explained(findings: Findings, assessment: Assessment, scorer: Scorer) -> Sc
     versions = scores.models  # those that scored, whatever is in force; a fallback is last
     explained = filter(None, (scorer.explained(version, features) for version in reversed(versions)))
     weights = blend_weights(facts.catalogue, facts)
-    reasons = scorer.reasons(features, portrait.series, portrait.mask, versions=versions, weights=weights)
+    found = scorer.reasons(
+        features, portrait.series, portrait.mask, versions=versions, weights=weights, shares=False
+    )
     return replace(
         scores,
         contributions=next((one.shares for one in explained), {}),
-        reasons=reasons,
-        problems=scores.problems if reasons is not None else (*scores.problems, UNREASONED),
+        reasons=None if found is None else found.stated,
+        problems=scores.problems if found is not None else (*scores.problems, UNREASONED),
     )
 
 

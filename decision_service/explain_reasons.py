@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from decision_service.audit.decided import reasons_of
@@ -40,18 +41,24 @@ SEQUENCE = "pd_lstm"
 
 
 def taken_apart(platform: Platform, recorded: Recorded, stored: StoredDecision) -> ScoreReasons | None:
-    """As recorded with the decision, else by the recorded versions; ``None`` without a score or when one is gone."""
-    kept = reasons_of(values_of(stored.private)) if stored.private else None
-    if kept is not None or recorded.scores.pd_12m is None:
-        return kept
+    """What the recorded versions make of the recorded inputs; reasons stated with the decision are taken as they are.
+
+    ``None`` without a score, and where neither reasons were recorded nor the versions can be used.
+    """
+    if recorded.scores.pd_12m is None:
+        return None
     catalogue = in_force(platform, recorded).rules.catalogue
-    return platform.scorer.reasons(
+    found = platform.scorer.reasons(
         recorded.features,
         recorded.series,
         recorded.mask,
         versions=recorded.scores.models,
         weights=blend_weights(catalogue, recorded.facts),
     )
+    kept = reasons_of(values_of(stored.private)) if stored.private else None
+    if kept is None:
+        return found
+    return ScoreReasons(0.0, {}, kept) if found is None else replace(found, stated=kept)
 
 
 def stated(found: ScoreReasons | None, view: View, policy: Policy) -> list[dict[str, Any]]:
@@ -64,7 +71,7 @@ def stated(found: ScoreReasons | None, view: View, policy: Policy) -> list[dict[
 
 def blend(found: ScoreReasons | None, view: View, recorded: Recorded) -> dict[str, Any] | None:
     """How base and shares make up the log-odds of ``pd_12m``; nothing of it where a share is above the reader."""
-    if found is None or recorded.scores.pd_12m is None:
+    if found is None or not found.shares or recorded.scores.pd_12m is None:
         return None
     inputs = _by_input(found.shares)
     if not all(view.may_see(name) for _, name in inputs):

@@ -138,7 +138,8 @@ class ScoreReason:
 
 @dataclass(frozen=True, slots=True)
 class ScoreReasons:
-    """``base`` and ``shares`` (by score and input) sum to the log-odds of ``pd_12m``; ``stated``: largest first."""
+    """``stated``: largest first; ``base`` and ``shares`` (by score and input), if asked for, sum to the log-odds of
+    ``pd_12m``."""
 
     base: float
     shares: Mapping[str, float]
@@ -151,7 +152,7 @@ class Scores:
 
     ``contributions`` maps an indicator's name to its share of the XGBoost margin (log-odds); empty when not computed.
     ``features`` is what the models read, so that a re-score can be compared. ``reasons`` are those of ``pd_12m``, given
-    where the score is a reason of the decision.
+    where the score is a reason of the decision; the largest first.
     """
 
     pd_xgb: Decimal | None = None
@@ -162,7 +163,7 @@ class Scores:
     problems: tuple[str, ...] = ()
     contributions: Mapping[str, float] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
-    reasons: ScoreReasons | None = None
+    reasons: tuple[ScoreReason, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from decision_service.vocabulary import (
     Outcome,
     Reason,
     ScoreReason,
-    ScoreReasons,
     Scores,
 )
 
@@ -64,17 +63,15 @@ def scores_of(body: Mapping[str, Any]) -> Scores:
     )
 
 
-def reasons_of(values: Mapping[str, Any]) -> ScoreReasons | None:
-    """The reasons of the score among a decision's committed values; ``None`` when none were recorded.
+def reasons_of(values: Mapping[str, Any]) -> tuple[ScoreReason, ...] | None:
+    """The stated reasons of the score among a decision's committed values; ``None`` when none were recorded.
 
     Raises as ``decision_of``.
     """
     kept = values.get("score_reasons")
     if kept is None:
         return None
-    shares = {name: float(value) for name, value in kept["shares"].items()}
-    stated = [{name: _reading(name, value) for name, value in one.items()} for one in kept["stated"]]
-    return ScoreReasons(float(kept["base"]), shares, tuple(ScoreReason(**one) for one in stated))
+    return tuple(ScoreReason(**{name: _reading(name, value) for name, value in one.items()}) for one in kept)
 
 
 def _reading(field: str, value: Any) -> Any:

@@ -15,7 +15,7 @@ import orjson
 
 from decision_service.audit.canonical import LARGEST_INTEGER, moment, money, parsed
 from decision_service.errors import AuditError
-from decision_service.vocabulary import CreditApplication, Decision, Reason, ScoreReasons, Scores, SeenValue
+from decision_service.vocabulary import CreditApplication, Decision, Reason, ScoreReason, Scores, SeenValue
 
 FORMAT = 1
 SALT_SIZE = 16
@@ -219,26 +219,19 @@ def committed_values(decision: Decision, facts: KnownFacts, features: ModelInput
     values["mask"] = [bool(month) for month in features.mask]
     values["contributions"] = {name: number(value) for name, value in decision.scores.contributions.items()}
     if decision.scores.reasons is not None:
-        values["score_reasons"] = _score_reasons(decision.scores.reasons)
+        values["score_reasons"] = [_score_reason(one) for one in decision.scores.reasons]
     return values
 
 
-def _score_reasons(reasons: ScoreReasons) -> dict[str, Any]:
+def _score_reason(one: ScoreReason) -> dict[str, Any]:
     return {
-        "base": number(reasons.base),
-        "shares": {name: number(value) for name, value in reasons.shares.items()},
-        "stated": [
-            {
-                "score": one.score,
-                "name": one.name,
-                "effect": number(one.effect),
-                "seen": _seen(one.seen),
-                "healthy": _seen(one.healthy),
-                "change": number(one.change),
-                "healthy_change": number(one.healthy_change),
-            }
-            for one in reasons.stated
-        ],
+        "score": one.score,
+        "name": one.name,
+        "effect": number(one.effect),
+        "seen": _seen(one.seen),
+        "healthy": _seen(one.healthy),
+        "change": number(one.change),
+        "healthy_change": number(one.healthy_change),
     }
 
 

@@ -27,11 +27,12 @@ MISSED_BY_A_PIECE, COMPLETE = 1e-7, 5e-6  # log-odds
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """What the backward pass needs of the forward one, month by month (months x n x hidden)."""
+    """What the backward pass needs; ``gates`` (months x n x 4 x hidden) are input, forget, new and output."""
 
     gates: Array
     cells: Array
     states: Array
+    mean: Array
     reported: Array
 
 
@@ -41,19 +42,22 @@ class SeriesGradients:
     def __init__(self, weights: bytes, spec: LstmSpec) -> None:
         try:
             arrays = {name: value.astype(np.float64) for name, value in load(weights).items()}
-            self._into = arrays["lstm.weight_ih_l0"].T.copy()
-            self._back = arrays["lstm.weight_hh_l0"].T.copy()
-            self._bias = arrays["lstm.bias_ih_l0"] + arrays["lstm.bias_hh_l0"]
+            into, back = arrays["lstm.weight_ih_l0"], arrays["lstm.weight_hh_l0"]
+            bias = arrays["lstm.bias_ih_l0"] + arrays["lstm.bias_hh_l0"]
             self._last, self._mean = np.split(arrays["readout.weight"][0], 2)
             self._constant = float(arrays["readout.bias"][0])
         except (KeyError, IndexError, ValueError, SafetensorError) as error:
             what = f"the weights do not fit the declared architecture ({str(error)[:200]})"
             raise ModelError(what, remedy="register the model again") from error
-        found = (self._into.shape, self._back.shape, self._last.shape)
-        hidden = spec.hidden
-        if found != ((spec.channels, 4 * hidden), (hidden, 4 * hidden), (hidden,)):
+        found, hidden = (into.shape, back.shape, bias.shape, self._last.shape), spec.hidden
+        if found != ((4 * hidden, spec.channels), (4 * hidden, hidden), (4 * hidden,), (hidden,)):
             raise ModelError(f"the weights have shapes {found}, not those of spec.json", remedy="register it again")
         self._hidden = hidden
+        self._into_turned, self._back_turned = into, back
+        # A sigmoid is half a tangent of the half: with halved weights one call bends all four gates.
+        halves = np.repeat([0.5, 0.5, 1.0, 0.5], hidden)
+        self._into_halved, self._back_halved = into.T * halves, back.T * halves
+        self._bias_halved = bias * halves
 
     def margins(self, windows: NDArray[np.floating]) -> Array:
         """Log-odds before calibration of n windows (n x months x channels, the last channel is the mask)."""
@@ -101,47 +105,50 @@ class SeriesGradients:
     def _forward(self, windows: Array) -> tuple[Array, _Steps]:
         count, months, _ = windows.shape
         hidden = self._hidden
-        inputs = windows @ self._into + self._bias
-        gates = np.empty((months, count, 4 * hidden))
+        inputs = windows.swapaxes(0, 1) @ self._into_halved + self._bias_halved
+        bent = np.empty((months, count, 4 * hidden))
         cells, states = np.zeros((months + 1, count, hidden)), np.zeros((months + 1, count, hidden))
+        gates = bent.reshape(months, count, 4, hidden)
         for month in range(months):
-            total = inputs[:, month] + states[month] @ self._back
-            gates[month] = _sigmoid(total)
-            gates[month, :, 2 * hidden : 3 * hidden] = np.tanh(total[:, 2 * hidden : 3 * hidden])
-            into, forget, new, out = np.split(gates[month], 4, axis=1)
+            np.tanh(inputs[month] + states[month] @ self._back_halved, out=bent[month])
+            into, forget, new, out = gates[month].swapaxes(0, 1)
+            for gate in (into, forget, out):
+                gate += 1.0
+                gate *= 0.5
             cells[month + 1] = forget * cells[month] + into * new
             states[month + 1] = out * np.tanh(cells[month + 1])
         mask = windows[:, :, -1].T[:, :, np.newaxis]
         reported = np.maximum(mask.sum(axis=0), 1.0)
         mean = (states[1:] * mask).sum(axis=0) / reported
         margins = states[-1] @ self._last + mean @ self._mean + self._constant
-        return margins, _Steps(gates, cells, states, reported)
+        return margins, _Steps(gates, cells, states, mean, reported)
 
     def _backward(self, windows: Array, steps: _Steps) -> Array:
         """Back through the months; the mask also weighs the mean, so it has a gradient there too."""
-        months = windows.shape[1]
+        months, count, _, hidden = steps.gates.shape
         mask = windows[:, :, -1].T[:, :, np.newaxis]
-        mean = (steps.states[1:] * mask).sum(axis=0) / steps.reported
-        found = np.empty_like(windows)
-        into_state = np.broadcast_to(self._last, mean.shape)
-        into_cell = np.zeros_like(mean)
+        into, forget, new, out = (steps.gates[:, :, gate] for gate in range(4))
+        bent = np.tanh(steps.cells[1:])
+        # By month: what a cell does to its state, and each gate to cell or state.
+        of_cell = out * (1.0 - bent**2)
+        of_gates = np.empty_like(steps.gates)
+        of_gates[:, :, 0] = new * into * (1.0 - into)
+        of_gates[:, :, 1] = steps.cells[:-1] * forget * (1.0 - forget)
+        of_gates[:, :, 2] = into * (1.0 - new**2)
+        of_gates[:, :, 3] = bent * out * (1.0 - out)
+        by_mean = mask / steps.reported * self._mean
+        slopes = np.empty_like(steps.gates)
+        into_state: Array = np.broadcast_to(self._last, (count, hidden))
+        into_cell: Array = np.zeros((count, hidden))
         for month in reversed(range(months)):
-            into, forget, new, out = np.split(steps.gates[month], 4, axis=1)
-            into_state = into_state + mask[month] / steps.reported * self._mean
-            bent = np.tanh(steps.cells[month + 1])
-            into_cell = into_cell + into_state * out * (1.0 - bent**2)
-            slopes = np.concatenate(
-                [
-                    into_cell * new * into * (1.0 - into),
-                    into_cell * steps.cells[month] * forget * (1.0 - forget),
-                    into_cell * into * (1.0 - new**2),
-                    into_state * bent * out * (1.0 - out),
-                ],
-                axis=1,
-            )
-            found[:, month] = slopes @ self._into.T
-            into_state, into_cell = slopes @ self._back.T, into_cell * forget
-        counted = (steps.reported > 1.0) * mean  # below one month the divisor stands still
+            into_state = into_state + by_mean[month]
+            into_cell = into_cell + into_state * of_cell[month]
+            slopes[month, :, :3] = into_cell[:, np.newaxis] * of_gates[month, :, :3]
+            slopes[month, :, 3] = into_state * of_gates[month, :, 3]
+            into_state = slopes[month].reshape(count, 4 * hidden) @ self._back_turned
+            into_cell = into_cell * forget[month]
+        found = (slopes.reshape(months, count, 4 * hidden) @ self._into_turned).swapaxes(0, 1)
+        counted = (steps.reported > 1.0) * steps.mean  # below one month the divisor stands still
         found[:, :, -1] += ((steps.states[1:] - counted) / steps.reported @ self._mean).T
         return found
 
@@ -151,7 +158,3 @@ def _rule() -> tuple[Array, Array]:
     """Gauss and Legendre on the way from 0 to 1: places and weights."""
     places, weights = np.polynomial.legendre.leggauss(NODES)
     return (places + 1.0) / 2.0, weights / 2.0
-
-
-def _sigmoid(values: Array) -> Array:
-    return 0.5 * (1.0 + np.tanh(0.5 * values))

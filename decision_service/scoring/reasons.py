@@ -66,9 +66,13 @@ def reasons_of(
     mask: Sequence[bool],
     *,
     weights: tuple[Decimal, Decimal] | None,
+    shares: bool = True,
 ) -> ScoreReasons | None:
     """The reasons of a score that these models gave: a scorecard in place of the others, one model in full, or trees
-    and network with their ``weights``; ``None`` for no such score. Raises ``ModelError``."""
+    and network with their ``weights``; ``None`` for no such score. Raises ``ModelError``.
+
+    Without ``shares`` in a quarter of the time: only what is stated.
+    """
     by_kind = {type(model): model for model in models}
     card, trees, network = (by_kind.get(kind) for kind in (ScorecardModel, XgboostModel, LstmModel))
     if isinstance(card, ScorecardModel):
@@ -77,12 +81,15 @@ def reasons_of(
     if isinstance(trees, XgboostModel):
         parts.append(tree_part(trees, features))
     if isinstance(network, LstmModel):
-        parts.append(series_part(network, series, mask))
+        parts.append(series_part(network, series, mask, shares=shares))
     if len(parts) == 1:
-        return score_reasons([(parts[0], 1.0)])
-    if not parts or weights is None:
+        weighted = [(parts[0], 1.0)]
+    elif not parts or weights is None:
         return None
-    return score_reasons(list(zip(parts, map(float, weights), strict=True)))
+    else:
+        weighted = list(zip(parts, map(float, weights), strict=True))
+    found = score_reasons(weighted)
+    return found if shares else ScoreReasons(0.0, {}, found.stated)
 
 
 def score_reasons(parts: Sequence[tuple[Part, float]]) -> ScoreReasons:
@@ -115,7 +122,7 @@ def tree_part(model: XgboostModel, features: Mapping[str, Any]) -> Part:
     row = feature_row(features, spec)
     healthy = {} if spec.healthy is None else spec.healthy
     names = [] if spec.healthy is None else list(shares)
-    rows = np.concatenate([row, *(_with_healthy(row, name, spec) for name in names)])
+    rows = _one_by_one(row, feature_row(healthy, spec), len(spec.features)) if names else row
     margins = [float(one) for one in model.margins(rows)]
     return Part(
         score="pd_xgb",
@@ -129,13 +136,15 @@ def tree_part(model: XgboostModel, features: Mapping[str, Any]) -> Part:
     )
 
 
-def _with_healthy(row: Floats, name: str, spec: XgboostSpec) -> Floats:
-    assert spec.healthy is not None
-    healthy, changed = feature_row(spec.healthy, spec), row.copy()
-    count = len(spec.features)
-    columns = slice(count, None) if name == INDUSTRY else spec.features.index(name)
-    changed[0, columns] = healthy[0, columns]
-    return changed
+def _one_by_one(row: Floats, healthy: Floats, features: int) -> Floats:
+    """The row itself, then with one feature after the other healthy, at last the industry's columns if it has any."""
+    inputs = features + (row.shape[1] > features)
+    rows = np.repeat(row, inputs + 1, axis=0)
+    places = np.arange(features)
+    rows[places + 1, places] = healthy[0, :features]
+    if inputs > features:
+        rows[-1, features:] = healthy[0, features:]
+    return rows
 
 
 def _feature_value(features: Mapping[str, Any], name: str, spec: XgboostSpec) -> Reading:
@@ -168,7 +177,9 @@ def _seen(value: Any) -> SeenValue:
     return None if value != value else float(value)
 
 
-def series_part(model: LstmModel, series: Sequence[Sequence[float | None]], mask: Sequence[bool]) -> Part:
+def series_part(
+    model: LstmModel, series: Sequence[Sequence[float | None]], mask: Sequence[bool], *, shares: bool = True
+) -> Part:
     """A sequence model's margin by series, the months without a report as ``history``; raises ``ModelError``.
 
     Without a healthy reference the baseline is a firm at the training firms' mean level that never moves.
@@ -181,15 +192,18 @@ def series_part(model: LstmModel, series: Sequence[Sequence[float | None]], mask
     names = [] if spec.healthy is None else list(cells)
     changed = [np.where(cells[name], baseline, window) for name in names]
     margins = [float(one) for one in model.margins(np.stack([window, *changed]))]
-    found = model.gradients.integrated(window, baseline)
-    start = float(model.gradients.margins(baseline[np.newaxis])[0])
+    divided: dict[str, float] = {}
+    start = margins[0]
+    if shares:
+        divided = dict(_shares(model.gradients.integrated(window, baseline), cells, months, spec))
+        start = float(model.gradients.margins(baseline[np.newaxis])[0])
     healthy = spec.healthy or ()
     return Part(
         score="pd_lstm",
         calibration=spec.calibration,
         margin=margins[0],
         base=start,
-        shares=dict(_shares(found, cells, months, spec)),
+        shares=divided,
         without=dict(zip(names, margins[1:], strict=True)),
         seen={name: _series_value(series, months, name, spec) for name in names},
         healthy={name: _series_value(healthy, np.ones_like(months), name, spec) for name in names},

@@ -140,6 +140,7 @@ class Scorer:
         *,
         versions: Sequence[ModelVersion],
         weights: tuple[Decimal, Decimal] | None,
+        shares: bool = True,
     ) -> ScoreReasons | None:
         """Why ``pd_12m`` is what it is by the versions that gave it; ``None`` when one of them cannot be used.
 
@@ -147,7 +148,7 @@ class Scorer:
         """
         try:
             models = [self._recorded_version(version).model for version in versions]
-            return reasons_of(models, features, series, mask, weights=weights)
+            return reasons_of(models, features, series, mask, weights=weights, shares=shares)
         except ModelError:
             return None
 

@@ -141,7 +141,7 @@ def test_reasons_are_recorded_where_the_score_is_one_and_told_from_the_record(ci
         city.scorer.pd = Decimal("0.003000")
     assert "PD_DECLINE" in {one["code"] for one in declined["reasons"]}
     stored = city.platform.store.decision(declined["decision_id"])
-    assert reasons_of(values_of(stored.private)) == REASONS
+    assert reasons_of(values_of(stored.private)) == REASONS.stated
     assert before["score_reasons"][0]["code"] == "IND22"
     sound, _ = explained(city, "approve", amount="20000.00")
     assert not PD_REASONS.intersection(one["code"] for one in sound["reasons"])

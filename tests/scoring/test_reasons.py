@@ -17,6 +17,7 @@ from decision_service.scoring.reasons import Part, Reading, reasons_of, score_re
 from decision_service.scoring.scorecard import Bin, BinnedFeature
 from decision_service.scoring.scorer import Scorer
 from decision_service.scoring.spec import Calibration, LstmSpec, XgboostSpec, from_json, to_json
+from decision_service.vocabulary import ScoreReasons
 
 BENT = Calibration(0.8, -1.5, 0.03, ((-2.0, 0.0), (0.0, 0.4), (2.0, 0.1)))
 FITTED = trees(rounds=40).with_calibration(BENT), network(epochs=4)
@@ -151,6 +152,8 @@ def test_which_models_gave_the_score_decides_how_they_count() -> None:
         parts(features, series, mask)
     )
     assert reasons_of([TREES, NETWORK], features, series, mask, weights=None) is None
+    short = reasons_of([NETWORK, TREES], features, series, mask, weights=BLEND, shares=False)
+    assert short == ScoreReasons(0.0, {}, score_reasons(parts(features, series, mask)).stated)
     assert reasons_of([], features, series, mask, weights=half) is None
 
 
