@@ -20,6 +20,7 @@ from decision_service.rulebook.conditions import AllOf, AnyOf, Comparison, Condi
 from decision_service.rulebook.encoding import INT64_MAX, INT64_MIN, Fact, FactType
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.files import load
+from decision_service.rulebook.formulas import parse_formula
 from decision_service.rulebook.rules import Effects, Rule, Stage
 from decision_service.rulebook.ruleset import RulesInForce
 from decision_service.vocabulary import Outcome
@@ -205,6 +206,20 @@ def test_limits_beyond_64_bits_are_exact_with_and_without_a_cap(duck: Any) -> No
     assert differing(expected, columnar_rows(rules, tables, duck)) == []
     assert max(row["limit_max"] for row in expected) > 2**64
     assert {row["limit_cap"] for row in expected} == {None, 10**12}
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_derived_fact_is_computed_where_something_reads_it_by_way_of_another_and_nowhere_else(read: bool) -> None:
+    derived = [
+        Fact(name, FactType.RATIO, minimum=0, maximum=10**6, derived=parse_formula(f"min({origin}, 0.5)"))
+        for name, origin in (("by_way", "disputed_share"), ("at_last", "by_way"))
+    ]
+    share = Fact("disputed_share", FactType.RATIO, minimum=0, maximum=10**6)
+    catalogue = FactCatalogue([*lent("stale_feeds"), share, *derived])
+    when = Comparison("at_last" if read else "stale_feeds", ">", 0)
+    rules = RulesInForce(catalogue, [Rule("D-1", Stage.DECISION, {}, when, outcome=Outcome.REFER)])
+    query = str(ibis.to_sql(assessed(ibis.memtable(pyarrow.table({KEY: [0]})), rules, key=KEY, limit=limit)))
+    assert {name for name in ("by_way", "at_last") if name in query} == ({"by_way", "at_last"} if read else set())
 
 
 def test_whole_numbers_are_exact_to_the_last_digit(duck: Any) -> None:

@@ -9,6 +9,7 @@ import ibis
 
 from decision_service.rulebook.columnar.deriving import derived_again, with_derived
 from decision_service.rulebook.columnar.limiting import EFFECTS, LIMIT, LimitOf, with_limit
+from decision_service.rulebook.columnar.reading import derived_read
 from decision_service.rulebook.columnar.truths import RULE, any_of, column_type, literal, truth, unknown
 from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.rules import Product, Rule, Stage
@@ -24,16 +25,17 @@ def assessed(table: ibis.Table, rules: RulesInForce, *, key: str, limit: LimitOf
     The table has a column per given fact, exact (int64, or text for a choice), NULL where unknown; a fact without a
     column is unknown. The result has ``key``, ``outcome`` (0 approve, 1 refer, 2 decline), the facts that rules set,
     ``limit_max``, ``limit_cap``, ``limit_factor``, ``rate_spread_bp`` (exact) and ``rule <id>`` for every rule.
-    Raises ``EngineError`` for a formula whose results could need more than 37 digits.
+    Raises ``EngineError`` for a formula that is read whose results could need more than 37 digits.
     """
     catalogue = rules.catalogue
     settable = [fact.name for fact in catalogue.settable]
     ids = [RULE + rule.id for stage in Stage for rule in rules.rules(stage)]
-    table = with_derived(_complete(table, rules, key), catalogue)
+    read = derived_read(rules, limit=limit)
+    table = with_derived(_complete(table, rules, key), catalogue, read)
     table = _with_truths(table, rules, Stage.STATUS)
     table = table.mutate(**{fact.name: _strongest(fact, rules) for fact in catalogue.settable})
     table, limit_max = with_limit(_with_truths(table, rules, Stage.LIMIT), rules, limit)
-    table = derived_again(table, catalogue, **{LIMIT: limit_max})
+    table = derived_again(table, catalogue, read, **{LIMIT: limit_max})
     table = _with_truths(table, rules, Stage.DECISION).mutate(**{OUTCOME: _outcome(rules)})
     return table.select(key, OUTCOME, *settable, LIMIT, *EFFECTS, *ids)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import reduce
 
 import ibis
@@ -13,14 +13,17 @@ from decision_service.rulebook.facts import FactCatalogue
 from decision_service.rulebook.formulas import Call, Constant, Formula, Input, Scaled, Sum, Term
 
 
-def with_derived(table: ibis.Table, catalogue: FactCatalogue) -> ibis.Table:
-    """The table with its derived facts."""
-    return _with(table, Sheet(catalogue), catalogue, [name for name, _ in catalogue.derivations])
+def with_derived(table: ibis.Table, catalogue: FactCatalogue, read: Container[str]) -> ibis.Table:
+    """The table with those of its derived facts that are ``read``, with all that they come from among them."""
+    return _with(table, Sheet(catalogue), catalogue, [name for name, _ in catalogue.derivations if name in read])
 
 
-def derived_again(table: ibis.Table, catalogue: FactCatalogue, **computed: Number) -> ibis.Table:
-    """The table with those derived facts computed again that come from facts which have just been computed."""
-    names = [name for name, _ in catalogue.derived_from(name for name in computed if name in catalogue)]
+def derived_again(
+    table: ibis.Table, catalogue: FactCatalogue, read: Container[str], **computed: Number
+) -> ibis.Table:
+    """The table with those of them computed again that come from facts which have just been computed."""
+    again = catalogue.derived_from(name for name in computed if name in catalogue)
+    names = [name for name, _ in again if name in read]
     return _with(table, Sheet(catalogue, **computed), catalogue, names)
 
 
