@@ -178,3 +178,9 @@ def _assert_seamless(periods: list[dict[str, Any]]) -> None:
         assert earlier["effective_to"] == later["effective_from"]
     assert "effective_to" not in periods[-1]
     assert all(one["min_months"] <= one.get("max_months", one["min_months"]) for one in periods)
+
+
+def test_every_number_among_the_parameters_declares_its_range() -> None:
+    declared = yaml.safe_load((FOLDER / "facts.yaml").read_text(encoding="utf-8"))["facts"]
+    numbers = [one for one in declared if one["source"] == "parameter" and one["type"] in ("money", "ratio", "count")]
+    assert numbers and [one["name"] for one in numbers if "range" not in one] == []
