@@ -16,7 +16,7 @@ from decision_service.store.statements import POSTGRESQL, insert_into
 from decision_service.store.tables import DECISIONS, DRIFT_COUNTS, DRIFT_MEASURES, FEEDS, LEAVES, RECORDS
 from decision_service.vocabulary import Outcome
 
-PAGE, FIRMS = 1_000, 500
+PAGE, FIRMS = 500, 500
 OVERDUES = "overdues"
 ADVISORY_LOCK = 7_118_312_703  # any number that no other program on the same PostgreSQL database uses
 

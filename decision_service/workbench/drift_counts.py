@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,14 +31,18 @@ ProfileOf = Callable[[ModelVersion], Profile | None]
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What is counted of one decision. ``scores`` are millionths by subject, with ``WHOLE`` for the blend."""
+    """What is counted of one decision. ``scores`` are millionths by version, ``None`` for the blend.
+
+    ``series`` are the numbers of all months as one text, because thousands of lists would keep the garbage collector
+    busy; it is empty where the series are not those of today.
+    """
 
     product: str
     approved: bool
     open: bool
     scores: Mapping[ModelVersion | None, int | None]
     features: Mapping[str, Any] | None
-    series: Sequence[Sequence[str | None]]
+    series: str
     mask: Sequence[bool]
 
 
@@ -55,11 +60,21 @@ def read(one: Watched) -> Read:
             open=values is not None and not any(values.get(name) == DISABLED for name in SWITCHES),
             scores=scores_of(body),
             features=None if values is None else values["features"],
-            series=() if values is None else values["series"],
+            series="" if values is None else _flat(values["series"], len(values["mask"])),
             mask=() if values is None else values["mask"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AuditError(f"a record is damaged: {error!r}", remedy="run: decision-service audit verify") from error
+
+
+def _flat(series: Sequence[Sequence[str | None]], months: int) -> str:
+    if len(series) != months or {len(month) for month in series} != {len(SERIES)}:
+        return ""
+    return _text(value for month in series for value in month)
+
+
+def _text(values: Iterable[str | None]) -> str:
+    return ",".join(["nan" if value is None else value for value in values])
 
 
 def scores_of(body: Mapping[str, Any]) -> dict[ModelVersion | None, int | None]:
@@ -156,27 +171,38 @@ def subject_of(product: str, version: ModelVersion | None) -> Subject:
 
 
 def _columns(rows: Sequence[Read]) -> dict[str, NDArray[np.float64]]:
-    """What the models read of some decisions, by the names of a profile's inputs."""
+    """What the models read of some decisions, by the names of a profile's inputs. Raises ``AuditError``."""
+    found: dict[str, NDArray[np.float64]] = {}
     if not rows:
-        return {}
-    names = {name for one in rows for name in one.features or ()}
-    found = {name: np.array([_number((one.features or {}).get(name)) for one in rows]) for name in sorted(names)}
-    whole = [one for one in rows if one.mask and {len(month) for month in one.series} == {len(SERIES)}]
-    for shape in sorted({len(one.mask) for one in whole}):
-        alike = [one for one in whole if len(one.mask) == shape]
-        series = np.array([one.series for one in alike], dtype=float)  # None becomes nan
+        return found
+    features = [one.features or {} for one in rows]
+    names = sorted({name for one in features for name in one} - {INDUSTRY})
+    table = _numbers([_text(map(one.get, names)) for one in features], (len(rows), len(names)))
+    found.update(zip(names, table.T, strict=True))
+    found[INDUSTRY] = np.array([_code(one.get(INDUSTRY)) for one in features])
+    whole = [one for one in rows if one.series]
+    for months in sorted({len(one.mask) for one in whole}):
+        alike = [one for one in whole if len(one.mask) == months]
+        series = _numbers([one.series for one in alike], (len(alike), months, len(SERIES)))
         matrix, columns = series_inputs(series, np.array([one.mask for one in alike], dtype=bool), SERIES)
         for place, name in enumerate(columns):
             found[name] = np.append(found.get(name, np.empty(0)), matrix[:, place])
     return found
 
 
-def _number(value: Any) -> float:
-    """A recorded feature; what is not a number (an industry's code that is none) is missing."""
-    try:
-        return math.nan if value is None else float(value)
-    except (TypeError, ValueError):
-        return math.nan
+def _numbers(texts: Iterable[str], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Recorded numbers, separated by commas, in one pass."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return np.fromstring(",".join(texts), sep=",").reshape(shape)
+        except (DeprecationWarning, ValueError) as error:
+            raise AuditError("a recorded value is not a number", remedy="run: decision-service audit verify") from error
+
+
+def _code(value: Any) -> float:
+    """An industry's code as a number, so that neighbours fall into one bin; nan for none."""
+    return float(value) if isinstance(value, str) and value.isascii() and value.isdigit() else math.nan
 
 
 def stored(day: str, found: Mapping[Subject, Tally]) -> Iterator[DayCount]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from decision_service.audit.record import build_record
 from decision_service.audit.release import Act
@@ -24,13 +24,15 @@ from decision_service.audit.signing import Signer
 from decision_service.cli import main
 from decision_service.commands import models_drift
 from decision_service.decide import SHANGHAI, Platform
-from decision_service.errors import InputError, ModelError
+from decision_service.errors import AuditError, InputError, ModelError
 from decision_service.portrait.records import Overdue
 from decision_service.scoring.stability import Profile, profile
 from decision_service.store import DecisionCommit, Store
+from decision_service.store.tables import DECISIONS
 from decision_service.vocabulary import ModelVersion, Outcome, Scores
 from decision_service.workbench import switches
 from decision_service.workbench.drift import Watch, default_dates, document, watch
+from decision_service.workbench.drift_counts import _flat
 from decision_service.workbench.drift_page import html
 from tests.releasing import ANN, BOB
 from tests.store.store_samples import FACTS, USCC, VERDICTS, Inputs, KnownFacts, application, commit, decision
@@ -371,3 +373,22 @@ def test_the_command_reports_and_exits_with_1_while_an_alert_stands(
     assert (again["days_counted"], again["revised"], again["switched_off"]) == (0, 0, [])
     assert "not over" in run("--day", str(today), code=2)
     assert "is not a day" in run("--day", "yesterday", code=2)
+
+
+NO_NUMBER = b'{"secret":"","values":{"features":{"a":"x"},"series":[],"mask":[]}}'
+
+
+@pytest.mark.parametrize("damage", [b"{", b"{}", NO_NUMBER])
+def test_a_damaged_record_stops_with_what_to_do(town: Town, damage: bytes) -> None:
+    today = town.days(FIRST, 1, a_day=3)
+    with town.store._database.write() as connection:
+        connection.execute(update(DECISIONS).where(DECISIONS.c.leaf_index == 1).values(private=damage))
+    with pytest.raises(AuditError, match="audit verify"):
+        town.watch(today)
+    assert town.store.drifts().counted_days() == ()
+
+
+def test_series_of_another_shape_are_left_out_and_the_rest_counts(town: Town) -> None:
+    found = _flat([["1.0"] * 10, [None] * 10], 2)
+    assert found.split(",") == ["1.0"] * 10 + ["nan"] * 10
+    assert _flat([["1.0"] * 9], 1) == "" and _flat([["1.0"] * 10], 2) == ""
