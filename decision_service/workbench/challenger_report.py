@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from decision_service.scoring.stability import psi
 from decision_service.store import Challenged
 from decision_service.workbench.challenger import MILLION
 from decision_service.workbench.shadow_compare import Pairs
@@ -134,4 +135,4 @@ def _psi(active: Any, challenger: Any) -> float:
     for scores in (active, challenger):
         counts = np.bincount(np.searchsorted(ends, scores, side="left"), minlength=len(ends) + 1) + 0.5
         shares.append(counts / counts.sum())
-    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+    return psi(*shares)

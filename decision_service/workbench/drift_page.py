@@ -151,7 +151,7 @@ _BOUNDS = ("low", "high", "expected", "value")
 def input_bars(inputs: Sequence[DayMeasure]) -> str:
     """The inputs that moved most, with what chance alone stays below."""
     most = sorted(inputs, key=lambda one: (-(one.value or 0.0), one.model, one.name))[:MOST_BARS]
-    figure = Figure(figsize=(7.5, 0.7 + 0.28 * len(most)), layout="constrained")
+    figure = Figure(figsize=(7.5, 1.0 + 0.28 * len(most)), layout="constrained")
     axes = figure.add_subplot()
     places = range(len(most))
     colours = [SHADES.get(one.level, LINES[0]) for one in most]
@@ -160,7 +160,7 @@ def input_bars(inputs: Sequence[DayMeasure]) -> str:
     axes.set_yticks(places, [_label(f"{one.name} ({one.model})") for one in most])
     axes.invert_yaxis()
     axes.set_xlabel("PSI")
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside upper right")
     return svg(figure)
 
 
