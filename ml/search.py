@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ml.fitted import Array
 from ml.tables.inputs import Inputs
-from ml.tables.parts import Fold, Labels
+from ml.tables.parts import Fold, Labels, recency, span
 from ml.trees import DEFAULTS
 
 PATIENCE = 40
@@ -26,13 +26,19 @@ SOUND: Mapping[str, Any] = {"learning_rate": 0.03, "max_depth": 3, "subsample": 
 SOUND_LARGE: Mapping[str, Any] = {**SOUND, "learning_rate": 0.1, "max_depth": 6}
 COLUMNS = 70  # that a tree of a wide table chooses from: many of them say nearly the same
 MANY_UNITS = 5_000  # from here a tree may be deeper
+RECENT = 0.25  # of the time span: the half-life of what a row counts
+HALF_LIVES = (0.15, RECENT, 0.4, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """Parameters with what they reached: mean of the folds' ROC-AUC and PR-AUC, rounds and seconds."""
+    """Parameters with what they reached: mean of the folds' ROC-AUC and PR-AUC, rounds and seconds.
+
+    ``half_life``: in the units of the times, what a row counts halves so long before the newest; ``None``: it does not.
+    """
 
     params: Mapping[str, Any]
+    half_life: float | None
     auc: float
     pr_auc: float
     rounds: int
@@ -68,19 +74,36 @@ class Question:
 
 
 def search(question: Question, *, deadline: float | None, told: Callable[[str], object]) -> Searched:
-    """Sound parameters first, then random ones while judging, fitting and registering can still end by ``deadline``
-    (``time.monotonic``), as the slowest try tells; without a deadline, no others."""
+    """Sound parameters first, with a time also without regard to it; then random ones.
+
+    No try begins unless judging, fitting and registering can still end by ``deadline`` (``time.monotonic``), as the
+    slowest one tells; without a deadline there are no random ones.
+    """
     random = np.random.default_rng([question.seed, 41])
     large = question.inputs.matrix.size > LARGE
     pairs, usual = _pairs(question), sound(question.inputs)
+    recent = recent_half_life(question.inputs)
+    planned = [(usual, recent), *([(usual, None)] if recent is not None else [])]
     tried: list[Tried] = []
     while True:
-        params = dict(usual) if not tried else _drawn(random, heaviest=usual["min_child_weight"])
+        if len(tried) < len(planned):
+            params, half_life = planned[len(tried)]
+        else:
+            params = _drawn(random, heaviest=usual["min_child_weight"])
+            share = random.choice(np.array(HALF_LIVES, dtype=float))
+            half_life = None if recent is None or np.isnan(share) else float(share / RECENT * recent)
         told(f"search {len(tried) + 1}")
-        tried.append(_try(question, params, pairs, threads=2 if large else 1))
+        tried.append(_try(question, params, half_life, pairs, threads=2 if large else 1))
         slowest = max(one.seconds for one in tried)
-        if deadline is None or time.monotonic() + (1 + AFTERWARDS) * slowest + REGISTERING > deadline:
+        late = deadline is not None and time.monotonic() + (1 + AFTERWARDS) * slowest + REGISTERING > deadline
+        if late or (deadline is None and len(tried) >= len(planned)):
             return Searched(tuple(sorted(tried, key=lambda one: -one.score)))
+
+
+def recent_half_life(inputs: Inputs) -> float | None:
+    """A sound half-life of what a row counts; ``None`` without a time, or where all rows have the same."""
+    whole = span(inputs.times)
+    return None if whole is None else RECENT * whole
 
 
 def sound(inputs: Inputs) -> dict[str, Any]:
@@ -106,7 +129,8 @@ def _drawn(random: np.random.Generator, *, heaviest: float) -> dict[str, Any]:
     }
 
 
-Pair = tuple[xgboost.DMatrix, xgboost.DMatrix, Labels]
+Pair = tuple[xgboost.DMatrix, xgboost.DMatrix, Labels, Array | None]
+"""What teaches, what judges, the judges' labels, the teachers' times."""
 
 
 def _pairs(question: Question) -> list[Pair]:
@@ -116,20 +140,25 @@ def _pairs(question: Question) -> list[Pair]:
     for fold in question.folds:
         teach = xgboost.DMatrix(rows[fold.teach], inputs.outcomes[fold.teach])
         judge = xgboost.DMatrix(rows[fold.judge], inputs.outcomes[fold.judge])
-        pairs.append((teach, judge, inputs.outcomes[fold.judge]))
+        times = None if inputs.times is None else inputs.times[fold.teach]
+        pairs.append((teach, judge, inputs.outcomes[fold.judge], times))
     if question.tuning is not None:
         labels = question.tuning.outcomes
         other = xgboost.DMatrix(question.tuning.matrix.astype(np.float32), labels)
-        pairs.append((xgboost.DMatrix(rows, inputs.outcomes), other, labels))
+        pairs.append((xgboost.DMatrix(rows, inputs.outcomes), other, labels, inputs.times))
     return pairs
 
 
-def _try(question: Question, params: Mapping[str, Any], pairs: Sequence[Pair], *, threads: int) -> Tried:
+def _try(
+    question: Question, params: Mapping[str, Any], half_life: float | None, pairs: Sequence[Pair], *, threads: int
+) -> Tried:
     began = time.monotonic()
     settings = {**DEFAULTS, **params, "seed": question.seed, "nthread": threads}
     settings["monotone_constraints"] = tuple(question.monotone.get(name, 0) for name in question.inputs.names)
     aucs, precisions, rounds = [], [], []
-    for teach, judge, labels in pairs:
+    for teach, judge, labels, times in pairs:
+        weights = recency(times, half_life)
+        teach.set_weight(np.ones(teach.num_row()) if weights is None else weights)
         booster = xgboost.train(
             settings,
             teach,
@@ -142,12 +171,13 @@ def _try(question: Question, params: Mapping[str, Any], pairs: Sequence[Pair], *
         aucs.append(float(roc_auc_score(labels, found)))
         precisions.append(float(average_precision_score(labels, found)))
         rounds.append(booster.best_iteration + 1)
-    weights = _weights(question, len(pairs))
+    shares = _weights(question, len(pairs))
     return Tried(
         params=params,
-        auc=float(np.average(aucs, weights=weights)),
-        pr_auc=float(np.average(precisions, weights=weights)),
-        rounds=int(np.ceil(np.average(rounds, weights=weights))),
+        half_life=half_life,
+        auc=float(np.average(aucs, weights=shares)),
+        pr_auc=float(np.average(precisions, weights=shares)),
+        rounds=int(np.ceil(np.average(rounds, weights=shares))),
         seconds=time.monotonic() - began,
     )
 

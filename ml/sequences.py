@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from decision_service.errors import InputError
-from decision_service.scoring.network import series_network
+from decision_service.scoring.network import DROPOUT, series_network
 from decision_service.scoring.rows import channels, relative_and_level
 from decision_service.scoring.spec import Calibration, LstmSpec
 from ml.fitted import Array, FittedModel, with_canaries
@@ -25,6 +25,7 @@ from ml.trees import CANARY_QUANTILES, checked_labels
 Mask = NDArray[np.bool_]
 LEAST_SPREAD = 1e-3
 GRADIENT_NORM = 1.0
+GATES = 4
 
 
 def fit_lstm(
@@ -35,18 +36,23 @@ def fit_lstm(
     series_names: Sequence[str],
     seed: int,
     holdout: Mask | None = None,
+    weights: Array | None = None,
+    members: int = 1,
     hidden: int = 16,
     epochs: int = 30,
     patience: int = 5,
     batch: int = 256,
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
+    input_dropout: float = 0.0,
+    readout_dropout: float = DROPOUT,
     min_months: int = 6,
 ) -> FittedModel:
     """An LSTM on n firms x months x F (nan: not reported) with a mask n x months, labels 1 = defaulted.
 
     Firms with fewer than ``min_months`` reported months are left out. ``holdout`` marks firms kept out of the fit;
-    the epoch with the least loss on them is kept. Not calibrated yet: see ``calibrate``. Raises ``InputError``.
+    the epoch with the least loss on them is kept. ``weights``: how much each firm counts. ``members`` networks of other
+    seeds become one whose margin is their mean. Not calibrated yet: see ``calibrate``. Raises ``InputError``.
     """
     series, mask = _checked(series, mask, series_names)
     labels = checked_labels(labels, len(series))
@@ -55,29 +61,61 @@ def fit_lstm(
     fit_rows = enough & ~held
     checked_labels(labels[fit_rows], int(fit_rows.sum()))
     spec = _spec(series[fit_rows], mask[fit_rows], series_names, hidden=hidden, min_months=min_months)
-    windows = torch.from_numpy(channels(series, mask, spec))
-    targets = torch.from_numpy(labels.astype(np.float32))
+    counted = np.ones(len(series)) if weights is None else weights
+    whole = _Data(*map(torch.from_numpy, (channels(series, mask, spec), labels, counted)))
+    data, kept_out = whole.rows(fit_rows), whole.rows(held)
+    networks, done = [], []
     with _one_thread():
-        torch.manual_seed(seed)
-        network = series_network(channels=spec.channels, hidden=hidden)
-        optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
-        data, kept_out = ((windows[rows], targets[rows]) for rows in (fit_rows, held))
-        done = _train(network, data, kept_out, optimizer=optimizer, epochs=epochs, patience=patience, batch=batch)
+        for member in range(members):
+            torch.manual_seed(seed + member)
+            network = series_network(channels=spec.channels, hidden=hidden, dropout=readout_dropout)
+            optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+            course = _Course(optimizer, epochs, patience, batch, input_dropout)
+            done.append(_train(network, data, kept_out, course))
+            networks.append(network)
     params = {
         "hidden": hidden,
-        "epochs": done,
+        "members": members,
+        "epochs": max(done),
         "batch": batch,
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
+        "input_dropout": input_dropout,
+        "readout_dropout": readout_dropout,
         "seed": seed,
         "rows": int(fit_rows.sum()),
     }
-    weights = save_tensors({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    tensors = averaged([network.state_dict() for network in networks])
     rate = float(labels[fit_rows].mean())
+    spec = replace(spec, hidden=members * hidden)
     spec = _with_inputs(spec, series[fit_rows], mask[fit_rows], rate)
     sound = fit_rows & (labels == 0)
     spec = replace(spec, healthy=_healthy(series[sound], mask[sound]))
-    return with_canaries(FittedModel(weights, spec, params))
+    return with_canaries(FittedModel(save_tensors(tensors), spec, params))
+
+
+def averaged(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights of one network whose margin is the mean of the networks' margins: their states side by side.
+
+    Each gate holds all networks' units; a unit sees the earlier states of its own network only.
+    """
+
+    def stacked(name: str, joined: Callable[..., Tensor]) -> Tensor:
+        gates = zip(*(state[name].chunk(GATES) for state in states), strict=True)
+        return torch.cat([joined(*gate) for gate in gates]).contiguous()
+
+    def after_one_another(*gate: Tensor) -> Tensor:
+        return torch.cat(gate)
+
+    halves = zip(*(state["readout.weight"].chunk(2, dim=1) for state in states), strict=True)
+    return {
+        "lstm.weight_ih_l0": stacked("lstm.weight_ih_l0", after_one_another),
+        "lstm.weight_hh_l0": stacked("lstm.weight_hh_l0", torch.block_diag),
+        "lstm.bias_ih_l0": stacked("lstm.bias_ih_l0", after_one_another),
+        "lstm.bias_hh_l0": stacked("lstm.bias_hh_l0", after_one_another),
+        "readout.weight": torch.cat([torch.cat(half, dim=1) for half in halves], dim=1) / len(states),
+        "readout.bias": torch.stack([state["readout.bias"] for state in states]).mean(dim=0),
+    }
 
 
 @contextmanager
@@ -124,26 +162,42 @@ def _positive(spread: Array) -> tuple[float, ...]:
     return tuple(float(value) if value > LEAST_SPREAD else 1.0 for value in spread)
 
 
-def _train(
-    network: nn.Module,
-    data: tuple[Tensor, Tensor],
-    held: tuple[Tensor, Tensor],
-    *,
-    optimizer: torch.optim.Optimizer,
-    epochs: int,
-    patience: int,
-    batch: int,
-) -> int:
+class _Data(NamedTuple):
+    """Windows, labels, and how much each firm counts."""
+
+    windows: Tensor
+    labels: Tensor
+    weights: Tensor
+
+    def rows(self, chosen: Mask | Tensor) -> _Data:
+        """Some firms only."""
+        return _Data(self.windows[chosen], self.labels[chosen].float(), self.weights[chosen].float())
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """How a network is trained. ``input_dropout``: share of a firm's channels that a batch hides, in all its months."""
+
+    optimizer: torch.optim.Optimizer
+    epochs: int
+    patience: int
+    batch: int
+    input_dropout: float
+
+
+def _train(network: nn.Module, data: _Data, held: _Data, course: _Course) -> int:
     """Epochs over shuffled batches; the best one on ``held`` (if any) is restored. Returns the epochs kept."""
-    best: tuple[float, int, dict[str, Any]] = (float("inf"), epochs, {})
-    for epoch in range(1, epochs + 1):
-        _epoch(network, data, optimizer, batch=batch)
-        if not len(held[1]):
+    best: tuple[float, int, dict[str, Any]] = (float("inf"), course.epochs, {})
+    for epoch in range(1, course.epochs + 1):
+        _epoch(network, data, course)
+        if not len(held.labels):
             continue
-        loss = _loss(network, held)
+        network.eval()
+        with torch.inference_mode():
+            loss = float(_loss(network, held))
         if loss < best[0]:
             best = (loss, epoch, copy.deepcopy(network.state_dict()))
-        elif epoch - best[1] >= patience:
+        elif epoch - best[1] >= course.patience:
             break
     if best[2]:
         network.load_state_dict(best[2])
@@ -151,21 +205,27 @@ def _train(
     return best[1]
 
 
-def _epoch(
-    network: nn.Module, data: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer, *, batch: int
-) -> None:
+def _epoch(network: nn.Module, data: _Data, course: _Course) -> None:
     network.train()
-    for part in torch.randperm(len(data[1])).split(batch):
-        optimizer.zero_grad()
-        binary_cross_entropy_with_logits(network(data[0][part]), data[1][part]).backward()
+    for part in torch.randperm(len(data.labels)).split(course.batch):
+        course.optimizer.zero_grad()
+        some = data.rows(part)
+        _loss(network, some._replace(windows=_partly_hidden(some.windows, course.input_dropout))).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
-        optimizer.step()
+        course.optimizer.step()
 
 
-def _loss(network: nn.Module, held: tuple[Tensor, Tensor]) -> float:
-    network.eval()
-    with torch.inference_mode():
-        return float(binary_cross_entropy_with_logits(network(held[0]), held[1]))
+def _partly_hidden(windows: Tensor, share: float) -> Tensor:
+    """The windows with some channels of each at zero, the others larger for it; never the mask."""
+    if not share:
+        return windows
+    kept = nn.functional.dropout(torch.ones(len(windows), 1, windows.shape[2]), share)
+    kept[:, :, -1] = 1.0
+    return windows * kept
+
+
+def _loss(network: nn.Module, data: _Data) -> Tensor:
+    return binary_cross_entropy_with_logits(network(data.windows), data.labels, weight=data.weights)
 
 
 def _with_inputs(spec: LstmSpec, series: Array, mask: Mask, rate: float) -> LstmSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,21 +12,31 @@ import numpy as np
 from decision_service.errors import InputError
 from ml.fitted import FittedModel
 from ml.scorecard import fit_scorecard
-from ml.search import LARGE
+from ml.search import LARGE, Tried, recent_half_life
 from ml.sequences import fit_lstm
 from ml.tables.inputs import Inputs
+from ml.tables.parts import recency
 from ml.trees import averaged, fit_xgboost
 
 KINDS = ("xgboost", "lstm", "scorecard", "blend")
 AVERAGED = 4  # seeds of one booster, a power of two so that leaves divide exactly
 STOP_SHARE = 5
+NETWORK: Mapping[str, Any] = {
+    "hidden": 32,
+    "epochs": 25,
+    "learning_rate": 2e-3,
+    "input_dropout": 0.5,
+    "readout_dropout": 0.5,
+}
+BATCHES, BATCH = 40, (32, 256)  # an epoch has about so many batches, each of so many units
+REPEATED = re.compile(r"^log | / (revenue|total_liabilities)$")  # of a series: others say the same
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the booster is fitted: parameters by configuration with rounds, directions, seed."""
+    """How the booster is fitted: the best configurations of the search, directions, seed."""
 
-    configurations: Sequence[tuple[Mapping[str, Any], int]]
+    configurations: Sequence[Tried]
     monotone: Mapping[str, int]
     seed: int
 
@@ -34,7 +45,7 @@ def fit(kind: str, inputs: Inputs, settings: Settings, *, averages: int = AVERAG
     """A model of the kind, not calibrated yet; raises ``InputError``."""
     if kind == "xgboost":
         return fit_trees(inputs, settings, averages=averages)
-    return _fit_sequences(inputs, settings) if kind == "lstm" else _fit_points(inputs, settings)
+    return _fit_sequences(inputs, settings, averages) if kind == "lstm" else _fit_points(inputs, settings)
 
 
 def members(kind: str, window: int | None) -> tuple[str, ...]:
@@ -66,7 +77,7 @@ def fit_trees(inputs: Inputs, settings: Settings, *, averages: int) -> FittedMod
     count = 1 if large else averages
     models = []
     for number in range(count):
-        params, rounds = settings.configurations[number % len(settings.configurations)]
+        chosen = settings.configurations[number % len(settings.configurations)]
         models.append(
             fit_xgboost(
                 inputs.matrix,
@@ -74,8 +85,9 @@ def fit_trees(inputs: Inputs, settings: Settings, *, averages: int) -> FittedMod
                 feature_names=inputs.names,
                 monotone=settings.monotone,
                 seed=settings.seed + number,
-                rounds=rounds,
-                params={**params, "nthread": 2 if large else 1},
+                weights=recency(inputs.times, chosen.half_life),
+                rounds=chosen.rounds,
+                params={**chosen.params, "nthread": 2 if large else 1},
             )
         )
     one = averaged(models)
@@ -83,16 +95,19 @@ def fit_trees(inputs: Inputs, settings: Settings, *, averages: int) -> FittedMod
     return replace(one, params={**one.params, "monotone_constraints": str(directions)})
 
 
-def _fit_sequences(inputs: Inputs, settings: Settings) -> FittedModel:
+def _fit_sequences(inputs: Inputs, settings: Settings, averages: int) -> FittedModel:
+    """A first network finds on a fifth of the units after how many epochs to stop; then networks learn from all."""
     if inputs.series is None or inputs.mask is None:
         raise InputError("an LSTM reads a window of rows a unit", remedy="give --window N, --id COLUMN, --time COLUMN")
-    random = np.random.default_rng([settings.seed, 7])
-    return fit_lstm(
-        inputs.series,
-        inputs.mask,
-        inputs.outcomes,
-        series_names=inputs.series_names,
-        seed=settings.seed,
-        holdout=random.permutation(len(inputs)) % STOP_SHARE == 0,
-        min_months=min(6, inputs.series.shape[1]),
-    )
+    kept = [place for place, name in enumerate(inputs.series_names) if not REPEATED.search(name)]
+    given: dict[str, Any] = {
+        "series_names": [inputs.series_names[place] for place in kept],
+        "weights": recency(inputs.times, recent_half_life(inputs)),
+        "min_months": min(6, inputs.series.shape[1]),
+        "batch": int(np.clip(len(inputs) // BATCHES, *BATCH)),
+    }
+    series = inputs.series[:, :, kept]
+    stop = np.random.default_rng([settings.seed, 7]).permutation(len(inputs)) % STOP_SHARE == 0
+    first = fit_lstm(series, inputs.mask, inputs.outcomes, **given, **NETWORK, seed=settings.seed, holdout=stop)
+    told = {**NETWORK, "epochs": first.params["epochs"], "members": averages}
+    return fit_lstm(series, inputs.mask, inputs.outcomes, **given, **told, seed=settings.seed)

@@ -80,7 +80,7 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
     task = Task(request, sample, inputs, tuning, latest_or_none(sample, inputs, tuning))
     deadline = None if request.budget is None else began + 60 * request.budget
     searched = _searched(task, directions, deadline, told)
-    settings = Settings(_configurations(searched), directions, request.seed)
+    settings = Settings(searched.tried[:CONFIGURATIONS], directions, request.seed)
     found = [_member(task, kind, settings, told) for kind in members(request.kind, request.roles.window)]
     base_rate = request.base_rate or float(inputs.outcomes.mean())
     weights = _weights(task, found)
@@ -145,10 +145,6 @@ def _searched(task: Task, directions: Mapping[str, int], deadline: float | None,
     given = _folds(task, None if task.judge is None else task.judge.teach, seed=task.request.seed + 1)
     question = Question(task.inputs, given, directions, task.tuning, task.request.seed)
     return search(question, deadline=deadline, told=told)
-
-
-def _configurations(searched: Searched) -> list[tuple[Mapping[str, Any], int]]:
-    return [(one.params, one.rounds) for one in searched.tried[:CONFIGURATIONS]]
 
 
 def _member(task: Task, kind: str, settings: Settings, told: Told) -> Member:
@@ -271,7 +267,13 @@ def _report(
         "weights": dict(weights),
         "judged": _method(task, held),
         "search": [
-            {"auc": one.auc, "pr_auc": one.pr_auc, "rounds": one.rounds, "params": dict(one.params)}
+            {
+                "auc": one.auc,
+                "pr_auc": one.pr_auc,
+                "rounds": one.rounds,
+                "half_life": one.half_life,
+                "params": dict(one.params),
+            }
             for one in searched.tried[:3]
         ],
         "tried": len(searched.tried),

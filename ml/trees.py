@@ -42,6 +42,7 @@ def fit_xgboost(
     monotone: Mapping[str, int] | None = None,
     seed: int,
     holdout: NDArray[np.bool_] | None = None,
+    weights: Array | None = None,
     industry_codes: Sequence[str | None] | None = None,
     sections: Mapping[str, str] | None = None,
     rounds: int = 400,
@@ -51,8 +52,9 @@ def fit_xgboost(
     """Boosted trees on n firms x features (nan: missing), labels 1 = defaulted within 12 months.
 
     ``monotone``: +1 if the PD may only rise with the feature, -1 if only fall. ``holdout`` marks rows kept out of the
-    fit for early stopping (``patience`` rounds). ``sections`` (industry code to section) with ``industry_codes`` adds
-    the industry. ``params`` override ``DEFAULTS``. Not calibrated yet: see ``calibrate``. Raises ``InputError``.
+    fit for early stopping (``patience`` rounds). ``weights``: how much each row counts. ``sections`` (industry code to
+    section) with ``industry_codes`` adds the industry. ``params`` override ``DEFAULTS``. Not calibrated yet: see
+    ``calibrate``. Raises ``InputError``.
     """
     labels = checked_labels(labels, len(matrix))
     spec = _spec(np.asarray(matrix, dtype=float), labels, feature_names, sections or {})
@@ -63,7 +65,8 @@ def fit_xgboost(
     settings = {**DEFAULTS, **(params or {}), "seed": seed}
     settings["monotone_constraints"] = tuple(dict(monotone or {}).get(column, 0) for column in spec.columns)
     settings["base_score"] = float(labels[fit_rows].mean())
-    train = xgboost.DMatrix(rows[fit_rows], labels[fit_rows], feature_names=list(spec.columns))
+    counted = None if weights is None else weights[fit_rows]
+    train = xgboost.DMatrix(rows[fit_rows], labels[fit_rows], weight=counted, feature_names=list(spec.columns))
     stopping: dict[str, Any] = {}
     if holdout is not None:
         held = xgboost.DMatrix(rows[~fit_rows], labels[~fit_rows], feature_names=list(spec.columns))

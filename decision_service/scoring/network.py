@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DROPOUT = 0.2
 
 
-def series_network(*, channels: int, hidden: int) -> nn.Module:
+def series_network(*, channels: int, hidden: int, dropout: float = DROPOUT) -> nn.Module:
     """One LSTM layer over the months, read out at the last month and as the mean over the reported ones.
 
     Input n x T x ``channels`` whose last channel is the mask; output n log-odds, not yet calibrated.
@@ -32,7 +32,7 @@ def series_network(*, channels: int, hidden: int) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.lstm = nn.LSTM(channels, hidden, batch_first=True)
-            self.dropout = nn.Dropout(DROPOUT)
+            self.dropout = nn.Dropout(dropout)
             self.readout = nn.Linear(2 * hidden, 1)
 
         def forward(self, window: Tensor) -> Tensor:

@@ -87,6 +87,24 @@ def latest(labels: Labels, groups: Rows, times: Array, *, share: float = 0.2) ->
     return None
 
 
+def span(times: Array | None) -> float | None:
+    """From the oldest to the newest moment; ``None`` without two different ones."""
+    known = np.empty(0) if times is None else times[~np.isnan(times)]
+    return float(np.ptp(known)) or None if known.size else None
+
+
+def recency(times: Array | None, half_life: float | None) -> Array | None:
+    """How much each row counts: half as much for every ``half_life`` before the newest, 1 on average.
+
+    A row without a time counts as the average one; ``None``: all count alike.
+    """
+    if times is None or half_life is None or np.isnan(times).all():
+        return None
+    weights = np.exp2((times - np.nanmax(times)) / half_life)
+    weights /= np.nanmean(weights)
+    return np.where(np.isnan(weights), 1.0, weights)
+
+
 Teach = Callable[[Rows], Callable[[Rows], Array]]
 """From rows to a function that gives the margins of other rows."""
 

@@ -11,7 +11,7 @@ from decision_service.scoring.graph import Graph
 from decision_service.scoring.trees import NO_CHILD, read_trees
 from ml.export import exported
 from ml.fitted import xgboost_margins
-from ml.tables.parts import both_occur, folds, latest
+from ml.tables.parts import both_occur, folds, latest, recency, span
 from ml.tables.sameness import joined
 from ml.trees import QUANTUM, averaged, fit_xgboost
 
@@ -79,3 +79,55 @@ def test_the_average_of_boosters_is_one_booster_with_the_mean_margin() -> None:
     assert trees.intercept == 0.0 and all((value / QUANTUM).is_integer() for value in leaves)
     Graph(exported(one), shape=(4,))
     assert one.weights == averaged(models).weights
+
+
+def test_what_a_row_counts_halves_with_every_half_life_before_the_newest() -> None:
+    times = np.array([2000.0, 2004.0, np.nan, 2008.0])
+    weights = recency(times, 4.0)
+    assert weights is not None
+    known = weights[[0, 1, 3]]
+    np.testing.assert_allclose(known / known[-1], [0.25, 0.5, 1.0])
+    assert known.mean() == pytest.approx(1.0) and weights[2] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("times", "half_life"),
+    [
+        pytest.param(None, 4.0, id="no time"),
+        pytest.param(np.array([1.0, 2.0]), None, id="no half-life"),
+        pytest.param(np.array([np.nan, np.nan]), 4.0, id="no time is known"),
+    ],
+)
+def test_otherwise_all_rows_count_alike(times: np.ndarray | None, half_life: float | None) -> None:
+    assert recency(times, half_life) is None
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (None, None),
+        (np.array([np.nan]), None),
+        (np.array([5.0, 5.0]), None),
+        (np.array([5.0, np.nan, 9.0]), 4.0),
+    ],
+)
+def test_the_span_of_times(times: np.ndarray | None, expected: float | None) -> None:
+    assert span(times) == expected
+
+
+def test_a_row_that_counts_for_two_is_two_rows() -> None:
+    random = np.random.default_rng(2)
+    matrix = random.integers(0, 8, (200, 2)).astype(float)
+    labels = np.tile((matrix[:100, 0] + random.normal(size=100) > 4).astype(int), 2)
+    counts = np.repeat([2, 1], 100)
+    given_twice = np.repeat(np.arange(200), counts)
+    params = {"subsample": 1.0, "colsample_bytree": 1.0}
+
+    def fit(rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        names = ("a", "b")
+        one = fit_xgboost(matrix[rows], labels[rows], weights=weights, feature_names=names, seed=1, params=params)
+        return xgboost_margins(one, matrix)
+
+    weighted = fit(np.arange(200), counts.astype(float))
+    np.testing.assert_allclose(weighted, fit(given_twice), atol=1e-3)
+    assert np.abs(weighted - fit(np.arange(200))).max() > 0.05
