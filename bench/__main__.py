@@ -52,6 +52,7 @@ def bench(
         report["backtest"] = _run("bench.backtest", as_json)
     if not skip_scoring:
         report["scoring"] = _run("bench.scoring", as_json)
+        report["portfolio"] = _run("bench.portfolio", as_json)
     report["lint"] = _run("bench.lint", as_json)
     if not skip_http:
         report["http"] = _http(seconds, as_json)

@@ -78,7 +78,7 @@ def bench(as_json: bool, rows: int, registry: str | None) -> None:
     """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="bench-scoring-") as folder:
-        uri = registry or _trained(Path(folder))
+        uri = registry or trained(Path(folder))
         with tracking(uri):
             report = compared(uri, rows=rows)
     click.echo(json.dumps(report) if as_json else _text(report))
@@ -92,7 +92,8 @@ def place() -> Place:
     return Place(20231015, day, now, *read_industries(RULES))
 
 
-def _trained(folder: Path) -> str:
+def trained(folder: Path) -> str:
+    """A registry with models that are trained for this."""
     uri = f"sqlite:///{folder}/mlflow.db"
     train_city(place(), RULES, uri=uri, sizes=Sizes(6000, 900, 500))
     return uri
@@ -135,7 +136,7 @@ def compared(uri: str, *, rows: int) -> dict[str, Any]:
         "missing_values": sum(sum(value != value for value in firm.row[0]) for firm in firms),
         "missing_months": sum(firm.mask.count(False) for firm in firms),
         **_apart(firms, (trees, network), own, pyfunc),
-        "machine": _machine(),
+        "machine": machine(),
     }
 
 
@@ -250,7 +251,8 @@ def _apart(
     return {"apart": apart, "most_apart": max(apart.values()), "contributions_apart": shares}
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What the figures were seen on."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),

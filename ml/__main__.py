@@ -10,6 +10,7 @@ import click
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "train": ("ml.table_commands", "train_command", "Train on any labelled table, and register."),
     "score": ("ml.table_commands", "score_command", "Score a table with a registered model."),
+    "score-portfolio": ("ml.bulk_commands", "score_portfolio_command", "Score every enterprise, in chunks."),
     "evaluate": ("ml.evaluate_commands", "evaluate_command", "Figures with intervals, calibration, segments, PSI."),
     "compare": ("ml.evaluate_commands", "compare_command", "Is B better than A, or is there no difference?"),
     "register": ("ml.registry_commands", "register_command", "Make a version of a finished training run."),

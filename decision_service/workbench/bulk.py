@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,6 +120,17 @@ def _duckdb(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
 
 @contextmanager
 def _spark(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
+    with spark_session(folder, threads, "rules backtest") as session:
+        connection = ibis.pyspark.connect(session)
+        yield connection, lambda table: session.sql(str(connection.compile(table))).toArrow()
+
+
+@contextmanager
+def spark_session(folder: Path, threads: int, name: str) -> Iterator[Any]:
+    """A Spark session on ``$SPARK_MASTER`` or this machine alone, with a folder for what does not fit in memory.
+
+    Raises ``InputError`` when PySpark or Java is not there.
+    """
     if not SPARK:
         raise InputError("PySpark is not installed", where="--engine", remedy="pip install 'decision-service[spark]'")
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
@@ -127,9 +139,11 @@ def _spark(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
     builder = SparkSession.builder.master(cluster or f"local[{threads}]")
     if not cluster:  # alone on this machine, it talks to nobody else
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # its workers run this one, not the first on the PATH
     session = (
-        builder.appName("rules backtest")
+        builder.appName(name)
         .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", MEMORY.lower().removesuffix("b"))
         .config("spark.sql.ansi.enabled", "true")  # what is too large is an error, never NULL
         .config("spark.sql.variable.substitute", "false")  # a key such as ${x} is text
@@ -139,8 +153,7 @@ def _spark(folder: Path, threads: int) -> Iterator[tuple[Any, Fetch]]:
     )
     try:
         session.sparkContext.setLogLevel("ERROR")
-        connection = ibis.pyspark.connect(session)
-        yield connection, lambda table: session.sql(str(connection.compile(table))).toArrow()
+        yield session
     finally:
         session.stop()
 

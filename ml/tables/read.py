@@ -91,9 +91,18 @@ def _named(table: Table, path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return table.frame.set_axis(names, axis=1), tuple(notes)
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    frame = pa.parquet.read_table(path).to_pandas()
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Rows of a Parquet file, or of a part of one, as ``read_table`` gives them."""
+    return _named(Table(_from_arrow(table), ()), Path())[0]
+
+
+def _from_arrow(table: pa.Table) -> pd.DataFrame:
+    frame = table.to_pandas()
     return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    return _from_arrow(pa.parquet.read_table(path))
 
 
 def _delimited(content: bytes, path: Path) -> Table:
