@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -24,6 +25,7 @@ from decision_service.audit.record import FACT_PREFIX, values_of
 from decision_service.cli import main
 from decision_service.commands.console import width
 from decision_service.commands.demo import Show, Shown, ask_all, read_showcase, visitor
+from decision_service.portrait.series import SERIES, WINDOW
 from decision_service.settings import Settings
 from decision_service.store import Store
 from tests.api.real import RULES, write_feeds
@@ -301,6 +303,23 @@ def test_a_portrait_has_all_32_indicators(city: Shell, shows) -> None:
     assert (units["IND01"], units["IND28"]) == ("%", "years")
     lines = [json.loads(line) for line in city.fine("portrait", "features", "--limit", "3").splitlines()]
     assert len(lines) == 3 and all(len(line["features"]) == 33 for line in lines)
+
+
+@pytest.mark.parametrize("product", ["working_capital", "invoice_loan"])
+def test_what_the_models_read_of_every_enterprise_is_written_as_one_file(
+    city: Shell, tmp_path: Path, product: str
+) -> None:
+    out = tmp_path / "portfolio.parquet"
+    told = city.fine("portrait", "features", "--out", str(out), "--product", product)
+    rows = pq.read_table(out).to_pylist()
+    lines = map(json.loads, city.fine("portrait", "features", "--limit", "100000", "--product", product).splitlines())
+    assert told.startswith(f"{len(rows)} enterprises") and list(tmp_path.iterdir()) == [out]
+    for row, line in zip(rows, lines, strict=True):
+        assert {**row, "uscc": line["uscc"], **line["features"]} == row
+        assert [len(month) for month in row["series"]] == [len(SERIES)] * WINDOW and len(row["mask"]) == WINDOW
+        hidden = (month for month, shown in zip(row["series"], row["mask"], strict=True) if not shown)
+        assert any(row["mask"]) and not any(value is not None for month in hidden for value in month)
+    assert city.run("portrait", "features", "--out", str(out), "--columns").exit_code == 2
 
 
 def test_a_portrait_s_numbers_are_short_enough_to_read(city: Shell, shows) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,11 +23,11 @@ from decision_service.commands.console import (
 )
 from decision_service.decide import Platform, business_date, enterprise_records
 from decision_service.errors import InputError
-from decision_service.portrait.snapshot import Snapshot
+from decision_service.portrait.snapshot import Snapshot, feature_names
 from decision_service.portrayal import portray
 from decision_service.radar.uscc import uscc_problem
 
-WORKING_CAPITAL = "working_capital"
+WORKING_CAPITAL, INDUSTRY, SHOWN = "working_capital", "industry_code", 100
 VALUE_PLACES, SCORE_PLACES = Decimal("0.0001"), Decimal("0.01")
 product_option = click.option("--product", default=WORKING_CAPITAL, show_default=True, help="Whose features to show.")
 
@@ -87,25 +91,64 @@ def _rounded(value: Decimal, places: Decimal) -> str:
 
 
 @portrait.command()
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
+@click.option("--limit", type=click.IntRange(1, 10_000_000), help="How many: 100, or with --out all.")
 @click.option("--columns", is_flag=True, help="As the model in force reads them: the industry as 0/1 columns.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A Parquet file with the series, too.")
 @product_option
-def features(limit: int, columns: bool, product: str) -> None:
+def features(limit: int | None, columns: bool, out: Path | None, product: str) -> None:
     """What a product's tree model is given, one JSON line per enterprise; null where missing.
+
+    With --out a file with what both models are given, for `python -m ml score-portfolio`.
 
     Example: decision-service portrait features --limit 500
     """
+    if out is not None and columns:
+        raise InputError("a file holds features as given", where="--columns", remedy="leave out --columns or --out")
     found = settings()
     with platform(found) as built:
         ensure_rules(built, found)
-        codes = built.store.uscc_list(limit)
-        for uscc in progress(codes, total=len(codes), what="enterprises"):
+        count = limit or (built.store.enterprise_count() if out else SHOWN)
+        codes = built.store.uscc_list(count) if count else ()
+        told = progress(codes, total=len(codes), what="enterprises")
+        if out is not None:
+            _write(out, built, product, told)
+            click.echo(f"{len(codes)} enterprises: {out}")
+            return
+        for uscc in told:
             values = take(built, uscc, product).features_for(product)
             if columns:
                 model = built.policies.current().on(business_date(now())).rules.products[product].xgb_model
                 values = built.scorer.columns(values, model)
-            plain = {name: None if value != value else value for name, value in values.items()}  # nan is missing
-            click.echo(json.dumps({"uscc": uscc, "features": plain}, ensure_ascii=False))
+            click.echo(json.dumps({"uscc": uscc, "features": _known(values)}, ensure_ascii=False))
+
+
+def _known(values: Mapping[str, float | str]) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in values.items()}  # nan is missing
+
+
+def _write(out: Path, built: Platform, product: str, codes: Iterable[str]) -> None:
+    """A row per enterprise; the file has its name once it is whole."""
+    import pyarrow  # takes half a second, and most commands write no table
+
+    from decision_service.workbench.populations import write_rows
+
+    names = feature_names(product, built.policies.current().registry)
+    numbers = [(name, pyarrow.float64()) for name in names if name != INDUSTRY]
+    series, mask = pyarrow.list_(pyarrow.list_(pyarrow.float64())), pyarrow.list_(pyarrow.bool_())
+    fixed = [("uscc", pyarrow.string()), (INDUSTRY, pyarrow.string())]
+    making = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        rows = (_row(take(built, uscc, product), uscc, product) for uscc in codes)
+        write_rows(making, pyarrow.schema([*fixed, *numbers, ("series", series), ("mask", mask)]), rows)
+        making.replace(out)
+    finally:
+        making.unlink(missing_ok=True)
+
+
+def _row(seen: Snapshot, uscc: str, product: str) -> dict[str, Any]:
+    months = [[None if value != value else value for value in month] for month in seen.series]
+    features = {**_known(seen.features_for(product)), INDUSTRY: seen.features[INDUSTRY]}
+    return {"uscc": uscc, **features, "series": months, "mask": list(seen.mask)}
 
 
 def take(built: Platform, uscc: str, product: str) -> Snapshot:
