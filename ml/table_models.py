@@ -20,10 +20,10 @@ from ml.trees import averaged, fit_xgboost
 
 KINDS = ("xgboost", "lstm", "scorecard", "blend")
 AVERAGED = 4  # seeds of one booster, a power of two so that leaves divide exactly
-STOP_SHARE = 5
+STOPS = 5
+MOST_EPOCHS, PATIENCE = 30, 8
 NETWORK: Mapping[str, Any] = {
     "hidden": 32,
-    "epochs": 25,
     "learning_rate": 2e-3,
     "input_dropout": 0.5,
     "readout_dropout": 0.5,
@@ -34,10 +34,11 @@ REPEATED = re.compile(r"^log | / (revenue|total_liabilities)$")  # of a series: 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the booster is fitted: the best configurations of the search, directions, seed."""
+    """How members are fitted: the booster's best configurations and directions, the LSTM's epochs, the seed."""
 
     configurations: Sequence[Tried]
     monotone: Mapping[str, int]
+    epochs: int
     seed: int
 
 
@@ -96,18 +97,30 @@ def fit_trees(inputs: Inputs, settings: Settings, *, averages: int) -> FittedMod
 
 
 def _fit_sequences(inputs: Inputs, settings: Settings, averages: int) -> FittedModel:
-    """A first network finds on a fifth of the units after how many epochs to stop; then networks learn from all."""
+    return _network(inputs, members=averages, epochs=settings.epochs, seed=settings.seed)
+
+
+def epochs_for(inputs: Inputs, *, seed: int) -> int:
+    """How long an LSTM learns: the mean over networks that each stop by another part of the units, as one alone stops
+    anywhere. Raises ``InputError``."""
+    part = np.random.default_rng([seed, 7]).permutation(len(inputs)) % STOPS
+    given = {"epochs": MOST_EPOCHS, "patience": PATIENCE, "seed": seed}
+    stopped = [_network(inputs, holdout=part == one, **given).params["epochs"] for one in range(STOPS)]
+    return int(np.ceil(np.mean(stopped)))
+
+
+def _network(inputs: Inputs, **given: Any) -> FittedModel:
     if inputs.series is None or inputs.mask is None:
         raise InputError("an LSTM reads a window of rows a unit", remedy="give --window N, --id COLUMN, --time COLUMN")
     kept = [place for place, name in enumerate(inputs.series_names) if not REPEATED.search(name)]
-    given: dict[str, Any] = {
-        "series_names": [inputs.series_names[place] for place in kept],
-        "weights": recency(inputs.times, recent_half_life(inputs)),
-        "min_months": min(6, inputs.series.shape[1]),
-        "batch": int(np.clip(len(inputs) // BATCHES, *BATCH)),
-    }
-    series = inputs.series[:, :, kept]
-    stop = np.random.default_rng([settings.seed, 7]).permutation(len(inputs)) % STOP_SHARE == 0
-    first = fit_lstm(series, inputs.mask, inputs.outcomes, **given, **NETWORK, seed=settings.seed, holdout=stop)
-    told = {**NETWORK, "epochs": first.params["epochs"], "members": averages}
-    return fit_lstm(series, inputs.mask, inputs.outcomes, **given, **told, seed=settings.seed)
+    return fit_lstm(
+        inputs.series[:, :, kept],
+        inputs.mask,
+        inputs.outcomes,
+        series_names=[inputs.series_names[place] for place in kept],
+        weights=recency(inputs.times, recent_half_life(inputs)),
+        min_months=min(6, inputs.series.shape[1]),
+        batch=int(np.clip(len(inputs) // BATCHES, *BATCH)),
+        **NETWORK,
+        **given,
+    )

@@ -19,7 +19,7 @@ from ml.held_out import HeldOut
 from ml.metrics import Estimate, evaluate
 from ml.registration import Registered, register
 from ml.search import LARGE, Question, Searched, search
-from ml.table_models import AVERAGED, Settings, fit, members
+from ml.table_models import AVERAGED, Settings, epochs_for, fit, members
 from ml.table_sample import Prepared, Request, Sample, Told, prepare
 from ml.tables.inputs import Inputs
 from ml.tables.leaks import as_data
@@ -29,6 +29,7 @@ from ml.training import data_hash
 
 FOLDS = 5
 CONFIGURATIONS = 2  # of a search, averaged
+NETWORKS = 1.25  # times as long as finding their epochs is judging and fitting networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,11 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
     directions = _directions(request.monotone, inputs.names)
     task = Task(request, sample, inputs, tuning, latest_or_none(sample, inputs, tuning))
     deadline = None if request.budget is None else began + 60 * request.budget
-    searched = _searched(task, directions, deadline, told)
-    settings = Settings(searched.tried[:CONFIGURATIONS], directions, request.seed)
-    found = [_member(task, kind, settings, told) for kind in members(request.kind, request.roles.window)]
+    kinds = members(request.kind, request.roles.window)
+    epochs, seconds = _epochs(task, told) if "lstm" in kinds else (0, 0.0)
+    searched = _searched(task, directions, None if deadline is None else deadline - NETWORKS * seconds, told)
+    settings = Settings(searched.tried[:CONFIGURATIONS], directions, epochs, request.seed)
+    found = [_member(task, kind, settings, told) for kind in kinds]
     base_rate = request.base_rate or float(inputs.outcomes.mean())
     weights = _weights(task, found)
     chances, held = _held_out(task, found, weights, base_rate=None)
@@ -145,6 +148,14 @@ def _searched(task: Task, directions: Mapping[str, int], deadline: float | None,
     given = _folds(task, None if task.judge is None else task.judge.teach, seed=task.request.seed + 1)
     question = Question(task.inputs, given, directions, task.tuning, task.request.seed)
     return search(question, deadline=deadline, told=told)
+
+
+def _epochs(task: Task, told: Told) -> tuple[int, float]:
+    """On units that teach only, as the search; and the seconds it took."""
+    told("lstm: epochs")
+    began = time.monotonic()
+    inputs = task.inputs if task.judge is None else task.inputs.rows(task.judge.teach)
+    return epochs_for(inputs, seed=task.request.seed), time.monotonic() - began
 
 
 def _member(task: Task, kind: str, settings: Settings, told: Told) -> Member:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from decision_service.scoring.gradients import SeriesGradients
 from decision_service.scoring.graph import Graph
 from decision_service.scoring.network import series_network
 from decision_service.scoring.rows import channels
-from ml import sequences
+from decision_service.scoring.spec import LstmSpec
+from ml import sequences, table_models
 from ml.export import exported
-from ml.fitted import FittedModel, lstm_margins
+from ml.fitted import FittedModel, lstm_margins, margins_of
 from ml.sequences import averaged, fit_lstm
+from ml.tables.inputs import Inputs
 
 RANDOM = np.random.default_rng(3)
 COUNT, MONTHS, NAMES = 300, 5, ("risk", "noise")
@@ -88,3 +91,31 @@ def test_what_a_batch_hides_is_a_channel_in_all_months_and_never_the_mask() -> N
 def test_weights_of_one_network_stay_as_they_are() -> None:
     weights = load(fitted().weights)
     assert save(averaged([weights])) == save(weights)
+
+
+def test_epochs_are_the_mean_of_where_networks_stop_by_other_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    stops, held = iter([3, 9, 4, 20, 8]), []
+
+    def stopped(series: np.ndarray, mask: np.ndarray, labels: np.ndarray, **given: Any) -> FittedModel:
+        held.append(given["holdout"])
+        return replace(model, params={"epochs": next(stops)})
+
+    model = fitted()
+    monkeypatch.setattr(table_models, "fit_lstm", stopped)
+    assert table_models.epochs_for(panel(), seed=1) == 9
+    np.testing.assert_array_equal(np.sum(held, axis=0), np.ones(COUNT))
+
+
+def test_a_series_that_repeats_another_is_not_read() -> None:
+    inputs = replace(panel(), series_names=("assets", "log assets"))
+    settings = table_models.Settings((), {}, epochs=1, seed=1)
+    model = table_models.fit("lstm", inputs, settings, averages=2)
+    assert isinstance(model.spec, LstmSpec) and model.spec.series == ("assets",)
+    assert model.params["members"] == 2 and np.isfinite(margins_of(model, inputs)).all()
+
+
+def panel() -> Inputs:
+    ids = tuple(map(str, range(COUNT)))
+    times = np.arange(COUNT, dtype=float)
+    mask = np.ones_like(MASK)
+    return Inputs(ids, RISK[:, None], ("risk",), SERIES, mask, NAMES, labels=LABELS, times=times)
