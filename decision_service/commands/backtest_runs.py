@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -11,15 +11,16 @@ from functools import partial
 from pathlib import Path
 
 from decision_service.app import build_platform
-from decision_service.commands.console import bar, now, progress, settings
+from decision_service.commands.console import bar, now, settings, step, stepping
 from decision_service.decide import Platform, business_date
 from decision_service.policy import Policy
 from decision_service.workbench.backtest import MOST_FLIPS, Backtest, backtest
 from decision_service.workbench.backtest_report import html, industry_names
 from decision_service.workbench.bulk import ENGINES, opened
 from decision_service.workbench.populations import DECISIONS, Population, from_decisions, from_file
-from decision_service.workbench.portfolio import Standard, made_by, portfolio
+from decision_service.workbench.portfolio import Models, Standard, made_by, models_in_force, portfolio
 
+Notes = tuple[Mapping[str, str], ...]
 REMADE = {
     "zh": "两版本生成事实的方式不同（画像、评分权重、行业参数等），每个版本按其自身生成的事实判断",
     "en": "the versions make facts otherwise (portrait, blend weights, parameters): each is evaluated over its own",
@@ -52,9 +53,9 @@ def run(
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backtest-")))
         populations = list(_populations(built, old, new, over, work))
         database = stack.enter_context(opened(engine, work))
-        step = stack.enter_context(_steps(len(populations)))
+        evaluating = stack.enter_context(_evaluating(len(populations)))
         return backtest(
-            old.ruleset, new.ruleset, populations, on=on, engine=database, most_flips=most_flips, step=step
+            old.ruleset, new.ruleset, populations, on=on, engine=database, most_flips=most_flips, step=evaluating
         )
 
 
@@ -69,20 +70,23 @@ def portrayed(
     standard: Standard,
     fresh: bool,
     *,
+    models: Models | None = None,
     moment: datetime | None = None,
     products: Sequence[str] = (),
 ) -> Population:
-    """The portfolio's facts, kept under the home of the settings."""
+    """The portfolio's facts, kept under the home of the settings; by default scored by the models in force now."""
     found = settings()
+    what = f"portraying {built.store.enterprise_count():,} enterprises by version {policy.ruleset.version}"
     return portfolio(
         built,
         policy,
         standard=standard,
         now=moment or now(),
+        models=models or models_to_score(built, policy),
         products=products,
         home=found.home / "facts",
         open_platform=partial(build_platform, found),
-        progress=lambda chunks, total: progress(chunks, total=total, what="portraying enterprises"),
+        progress=lambda chunks, total: stepping(chunks, total=total, what=what),
         fresh=fresh,
     )
 
@@ -90,10 +94,11 @@ def portrayed(
 def _populations(built: Platform, old: Policy, new: Policy, over: Over, work: Path) -> Iterator[Population]:
     catalogues = {"old": old.ruleset.catalogue, "new": new.ruleset.catalogue}
     for number, file in enumerate(over.facts):
+        step(f"reading {file.name} …")
         with bar(f"reading {file.name}") as moving:
             yield from_file(file, work / f"facts-{number}.parquet", **catalogues, tick=moving.update)
     if over.decisions:
-        stored = progress(built.store.each_decision(), what="reading decisions")
+        stored = stepping(built.store.each_decision(), what="reading decisions")
         yield from_decisions(built, work / f"{DECISIONS}.parquet", **catalogues, stored=stored)
     if over.portfolio:
         yield portrayed_by_both(built, old, new, over)
@@ -101,23 +106,40 @@ def _populations(built: Platform, old: Policy, new: Policy, over: Over, work: Pa
 
 def portrayed_by_both(built: Platform, old: Policy, new: Policy, over: Over) -> Population:
     """The portfolio as OLD makes it, and beside it as NEW does, if any fact could be another."""
-    moment = now()
-    found = portrayed(built, old, over.standard, over.fresh, moment=moment)
+    moment, models = now(), models_to_score(built, old, new)
+    found = portrayed(built, old, over.standard, over.fresh, models=models, moment=moment)
     if made_by(old.ruleset, business_date(moment)) == made_by(new.ruleset, business_date(moment)):
         return found
     products = tuple(old.ruleset.products)
-    other = portrayed(built, new, over.standard, over.fresh, moment=moment, products=products)
-    return replace(found, remade=other.path, notes=(*found.notes, *other.notes[1:], REMADE))
+    other = portrayed(built, new, over.standard, over.fresh, models=models, moment=moment, products=products)
+    return replace(found, remade=other.path, notes=(*_both(found.notes, other.notes), REMADE))
+
+
+def models_to_score(built: Platform, *policies: Policy) -> Models:
+    """What the portfolio is scored by, all of one moment. Raises ``ModelError`` (see ``portfolio.models_in_force``)."""
+    step("loading the models …")
+    return models_in_force(built, policies)
+
+
+def _both(old: Notes, new: Notes) -> Notes:
+    """What is to be told of the portfolio as OLD and as NEW makes it: once where it is the same of both."""
+    told = [note for note in old if note in new]
+    for name, own, other in (("OLD", old, new), ("NEW", new, old)):
+        for note in own:
+            if note not in other:
+                told.append({"zh": f"{name}：{note['zh']}", "en": f"{name}: {note['en']}"})
+    return tuple(told)
 
 
 @contextmanager
-def _steps(total: int) -> Iterator[Callable[[str], object]]:
+def _evaluating(total: int) -> Iterator[Callable[[str], object]]:
     """A bar that moves with each population."""
     with bar("evaluating") as moving:
         moving.reset(total=total)
 
-        def step(name: str) -> None:
+        def begin(name: str) -> None:
+            step(f"evaluating {name} …")
             moving.set_postfix_str(name)
             moving.update()
 
-        yield step
+        yield begin

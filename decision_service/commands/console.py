@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,8 @@ from decision_service.workbench.release import install
 
 FOUND, FAILED = 1, 2
 """Exit codes: something was found · the command could not run."""
+BEAT_SECONDS = 30.0
+"""How often a long step tells how far it is, where no bar can show it."""
 Item = TypeVar("Item")
 
 
@@ -160,6 +164,29 @@ def ensure_rules(built: Platform, found: Settings) -> None:
 def progress(items: Iterable[Item], *, total: int | None = None, what: str = "") -> Iterator[Item]:
     """The items, with a bar on a terminal once it takes longer than two seconds."""
     yield from tqdm(items, total=total, desc=what, unit="", delay=2, disable=None, leave=False)
+
+
+def step(what: str) -> None:
+    """A line on stderr as a step of a long command begins or goes on, where no bar can show it: on no terminal."""
+    if not sys.stderr.isatty():
+        click.echo(what, err=True)
+
+
+def stepping(items: Iterable[Item], *, total: int | None = None, what: str = "") -> Iterator[Item]:
+    """As ``progress``, and on no terminal a line as it begins, and every half minute how far it is."""
+    step(f"{what} …")
+    told = time.monotonic()
+    for count, item in enumerate(progress(items, total=total, what=what), start=1):
+        yield item
+        if time.monotonic() - told >= BEAT_SECONDS:
+            told = time.monotonic()
+            step(f"{what}: {count / total:.0%}" if total else f"{what}: {count:,}")
+
+
+def say(text: str) -> None:
+    """A line on stdout while a bar may be on the terminal."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
 
 
 def bar(what: str) -> Any:

@@ -25,7 +25,7 @@ from decision_service.commands.console import (
 )
 from decision_service.commands.rules_shared import on_option
 from decision_service.workbench.backtest import ABSENT, MOST_FLIPS, Backtest, Hits, Rate, Result
-from decision_service.workbench.backtest_document import document, yuan
+from decision_service.workbench.backtest_document import document, separated
 from decision_service.workbench.bulk import ENGINES
 from decision_service.workbench.portfolio import Standard
 from decision_service.workbench.versions import version
@@ -124,7 +124,7 @@ def facts_(out: Path, called: str | None, on: date, amount: Decimal, fresh: bool
         print_json({"file": str(out), "rows": found.rows, "notes": [dict(note) for note in found.notes]})
     else:
         click.echo(f"{out}: {found.rows} rows")
-        _tell_notes(found.notes)
+        tell_notes(found.notes)
 
 
 def _tell(found: Backtest, as_json: bool, page: Path | None) -> None:
@@ -132,7 +132,7 @@ def _tell(found: Backtest, as_json: bool, page: Path | None) -> None:
         print_json(document(found))
         return
     click.echo(f"OLD {found.old.version}  NEW {found.new.version}  parameters of {found.on}  engine {found.engine}")
-    _tell_notes(found.notes)
+    tell_notes(found.notes)
     for result in found.results:
         _tell_result(result)
     click.echo(f"\n{found.changed:,} applications come out otherwise" if found.changed else "\nno decision changes")
@@ -140,7 +140,8 @@ def _tell(found: Backtest, as_json: bool, page: Path | None) -> None:
         click.echo(f"report: {page}")
 
 
-def _tell_notes(notes: Sequence[Any]) -> None:
+def tell_notes(notes: Sequence[Any]) -> None:
+    """What a reader of the numbers must know, in English."""
     for note in notes:
         click.echo(f"  {note['en']}")
 
@@ -149,20 +150,20 @@ def _tell_result(result: Result) -> None:
     about, swaps = result.population, result.swaps
     left = f", {about.left_out:,} left out" if about.left_out else ""
     click.echo(f"\n{about.name}: {about.rows:,} rows{left}")
-    _tell_notes(about.notes)
+    tell_notes(about.notes)
     for mistake in about.mistakes:
         click.echo(f"  {mistake}")
     rows = [
-        (cell.old.name, cell.new.name, f"{cell.count:,}", yuan(cell.amount), _rate(cell.bad_rate))
+        (cell.old.name, cell.new.name, f"{cell.count:,}", separated(cell.amount), _rate(cell.bad_rate))
         for cell in swaps.cells
     ]
     print_table(("OLD", "NEW", "count", "requested CNY", "bad rate"), rows)
     for by in ("old", "new"):
         count, fen = swaps.approved(by)
-        click.echo(f"approved by {by.upper()}: {count:,} of {yuan(fen)} CNY, bad rate {_rate(swaps.bad_rate(by))}")
+        click.echo(f"approved by {by.upper()}: {count:,} of {separated(fen)} CNY, bad rate {_rate(swaps.bad_rate(by))}")
     limits = swaps.limits
-    click.echo(f"limits: {yuan(limits['limit_old'])} → {yuan(limits['limit_new'])} CNY, {limits['limit_up']:,} up, "
-               f"{limits['limit_down']:,} down")  # fmt: skip
+    one, other = separated(limits["limit_old"]), separated(limits["limit_new"])
+    click.echo(f"limits: {one} → {other} CNY, {limits['limit_up']:,} up, {limits['limit_down']:,} down")
     _tell_rules(result)
     for flip in result.flips[:SHOWN]:
         rules = ", ".join(f"{rule.rule} {rule.old} → {rule.new}" for rule in flip.rules) or "what the product requires"

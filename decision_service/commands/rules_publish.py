@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 from decision_service.commands.backtest_runs import Over, page, run
 from decision_service.commands.console import InputFile, as_json_option, now, platform
 from decision_service.commands.persons import key_option, note_option
+from decision_service.commands.rules_backtest import tell_notes
 from decision_service.commands.rules_release import acting, gates, judged, passed, tell, tell_failures
 from decision_service.commands.rules_shared import folder_argument, rule_folder
 from decision_service.decide import Platform
@@ -51,7 +53,7 @@ def publish(folder: Path | None, report: Path | None, note: str, key: str | None
 
     Example: decision-service rules publish rules --note "cut-off of industry 35 lowered"
     """
-    found, judgements = judged(rule_folder(folder))
+    found, judgements = judged(rule_folder(folder), as_json)
     given = None if report is None else _read(report)
     with platform() as built:
         if not passed(judgements):
@@ -64,6 +66,7 @@ def publish(folder: Path | None, report: Path | None, note: str, key: str | None
     tell(done, "published", as_json, gates=gates(judgements), **told)
     if not as_json:
         click.echo(attached.said if done.new else "it was published before, by these very texts: nothing changed")
+        tell_notes(_notes(attached.backtest))
     for name in set(found.policy.ruleset.overlays) - clients:
         click.echo(f"overlays/{name}: no client has this id, so nobody is decided by it", err=True)
 
@@ -99,4 +102,12 @@ def _told(found: Backtest | None) -> dict[str, Any] | None:
     if found is None:
         return None
     changed = {result.population.name: result.swaps.changed for result in found.results}
-    return {"old": found.old.version, "on": found.on.isoformat(), "changed": changed}
+    notes = [dict(note) for note in _notes(found)]
+    return {"old": found.old.version, "on": found.on.isoformat(), "changed": changed, "notes": notes}
+
+
+def _notes(found: Backtest | None) -> list[Mapping[str, str]]:
+    """What whoever reads the count of changes must know."""
+    if found is None:
+        return []
+    return [*found.notes, *(note for result in found.results for note in result.population.notes)]

@@ -18,6 +18,8 @@ from decision_service.commands.console import (
     platform,
     print_json,
     progress,
+    say,
+    step,
 )
 from decision_service.commands.moments import moment
 from decision_service.commands.persons import acting_person, checked_note, key_option, note_option
@@ -106,10 +108,28 @@ def told_event(event: ReleaseEvent) -> dict[str, Any]:
     }
 
 
-def judged(folder: Path) -> tuple[Candidate, tuple[Judgement, ...]]:
-    """A folder, read once, and what every gate says of it. Raises ``RulebookError``, ``InputError``."""
+def judged(folder: Path, as_json: bool) -> tuple[Candidate, tuple[Judgement, ...]]:
+    """A folder, read once, and what every gate says of it, told as each ends.
+
+    Raises ``RulebookError``, ``InputError``.
+    """
     found = candidate(folder, on=business_date(now()))
-    return found, judge(found, progress(GATES, total=len(GATES), what="judging"))
+    tell_gate = _step_gate if as_json else _tell_gate
+    return found, judge(found, progress(GATES, total=len(GATES), what="judging"), tell=tell_gate)
+
+
+def _tell_gate(one: Judgement) -> None:
+    for problem in one.result.problems:
+        say(problem)
+    say(_told_gate(one))
+
+
+def _step_gate(one: Judgement) -> None:
+    step(_told_gate(one))
+
+
+def _told_gate(one: Judgement) -> str:
+    return f"{one.gate}: {'passed' if one.result.passed else 'NOT passed'}: {one.result.summary}"
 
 
 def passed(judgements: Iterable[Judgement]) -> bool:
@@ -118,7 +138,7 @@ def passed(judgements: Iterable[Judgement]) -> bool:
 
 
 def _install(built: Platform, folder: Path, act: Act, as_json: bool) -> Done:
-    found, judgements = judged(folder)
+    found, judgements = judged(folder, as_json)
     if not passed(judgements):
         tell_failures(judgements, "not activated", as_json)
     return release.install_candidate(built, found, judgements, act)
@@ -166,25 +186,19 @@ def gates(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
 
 
 def tell_failures(judgements: Iterable[Judgement], what: str, as_json: bool) -> None:
-    """Every problem of every gate, and the end of the command."""
+    """That a gate was not passed, with all that the gates said as JSON, and the end of the command."""
     if as_json:
         print_json({what.replace("not ", ""): False, "gates": gates(judgements)})
-    for one in judgements if not as_json else ():
-        for problem in one.result.problems:
-            click.echo(problem)
-        click.echo(f"{one.gate}: {'passed' if one.result.passed else 'NOT passed'}: {one.result.summary}")
     click.echo(f"{what}: every gate must be passed first", err=True)
     finish(FOUND)
 
 
 def tell(done: Done, what: str, as_json: bool, **more: Any) -> None:
-    """An act that was done, and more as JSON; of that, the text tells the gates."""
+    """An act that was done, and more as JSON."""
     ruleset = done.event.content["ruleset"]
     if as_json:
         print_json({**ruleset, "new": done.new, **told_event(done.event), **more})
         return
-    for gate in more.get("gates", ()):
-        click.echo(f"{gate['gate']}: passed: {gate['summary']}")
     person = f" by {done.event.person}" if done.event.person else ""
     before = "" if done.new else "before, "
     when = f"{before}at {done.event.at.isoformat()}{person}"

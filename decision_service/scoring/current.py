@@ -18,6 +18,7 @@ RETRY_SECONDS = 30.0  # before a version that was refused is tried again
 FIRST_ANSWER_SECONDS = 3.0  # how long the first request waits for a remote registry to answer
 NEXT_WAIT_SECONDS = 0.5  # how long later requests wait for it
 LOAD_SECONDS = 30.0  # how long a request without a model waits while the answered version is being loaded
+SETTLE_SECONDS = 600.0  # how long work that no answer waits for gives the models to load
 FINISH_SECONDS = 1.0  # how long a promotion of several models may be on its way before that is a problem
 AGAIN_SECONDS = 0.1
 
@@ -25,6 +26,10 @@ _LOG = logging.getLogger(__name__)
 
 Places = Callable[[str], Iterable[ModelInputs]]
 """By a model's name: every place it is used in, as the rules in force say. Raises ``DecisionServiceError``."""
+
+
+class StillLoading(ModelError):
+    """It is not known yet whether there is a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,19 @@ class CurrentModels:
         kept = self._kept
         return {name: kept.get(name) or self._loading(name) for name in names}
 
+    def settled(self, names: Sequence[str]) -> dict[str, Kept]:
+        """As ``get``, once it is known of every model whether it is there; raises ``ModelError`` after ten minutes."""
+        until = self._clock() + SETTLE_SECONDS
+        while True:
+            found = self.get(names)
+            unknown = [one.problem for one in found.values() if isinstance(one.problem, StillLoading)]
+            if not unknown:
+                return found
+            if self._clock() >= until:
+                what = f"still loading after {SETTLE_SECONDS:.0f} seconds"
+                raise ModelError(what, where=unknown[0].where, remedy=unknown[0].remedy)
+            time.sleep(AGAIN_SECONDS)
+
     def kept(self, name: str) -> LoadedModel | None:
         """The model that is kept of a name, if any, without looking."""
         return self._kept.get(name, Kept()).model
@@ -126,7 +144,7 @@ class CurrentModels:
 
     def _loading(self, name: str) -> Kept:
         where = f"{name}@{self._alias}"
-        return Kept(problem=ModelError("still loading", where=where, remedy="check the model registry"))
+        return Kept(problem=StillLoading("still loading", where=where, remedy="check the model registry"))
 
     def _refresh(self, look: _Look) -> None:
         try:
@@ -167,7 +185,7 @@ class CurrentModels:
 
     def _failing(self, name: str, error: ModelError) -> Kept:
         """What is kept while the registry does not say what to serve."""
-        told = ModelError(error.what, where=f"{name}@{self._alias}", remedy=error.remedy)
+        told = type(error)(error.what, where=f"{name}@{self._alias}", remedy=error.remedy)
         return Kept(self.kept(name), told)
 
     def _follow(self, group: Together) -> dict[str, Kept]:

@@ -18,6 +18,10 @@ GRAPH_FILE = "model.onnx"
 INPUT, OUTPUT = "inputs", "margin"
 
 
+class GraphFailed(ModelError):
+    """A sound graph did not run, for want of memory perhaps: no word about the row that it was given."""
+
+
 class Graph:
     """A loaded graph; one thread, without a pool of its own, safe under threads.
 
@@ -39,11 +43,12 @@ class Graph:
             raise ModelError(f"the ONNX graph does not give just {OUTPUT!r}")
 
     def margins(self, inputs: Floats) -> Floats:
-        """Log-odds before calibration of n rows (n x ``shape``); raises ``ModelError``."""
+        """Log-odds before calibration of n rows (n x ``shape``); raises ``GraphFailed``."""
         try:
             (margins,) = self._session.run((OUTPUT,), {INPUT: inputs})
         except _failures() as error:
-            raise ModelError(f"the ONNX graph failed ({str(error)[:200]})") from error
+            remedy = "see whether the machine has memory left, and try again"
+            raise GraphFailed(f"the ONNX graph failed ({str(error)[:200]})", remedy=remedy) from error
         return margins[:, 0]
 
 

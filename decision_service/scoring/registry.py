@@ -42,6 +42,10 @@ class ModelWithdrawn(ModelError):
     """The registry answers, and says that nothing stands behind the name or alias (any more)."""
 
 
+class NoRegistry(ModelError):
+    """There is no registry to ask: none is named, or its file does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A model that was verified and proven, with its identity."""
@@ -124,10 +128,10 @@ class ModelRegistry:
 
     def _connected(self) -> MlflowClient:
         if not self._uri:  # MLflow would take whatever store the process has used before
-            raise ModelError("no model registry is named", remedy="set MLFLOW_TRACKING_URI")
+            raise NoRegistry("no model registry is named", remedy="set MLFLOW_TRACKING_URI")
         # Asking SQLite for a file that does not exist would create an empty registry in the wrong place.
         if self.local and not Path(self._uri.removeprefix(SQLITE)).is_file():
-            raise ModelError(
+            raise NoRegistry(
                 "there is no model registry at MLFLOW_TRACKING_URI", remedy="train one: python -m ml train-city"
             )
         if self._client is None:

@@ -14,21 +14,26 @@ from decision_service.errors import ModelError
 from decision_service.scoring.blend import blended, rounded
 from decision_service.scoring.contributions import Explained
 from decision_service.scoring.current import POLL_SECONDS, CurrentModels, Kept, Places
+from decision_service.scoring.graph import GraphFailed
 from decision_service.scoring.models import LstmModel, ScorecardModel, XgboostModel
 from decision_service.scoring.reasons import reasons_of
-from decision_service.scoring.registry import LoadedModel, ModelRegistry, import_library
+from decision_service.scoring.registry import LoadedModel, ModelRegistry, ModelWithdrawn, NoRegistry, import_library
 from decision_service.scoring.rows import feature_row
 from decision_service.vocabulary import ModelVersion, ScoreReasons, Scores
 
 Series = Sequence[Sequence[float | None]]
 KEPT_VERSIONS = 32
+Failures = tuple[type[ModelError], ...]
 
 
 class Scorer:
     """Scores with the models an alias means. Loads on first use, so each forked worker has models of its own.
 
-    Safe under threads. No method but ``columns`` raises for a model that is missing, corrupt or failing.
+    Safe under threads. No method raises for a model that is missing, corrupt or failing unless it says so.
     """
+
+    _ending: Failures = ()
+    """What ends a score with an error instead of leaving it unknown."""
 
     def __init__(
         self,
@@ -86,7 +91,9 @@ class Scorer:
         names = models if fallback is None else (*models, fallback)
         kept = self._kept(names)  # once: all models as they are in force together
         sources = tuple(kept[name].in_force for name in names)
-        scores = _scored(features, series, mask, sources=sources, weights=weights, single=single_model_blend)
+        scores = _scored(
+            features, series, mask, sources=sources, weights=weights, single=single_model_blend, ending=self._ending
+        )
         if not contributions or scores.pd_xgb is None:
             return scores
         model = kept[models[0]].in_force().model
@@ -171,6 +178,23 @@ class Scorer:
         """Each model in force, if any, and what is wrong with it or with the version that should take its place."""
         return self._kept(names)
 
+    def settled(self, names: Sequence[str]) -> dict[str, Kept]:
+        """As ``standing``, once each is loaded, however long that takes: for work that no answer waits for.
+
+        Without a model are only those that nobody registered or promoted. Raises ``ModelError`` for one that should be
+        there and cannot be used.
+        """
+        found = self._models().settled(names)
+        for one in found.values():
+            if not isinstance(one.problem, ModelWithdrawn | NoRegistry):
+                one.in_force()
+        return found
+
+    def holding(self, versions: Iterable[ModelVersion]) -> Scorer:
+        """A scorer by these versions alone, loaded now, whatever the alias means. Raises ``ModelError`` for one that
+        cannot be loaded; so does its ``score`` for one that fails, other than by what a row says."""
+        return _Holding(self._tracking_uri, {one.name: Kept(self._recorded_version(one)) for one in versions})
+
     def _kept(self, names: Sequence[str]) -> dict[str, Kept]:
         return self._models().get(names)
 
@@ -201,6 +225,19 @@ class Scorer:
         return loaded
 
 
+class _Holding(Scorer):
+    """A scorer whose models do not change."""
+
+    _ending = (GraphFailed,)
+
+    def __init__(self, tracking_uri: str, held: Mapping[str, Kept]) -> None:
+        super().__init__(tracking_uri)
+        self._held = held
+
+    def _kept(self, names: Sequence[str]) -> dict[str, Kept]:
+        return {name: self._held.get(name) or Kept() for name in names}
+
+
 def _not_recorded() -> LoadedModel:
     raise ModelError("the decision recorded no such model")
 
@@ -213,14 +250,16 @@ def _scored(
     sources: Sequence[Callable[[], LoadedModel]],
     weights: tuple[Decimal, Decimal] | None,
     single: str | None,
+    ending: Failures = (),
 ) -> Scores:
     problems: list[str] = []
     used: list[ModelVersion] = []
-    by_features = _probability(sources[0], XgboostModel, (features,), used=used, problems=problems)
-    by_series = _probability(sources[1], LstmModel, (series, mask), used=used, problems=problems)
+    noted: dict[str, Any] = {"used": used, "problems": problems, "ending": ending}
+    by_features = _probability(sources[0], XgboostModel, (features,), **noted)
+    by_series = _probability(sources[1], LstmModel, (series, mask), **noted)
     blend, status = _blend(by_features, by_series, weights=weights, single=single, problems=problems)
     if blend is None and None in (by_features, by_series) and len(sources) > 2:
-        blend = _probability(sources[2], ScorecardModel, (features,), used=used, problems=problems)
+        blend = _probability(sources[2], ScorecardModel, (features,), **noted)
         status = "unavailable" if blend is None else "fallback"
     return Scores(
         pd_xgb=None if by_features is None else rounded(by_features),
@@ -240,8 +279,9 @@ def _probability(
     *,
     used: list[ModelVersion],
     problems: list[str],
+    ending: Failures,
 ) -> float | None:
-    """One model's unrounded probability, or ``None`` with the reason noted."""
+    """One model's unrounded probability, or ``None`` with the reason noted; raises what is ``ending``."""
     where = kind.__name__
     try:
         loaded = source()
@@ -250,7 +290,10 @@ def _probability(
             raise ModelError("the model is of the other kind", remedy="correct the product's models")
         probability = loaded.model.probability(*arguments)
     except ModelError as error:
-        problems.append(ModelError(error.what, where=error.where or where, remedy=error.remedy).text())
+        told = type(error)(error.what, where=error.where or where, remedy=error.remedy)
+        if isinstance(told, ending):
+            raise told from error
+        problems.append(told.text())
         return None
     used.append(loaded.identity)
     return probability

@@ -27,6 +27,11 @@ def yuan(fen: int) -> str:
     return f"{Decimal(fen).scaleb(-2):f}"
 
 
+def separated(fen: int) -> str:
+    """Fen as CNY for people: thousands apart."""
+    return f"{Decimal(fen).scaleb(-2):,f}"
+
+
 def _population(result: Result) -> dict[str, Any]:
     about = result.population
     return {

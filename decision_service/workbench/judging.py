@@ -33,6 +33,12 @@ class Judgement:
     result: GateResult
 
 
-def judge(candidate: Candidate, gates: Iterable[Gate]) -> tuple[Judgement, ...]:
-    """What every gate says, so that all problems are told at once."""
-    return tuple(Judgement(gate.name, gate.run(candidate)) for gate in gates)
+def judge(
+    candidate: Candidate, gates: Iterable[Gate], *, tell: Callable[[Judgement], object] = lambda one: None
+) -> tuple[Judgement, ...]:
+    """What every gate says, so that all problems are told at once; ``tell`` is called as each ends."""
+    found = []
+    for gate in gates:
+        found.append(Judgement(gate.name, gate.run(candidate)))
+        tell(found[-1])
+    return tuple(found)

@@ -10,7 +10,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -21,6 +22,7 @@ import pyarrow
 import pyarrow.parquet
 
 from decision_service.decide import Platform, business_date, find
+from decision_service.errors import EngineError
 from decision_service.policy import Policy
 from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
@@ -30,7 +32,7 @@ from decision_service.rulebook.reads import Reads
 from decision_service.rulebook.rules import Stage
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.store import ExposureState
-from decision_service.vocabulary import CreditApplication
+from decision_service.vocabulary import CreditApplication, ModelVersion
 from decision_service.workbench.fact_tables import INDUSTRY_CODE, KEY, given_facts, schema
 from decision_service.workbench.populations import PORTFOLIO, Population, Values, write_rows
 
@@ -41,6 +43,8 @@ SCORE = "pd_12m"
 PORTRAIT_FILES = ("indicators.csv", "industries.csv", "lists.yaml")
 KEPT = 6
 """Tables of earlier calls that are kept."""
+FORM = 2
+"""Counted up when the same of everything gives another table; one of another form is made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,31 @@ class Standard:
         return CreditApplication(PORTFOLIO, product, self.amount, self.term_months, self.purpose, PORTFOLIO, uscc)
 
 
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The versions of one moment by which every row is scored, and the names that had none."""
+
+    versions: tuple[ModelVersion, ...]
+    absent: tuple[str, ...] = ()
+
+    def of(self, ruleset: Ruleset) -> Models:
+        """Those that a ruleset's products name."""
+        names = {name for product in ruleset.products.values() for name in product.models}
+        versions = tuple(one for one in self.versions if one.name in names)
+        return Models(versions, tuple(name for name in self.absent if name in names))
+
+
+def models_in_force(platform: Platform, policies: Iterable[Policy]) -> Models:
+    """What the products of these policies are scored by now, loaded, however long that takes.
+
+    Raises ``ModelError`` for a model that should be there and cannot be used; one that nobody registered is absent.
+    """
+    products = [product for policy in policies for product in policy.ruleset.products.values()]
+    found = platform.scorer.settled(sorted({name for product in products for name in product.models}))
+    absent = tuple(name for name, kept in found.items() if kept.model is None)
+    return Models(tuple(kept.model.identity for kept in found.values() if kept.model is not None), absent)
+
+
 Open = Callable[[], Platform]
 """Opens the platform again, in another process: a function that can be pickled."""
 Progress = Callable[[Iterable[list[Values]], int], Iterator[list[Values]]]
@@ -67,6 +96,7 @@ def portfolio(
     *,
     standard: Standard,
     now: datetime,
+    models: Models,
     home: Path,
     open_platform: Open,
     progress: Progress,
@@ -77,19 +107,21 @@ def portfolio(
 
     ``products`` are applied for, by default all of the policy. Raises ``FactError`` for an application that the
     policy's declarations do not admit; with another version's ``products``, what is not admitted is unknown, and so is
-    all about a product that the policy does not have.
+    all about a product that the policy does not have. Raises ``ModelError`` if one of the ``models`` fails: a row
+    without its score is never kept. Raises ``EngineError`` if a process ends.
     """
+    models = models.of(policy.ruleset)
     if not products:
         _admissible(policy, standard)
     asked = _Asked(standard, tuple(products or policy.ruleset.products), now)
     uscc = platform.store.uscc_list(platform.store.enterprise_count()) if platform.store.enterprise_count() else ()
-    out = home / f"portfolio-{_rests_on(platform, policy, asked, uscc)}.parquet"
+    out = home / f"portfolio-{_rests_on(platform, policy, asked, models, uscc)}.parquet"
     if fresh or not _is_whole(out):
         home.mkdir(parents=True, exist_ok=True)
         _sweep(home)
         making = home / f"{out.name}.{os.getpid()}"
         try:
-            chunks = _chunks(platform, policy, uscc, asked=asked, open_platform=open_platform)
+            chunks = _chunks(platform, policy, uscc, asked=asked, models=models, open_platform=open_platform)
             told = progress(chunks, -(-len(uscc) // CHUNK))
             columns = schema(given_facts(policy.ruleset.catalogue).values())
             write_rows(making, columns, (row for rows in told for row in rows))
@@ -98,7 +130,7 @@ def portfolio(
             making.unlink(missing_ok=True)
         for old in sorted(home.glob("portfolio-*.parquet"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             old.unlink(missing_ok=True)
-    notes = (_note(uscc, asked), *_unscored(out))
+    notes = (_note(uscc, asked), *_unscored(out, models))
     return Population(PORTFOLIO, out, len(uscc) * len(asked.products), notes=notes)
 
 
@@ -153,26 +185,31 @@ def _note(uscc: tuple[str, ...], asked: _Asked) -> Mapping[str, str]:
     }
 
 
-def _unscored(path: Path) -> Iterator[Mapping[str, str]]:
-    """How many rows no model scored, if any: a model that is down must not look like a change without effect."""
-    if SCORE not in pyarrow.parquet.read_schema(path).names:
-        return
-    count = pyarrow.parquet.read_table(path, columns=[SCORE]).column(SCORE).null_count
-    if count:
-        yield {"zh": f"其中 {count} 行没有模型评分（未知）", "en": f"{count} of the rows have no score of a model (unknown)"}
+def _unscored(path: Path, models: Models) -> Iterator[Mapping[str, str]]:
+    """How many rows no model scored, if any: what nobody scores must not look like a change without effect."""
+    count = 0
+    if SCORE in pyarrow.parquet.read_schema(path).names:
+        count = pyarrow.parquet.read_table(path, columns=[SCORE]).column(SCORE).null_count
+    zh = [f"其中 {count:,} 行没有模型评分（未知）"] if count else []
+    en = [f"{count:,} of the rows have no score of a model (unknown)"] if count else []
+    if models.absent:
+        zh.append(f"没有登记或启用的模型：{'、'.join(models.absent)}")
+        en.append(f"no model is registered and in force as {', '.join(models.absent)}")
+    if en:
+        yield {"zh": "；".join(zh), "en": "; ".join(en)}
 
 
-def _rests_on(platform: Platform, policy: Policy, asked: _Asked, uscc: tuple[str, ...]) -> str:
+def _rests_on(platform: Platform, policy: Policy, asked: _Asked, models: Models, uscc: tuple[str, ...]) -> str:
     """Short for everything that the facts depend on and that can be told without making them."""
-    models = [name for one in policy.ruleset.products.values() for name in one.models]
     records = platform.store.records(uscc[0]) if uscc else None
     feeds = {kind: moment.isoformat() for kind, moment in records.feeds.items()} if records is not None else {}
     standard, day = asked.standard, business_date(asked.now)
     parts: Any = [
+        FORM,
         made_by(policy.ruleset, day),
         day.isoformat(),
         [str(standard.amount), standard.term_months, standard.purpose, asked.products],
-        [version.digest for version in platform.scorer.versions(models)],
+        [(version.name, version.digest) for version in models.versions],
         sorted(feeds.items()),
         [len(uscc), platform.store.log_head()[0], platform.code_version],
     ]
@@ -216,19 +253,29 @@ def _chunks(
     uscc: tuple[str, ...],
     *,
     asked: _Asked,
+    models: Models,
     open_platform: Open,
 ) -> Iterator[list[Values]]:
     """Rows of a few enterprises at a time, in the order of their codes, by as many processes as pay off."""
     workers = min(os.cpu_count() or 1, len(uscc) // WORTH_A_PROCESS)
     parts = list(_parts(uscc))
     if workers < 2:
-        desk = _Desk(platform, policy, asked)
+        desk = _Desk(_scoring_by(models, platform), policy, asked)
         yield from map(desk.rows, parts)
         return
-    start = (open_platform, dict(policy.ruleset.sources), asked)
+    start = _Start(open_platform, dict(policy.ruleset.sources), asked, models)
     context = multiprocessing.get_context("spawn")  # a forked child would share the parent's database and models
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_sit_down, initargs=start) as pool:
-        yield from pool.map(_rows, parts)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_sit_down, initargs=(start,)) as pool:
+            yield from pool.map(_rows, parts)
+    except BrokenProcessPool as error:
+        remedy = "see whether the machine has memory left, and try again"
+        raise EngineError("a process that portrays enterprises ended by itself", remedy=remedy) from error
+
+
+def _scoring_by(models: Models, platform: Platform) -> Platform:
+    """The platform with a scorer by these models alone, all of them loaded. Raises ``ModelError``."""
+    return replace(platform, scorer=platform.scorer.holding(models.versions))
 
 
 def _parts(uscc: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -277,14 +324,30 @@ class _Desk:
         return {name: found.facts[name] for name in self._names}
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a worker needs to set up its desk."""
+
+    open_platform: Open
+    sources: Mapping[str, str]
+    asked: _Asked
+    models: Models
+
+    def desk(self) -> _Desk:
+        """A desk with everything loaded. Raises ``StoreError``, ``ModelError``."""
+        platform = _scoring_by(self.models, self.open_platform())
+        return _Desk(platform, Policy(load_sources(self.sources)), self.asked)
+
+
+_START: list[_Start] = []
 _DESK: list[_Desk] = []
-"""The desk of this process, if it is a worker."""
+"""The desk of this process, if it is a worker that has begun."""
 
 
-def _sit_down(open_platform: Open, sources: Mapping[str, str], asked: _Asked) -> None:
+def _sit_down(start: _Start) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent tells it, and ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _DESK[:] = [_Desk(open_platform(), Policy(load_sources(sources)), asked)]
+    _START[:] = [start]
 
 
 def _end_with_parent() -> None:
@@ -296,4 +359,6 @@ def _end_with_parent() -> None:
 
 
 def _rows(uscc: tuple[str, ...]) -> list[Values]:
+    if not _DESK:  # and not when the process starts: what goes wrong there reaches the parent without its words
+        _DESK.append(_START[0].desk())
     return _DESK[0].rows(uscc)

@@ -15,6 +15,8 @@ from decision_service.policy import Policies
 from decision_service.radar.intake import load_feeds
 from decision_service.rulebook.files import load
 from decision_service.scoring.contributions import Explained
+from decision_service.scoring.current import Kept
+from decision_service.scoring.registry import LoadedModel, ModelWithdrawn
 from decision_service.scoring.spec import Calibration
 from decision_service.store import Store
 from decision_service.vocabulary import ModelVersion, ScoreReason, ScoreReasons, Scores
@@ -66,6 +68,14 @@ class FixedScorer:
 
     def versions(self, names: Any) -> tuple[ModelVersion, ...]:
         return (VERSION,) if self.pd is not None else ()
+
+    def settled(self, names: Any) -> dict[str, Kept]:
+        if self.pd is None:
+            return {name: Kept(problem=ModelWithdrawn("down")) for name in names}
+        return {name: Kept(LoadedModel(VERSION, self)) for name in names}  # type: ignore[arg-type]
+
+    def holding(self, versions: Any) -> FixedScorer:
+        return self
 
     def problems(self, names: Any) -> tuple[str, ...]:
         return () if self.pd is not None else ("down",)

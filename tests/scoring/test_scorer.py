@@ -16,15 +16,28 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 from mlflow import MlflowClient
-from models_for_tests import MODELS, MONTHS, NAMES, SCORECARD, SERIES, application, network, put, scorecard, trees
+from models_for_tests import (
+    MODELS,
+    MONTHS,
+    NAMES,
+    SCORECARD,
+    SERIES,
+    application,
+    network,
+    put,
+    scorecard,
+    store_uri,
+    trees,
+)
 
-from decision_service.errors import NotFound
+from decision_service.errors import ModelError, NotFound
 from decision_service.scoring import current
 from decision_service.scoring.blend import MILLIONTH, blended, rounded
 from decision_service.scoring.current import FIRST_ANSWER_SECONDS
+from decision_service.scoring.graph import GraphFailed
 from decision_service.scoring.inputs import ModelInputs
 from decision_service.scoring.models import LstmModel, ScorecardModel, XgboostModel, calibrated
-from decision_service.scoring.registry import HTTP_BOUNDS
+from decision_service.scoring.registry import HTTP_BOUNDS, LoadedModel, ModelRegistry
 from decision_service.scoring.scorer import Scorer
 from decision_service.vocabulary import ModelVersion, Scores
 from ml.fitted import FittedModel
@@ -170,6 +183,76 @@ def test_a_registry_that_cannot_be_reached_is_an_unknown_score_at_once(
     assert scores.pd_12m is None and len(scores.problems) == 2
     assert monotonic() - began < 2 * FIRST_ANSWER_SECONDS
     assert not Path("/nowhere").exists()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that takes longer to give a model than a request waits."""
+    load = ModelRegistry.load
+
+    def slowly(self: ModelRegistry, name: str, version: str) -> LoadedModel:
+        sleep(0.3)
+        return load(self, name, version)
+
+    monkeypatch.setattr(ModelRegistry, "load", slowly)
+    monkeypatch.setattr(current, "LOAD_SECONDS", FAST)
+
+
+@pytest.mark.usefixtures("slow")
+def test_work_that_no_answer_waits_for_has_its_models_however_long_they_take(uri: str) -> None:
+    scorer = Scorer(uri)
+    assert score(scorer).status == "unavailable"
+    settled = scorer.settled([*MODELS, "none"])
+    assert [settled[name].in_force().identity.name for name in MODELS] == list(MODELS)
+    assert settled["none"].model is None, "nobody registered it"
+    held = scorer.holding([settled[name].in_force().identity for name in MODELS])
+    assert score(held).status == "ok"
+
+
+@pytest.mark.usefixtures("slow")
+def test_models_that_take_for_ever_are_an_error_that_names_them(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current, "SETTLE_SECONDS", 0.05)
+    with pytest.raises(ModelError, match="pd-xgboost@champion: still loading after 0 seconds; check the model reg"):
+        Scorer(uri).settled(MODELS)
+
+
+@pytest.mark.parametrize("address", ["sqlite:////nowhere/mlflow.db", ""])
+def test_without_a_registry_no_model_is_there_and_that_is_no_error(address: str) -> None:
+    assert [kept.model for kept in Scorer(address).settled(MODELS).values()] == [None, None]
+
+
+def test_a_registry_that_does_not_answer_or_a_model_that_is_damaged_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="pd-xgboost@champion"):
+        Scorer("http://127.0.0.1:1").settled(MODELS)
+    address = store_uri(tmp_path)
+    put(trees(), MODELS[0], address)
+    (spec,) = artifacts(address, MODELS[0], "1").rglob("spec.json")
+    spec.write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError, match="pd-xgboost version 1: .*spec.json was changed"):
+        Scorer(address).settled(MODELS)
+
+
+def test_held_models_stay_whatever_is_promoted_and_one_that_fails_is_an_error(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer(uri)
+    versions = [kept.in_force().identity for kept in scorer.settled(MODELS).values()]
+    held = scorer.holding(versions)
+    monkeypatch.setattr(ModelRegistry, "in_force", lambda self, names, alias: ())
+    assert score(held).models == tuple(versions)
+    features, series, mask = APPLICATION
+    row = held.score(features, series, (False,) * len(mask), models=MODELS, weights=WEIGHTS)
+    assert row.pd_lstm is None and "0 months of series" in row.problems[0], "this is so for every scorer"
+
+    def failing(self: LstmModel, *given: Any) -> float:
+        raise GraphFailed("the ONNX graph failed (no memory)")
+
+    monkeypatch.setattr(LstmModel, "probability", failing)
+    with pytest.raises(GraphFailed, match="pd-lstm version 1: the ONNX graph failed"):
+        score(held)
+    assert score(Scorer(uri)).pd_lstm is None, "a request is answered all the same"
+    with pytest.raises(ModelError, match="recorded sha256:00"):
+        scorer.holding([replace(versions[0], digest="sha256:00")])
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -21,14 +24,16 @@ from decision_service.audit.canonical import canonical
 from decision_service.cli import main
 from decision_service.commands import rules_release
 from decision_service.decide import Platform, assess, business_date, decide
-from decision_service.errors import FactError
+from decision_service.errors import EngineError, FactError, ModelError
 from decision_service.policy import Policy
 from decision_service.rulebook.facts import Facts
-from decision_service.vocabulary import Client, CreditApplication, Outcome
+from decision_service.scoring.graph import GraphFailed
+from decision_service.vocabulary import Client, CreditApplication, ModelVersion, Outcome, Scores
 from decision_service.workbench import portfolio as portfolios
 from decision_service.workbench.gates import GATES
+from decision_service.workbench.judging import Gate, GateResult
 from decision_service.workbench.populations import Population, from_decisions
-from decision_service.workbench.portfolio import Standard, made_by, portfolio
+from decision_service.workbench.portfolio import Models, Standard, made_by, models_in_force, portfolio
 from tests.api.real import FixedScorer, open_platform, write_feeds
 from tests.workbench.two_rulesets import RULES, changed
 
@@ -80,8 +85,9 @@ class Home:
             options.pop("policy", self.policy),
             standard=options.pop("standard", Standard()),
             now=options.pop("now", NOW),
+            models=options.pop("models", None) or models_in_force(self.platform, [self.policy]),
             home=home,
-            open_platform=partial(open_again, str(self.folder)),
+            open_platform=options.pop("open_platform", partial(open_again, str(self.folder))),
             progress=progress,
             **options,
         )
@@ -99,6 +105,7 @@ class Home:
 
 
 NOW = datetime.now(UTC)
+NO_MODEL = "no model is registered and in force as pd-lstm, pd-lstm-invoice, pd-xgboost, pd-xgboost-invoice"
 
 
 def open_again(folder: str) -> Platform:
@@ -259,12 +266,20 @@ def test_versions_that_share_how_facts_are_made_make_the_same(
 def test_each_version_is_evaluated_over_the_facts_that_it_makes_itself(home: Home, tmp_path: Path) -> None:
     forgiving = changed(tmp_path / "new", {"lists.yaml": ((COURT, COURT.replace("24", "1")),)})
     new = Policy(forgiving)
-    told = json.loads(home.run("backtest", str(RULES), str(tmp_path / "new"), "--no-decisions", "--json").stdout)
+    result = home.run("backtest", str(RULES), str(tmp_path / "new"), "--no-decisions", "--json")
+    told = json.loads(result.stdout)
     (population,) = told["populations"]
+    codes = home.platform.store.uscc_list(10_000)
+    for ruleset in (home.policy.ruleset, forgiving):
+        assert f"portraying {len(codes)} enterprises by version {ruleset.version} …\n" in result.stderr
+    assert result.stderr.splitlines()[-1] == "evaluating portfolio …"
+    assert [note["en"] for note in population["notes"] if "no score" in note["en"]] == [
+        f"{len(codes) * 2} of the rows have no score of a model (unknown); {NO_MODEL}"
+    ]
     desk = portfolios._Desk(home.platform, new, portfolios._Asked(Standard(), tuple(forgiving.products), NOW))
     expected: Counter[str] = Counter()
     in_force = new.on(business_date(NOW))
-    for row in desk.rows(home.platform.store.uscc_list(10_000)):
+    for row in desk.rows(codes):
         given = {name: value for name, value in row.items() if name in in_force.rules.catalogue}
         parameters = in_force.rules.parameters(row["product"], row["industry_code"])
         scores = dict.fromkeys(("pd_xgb", "pd_lstm", "pd_12m", "models_status"))  # in a command, no model is here
@@ -290,16 +305,85 @@ def test_an_amount_that_the_rules_do_not_admit_is_refused(home: Home, tmp_path: 
         home.portfolio(tmp_path, standard=Standard(amount=Decimal("0")))
 
 
-@pytest.mark.slow
-def test_several_processes_give_the_same_table(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@dataclass
+class Unsteady(FixedScorer):
+    """Models that cannot be loaded again, or of which one fails after so many rows."""
+
+    rows: int = 0
+
+    def holding(self, versions: Any) -> FixedScorer:
+        if not self.rows:
+            raise ModelError("digest sha256:01, recorded sha256:00", where="pd-fixed version 1", remedy="restore it")
+        return self
+
+    def score(self, features: Any, series: Any, mask: Any, **options: Any) -> Scores:
+        self.rows -= 1
+        if not self.rows:
+            raise GraphFailed("the ONNX graph failed (no memory)", where="pd-fixed version 1")
+        return super().score(features, series, mask, **options)
+
+
+@pytest.mark.parametrize(("rows", "why"), [(0, "sha256:01, recorded"), (7, "pd-fixed version 1: the ONNX graph")])
+def test_a_model_that_is_gone_or_fails_ends_the_portfolio_and_no_table_is_kept(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, why: str
 ) -> None:
-    alone = pyarrow.parquet.read_table(home.portfolio(tmp_path / "one").path)
+    monkeypatch.setattr(home, "platform", replace(home.platform, scorer=Unsteady(rows=rows)))
+    with pytest.raises(ModelError, match=why):
+        home.portfolio(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_row_is_scored_by_the_models_of_one_moment(home: Home, tmp_path: Path) -> None:
+    names = home.policy.ruleset.products["working_capital"].models
+    versions = tuple(ModelVersion(name, "1", "sha256:00") for name in names)
+    others = tuple(replace(version, digest="sha256:01") for version in versions)
+    made = [home.portfolio(tmp_path, models=Models(one)).path for one in (versions, others, versions)]
+    assert made[0] == made[2] != made[1]
+    elsewhere = Models((*versions, ModelVersion("of-another-version", "1", "sha256:02")), ("nobody",))
+    found = home.portfolio(tmp_path, models=elsewhere)
+    assert found.path == made[0] and len(found.notes) == 1, "what its products do not name is nothing to it"
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portfolios, "WORTH_A_PROCESS", 1)
     monkeypatch.setattr(portfolios, "CHUNK", 3)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_table(home: Home, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    alone = pyarrow.parquet.read_table(home.portfolio(tmp_path / "one").path)
+    request.getfixturevalue("two_processes")
     together = pyarrow.parquet.read_table(home.portfolio(tmp_path / "two").path)
     assert together.equals(alone)
+
+
+def open_unsteady(folder: str) -> Platform:
+    """What another process opens, where no model can be loaded."""
+    return open_platform(Path(folder), Unsteady())
+
+
+def open_and_die(folder: str) -> Platform:
+    """A process that the system ends."""
+    os._exit(9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("opens", "kind", "why"),
+    [
+        (open_unsteady, ModelError, "pd-fixed version 1: digest sha256:01, recorded sha256:00; restore it"),
+        (open_and_die, EngineError, "a process that portrays enterprises ended by itself"),
+    ],
+)
+@pytest.mark.usefixtures("two_processes")
+def test_what_goes_wrong_in_another_process_is_told_in_its_words_and_no_table_is_kept(
+    home: Home, tmp_path: Path, opens: Any, kind: type[Exception], why: str
+) -> None:
+    with pytest.raises(kind, match=why):
+        home.portfolio(tmp_path, open_platform=partial(opens, str(home.folder)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_tells_what_changes_and_ends_with_one(home: Home, tmp_path: Path) -> None:
@@ -307,7 +391,8 @@ def test_the_command_tells_what_changes_and_ends_with_one(home: Home, tmp_path: 
     page = tmp_path / "report.html"
     result = home.run("backtest", str(RULES), str(tmp_path / "stricter"), "--no-portfolio", "--html", str(page))
     assert result.exit_code == 1, result.output
-    assert "APPROVE  REFER" in result.stdout and "NA-02 missed → matched" in result.stdout
+    assert re.search(r"APPROVE  REFER +\d+ +\d+,\d{3},\d{3}\.\d\d +unknown", result.stdout)
+    assert "NA-02 missed → matched" in result.stdout
     approved = [key for key, outcome in home.answers.items() if outcome == "APPROVE"]
     assert f"{len(approved)} applications come out otherwise" in result.stdout and approved
     assert approved[0] in page.read_text(encoding="utf-8")
@@ -337,7 +422,8 @@ def test_the_portfolio_written_out_can_be_backtested_elsewhere(home: Home, tmp_p
     written = home.run("facts", "--out", str(out), "--amount", "300_000.00", "--json")
     assert written.exit_code == 0, written.output
     rows = json.loads(written.stdout)["rows"]
-    assert f"{rows} of the rows have no score of a model" in written.stdout, "here no model is registered"
+    (_, note) = json.loads(written.stdout)["notes"]
+    assert note["en"] == f"{rows} of the rows have no score of a model (unknown); {NO_MODEL}"
     changed(tmp_path / "stricter", STRICTER)
     given = ("--facts", str(out), "--no-portfolio", "--no-decisions", "--json")
     told = json.loads(home.run("backtest", str(RULES), str(tmp_path / "stricter"), *given).stdout)
@@ -367,8 +453,45 @@ def test_publishing_attaches_a_backtest_beside_the_active_version(
     assert approved
     page = home.platform.store.attachment(told["report"])
     assert page is not None and approved[0] in page.decode() and "互换矩阵" in page.decode()
+    assert any(NO_MODEL in note["en"] for note in told["backtest"]["notes"])
     again = json.loads(home.run("publish", str(tmp_path / "stricter"), "--json").stdout)
     assert not again["new"] and again["report"] == told["report"] and again["backtest"] is None
+
+
+def test_publishing_tells_its_gates_as_they_end_and_what_to_know_of_its_count(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    def second(candidate: Any) -> GateResult:
+        ended.extend(said.getvalue().splitlines())
+        return GateResult(True, "fine")
+
+    said = io.StringIO()
+    monkeypatch.setattr(rules_release, "GATES", (GATES[0], Gate("second", second)))
+    monkeypatch.setattr(rules_release, "say", lambda text: said.write(f"{text}\n"))
+    changed(tmp_path / "tighter", {"parameters.yaml": (("lenders_30d_max, value: 3", "lenders_30d_max, value: 2"),)})
+    result = home.run("publish", str(tmp_path / "tighter"))
+    assert result.exit_code == 0, result.output
+    assert len(ended) == 1 and ended[0].startswith("check: passed: ")
+    assert said.getvalue().splitlines()[1:] == ["second: passed: fine"]
+    assert result.stdout.count(NO_MODEL) == 1 and "come out otherwise than by version" in result.stdout
+    for step in ("loading the models …", "reading decisions …", "evaluating decisions …", "evaluating portfolio …"):
+        assert result.stderr.count(f"{step}\n") == 1
+
+
+def test_a_gate_that_is_not_passed_is_told_once_with_its_problems(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = Gate("refusing", lambda candidate: GateResult(False, "one problem", ("cards.yaml:3: why",)))
+    monkeypatch.setattr(rules_release, "GATES", (refusing,))
+    changed(tmp_path / "new", STRICTER)
+    result = home.run("publish", str(tmp_path / "new"))
+    assert result.exit_code == 1 and result.stdout == "cards.yaml:3: why\nrefusing: NOT passed: one problem\n"
+    assert result.stderr == "not published: every gate must be passed first\n"
+    as_json = home.run("publish", str(tmp_path / "new"), "--json")
+    assert json.loads(as_json.stdout)["published"] is False
+    assert as_json.stderr.startswith("refusing: NOT passed: one problem\n")
 
 
 def test_a_report_that_is_given_takes_the_place_of_the_backtest(
