@@ -122,10 +122,10 @@ def train_city(
     full, invoice = rates["working_capital"], rates["invoice_loan"]
     blanked = _invoice_only(sample, place.seed)
     tasks: list[tuple[str, Callable[[], tuple[FittedModel, Array]]]] = [
-        ("pd-xgboost", lambda: _indicator_trees(sample, test, portraits, sections, full, place.seed)),
-        ("pd-lstm", lambda: _sequences(sample, test, full, place.seed, epochs)),
+        ("pd-xgboost", lambda: indicator_trees(sample, test, portraits, sections, full, place.seed)),
+        ("pd-lstm", lambda: sequences(sample, test, full, place.seed, epochs)),
         ("pd-xgboost-invoice", lambda: _invoice_trees(sample, test, invoice, place.seed)),
-        ("pd-lstm-invoice", lambda: _sequences(blanked, test, invoice, place.seed, epochs)),
+        ("pd-lstm-invoice", lambda: sequences(blanked, test, invoice, place.seed, epochs)),
     ]
     fingerprint = data_hash([sample.table.indicators, sample.table.invoices, sample.table.series, sample.labels])
     facts = _facts(place, sample, test)
@@ -206,9 +206,10 @@ def base_rates(rules: Path, place: Place) -> dict[str, float]:
     return rates
 
 
-def _indicator_trees(
+def indicator_trees(
     sample: Sample, test: Sample, portraits: Portraits, sections: Mapping[str, str], base_rate: float, seed: int
 ) -> tuple[FittedModel, Array]:
+    """XGBoost on the 32 indicators and the section, calibrated, and its PDs of the test firms (nan: no score)."""
     fit_rows = sample.part < 2
     table = sample.table.rows(fit_rows)
     fitted = fit_xgboost(
@@ -240,7 +241,8 @@ def _invoice_trees(sample: Sample, test: Sample, base_rate: float, seed: int) ->
     return fitted, probabilities(fitted, xgboost_margins(fitted, test.table.invoices))
 
 
-def _sequences(sample: Sample, test: Sample, base_rate: float, seed: int, epochs: int) -> tuple[FittedModel, Array]:
+def sequences(sample: Sample, test: Sample, base_rate: float, seed: int, epochs: int) -> tuple[FittedModel, Array]:
+    """The LSTM on the monthly series, calibrated, and its PDs of the test firms (nan: no score)."""
     fit_rows = sample.part < 2
     table = sample.table
     fitted = fit_lstm(
