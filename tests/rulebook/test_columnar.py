@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -189,8 +190,9 @@ def test_a_status_is_the_strongest_that_is_certain_whatever_is_set_and_unknown(d
 
 
 def test_limits_beyond_64_bits_are_exact_with_and_without_a_cap(duck: Any) -> None:
+    facts = [replace(fact, maximum=INT64_MAX) for fact in lent("stale_feeds", "disputed_data")]
     rules = RulesInForce(
-        FactCatalogue(lent("stale_feeds", "disputed_data")),
+        FactCatalogue(facts),
         [
             Rule("L-1", Stage.LIMIT, {}, Comparison("stale_feeds", ">", 0), effects=Effects(limit_cap=10**12)),
             Rule("L-2", Stage.LIMIT, {}, Comparison("stale_feeds", ">", 1), effects=Effects(limit_cap=INT64_MAX)),
