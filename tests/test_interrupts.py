@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def started(tmp_path: Path, *command: str) -> subprocess.Popen[str]:
+def started(tmp_path: Path, *command: str, **settings: str) -> subprocess.Popen[str]:
     environ = {
         **os.environ,
         "DECISION_HOME": str(tmp_path / "home"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        **settings,
     }
     return subprocess.Popen(
         [sys.executable, *command],
@@ -46,10 +48,12 @@ def test_while_it_loads(module: str, loaded: str, tmp_path: Path) -> None:
 
 
 def test_while_it_runs(tmp_path: Path) -> None:
-    pipe = tmp_path / "applications.jsonl"
-    os.mkfifo(pipe)
-    with started(tmp_path, "-m", "decision_service", "decide", str(pipe)) as process:
-        with pipe.open("wb"):  # opens once the command reads from it, and gives it nothing
-            process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=60)
+    """A database that takes the connection and says nothing: the command waits for it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+        with started(tmp_path, "-m", "decision_service", "clients", "list", DECISION_DATABASE_URL=url) as process:
+            with silent.accept()[0]:
+                process.send_signal(signal.SIGINT)
+                output, errors = process.communicate(timeout=60)
     assert (process.returncode, output, errors) == (130, "", "stopped\n")
