@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def approve(version: str, note: str, key: str | None, as_json: bool) -> None:
     Example: decision-service rules approve 3f9c21 --key "$KEY_OF_THE_SECOND_PERSON"
     """
     with platform() as built:
-        done = release.approve(built, _ready(built, _stored(built, version), now()), acting(built, key, note))
+        act = acting(built, key, note)
+        entry = _ready(built, _stored(built, version), now())
+        done = release.approve(built, entry, replace(act, at=now()))
     tell(done, "approved", as_json)
 
 
@@ -71,12 +74,12 @@ def activate(version: str, at: str | None, note: str, key: str | None, as_json: 
     """
     effective_at = None if at is None else _later(at)
     with platform() as built:
-        history = built.store.releases()
+        act, history = acting(built, key, note), built.store.releases()
         if not release.was_active(history) and Path(version).is_dir() and effective_at is None:
-            done = _install(built, Path(version), acting(built, key, note), as_json)
+            done = _install(built, Path(version), act, as_json)
         else:
             entry = _ready(built, _stored(built, version), effective_at or now())
-            done = release.activate(built, entry, acting(built, key, note), effective_at=effective_at)
+            done = release.activate(built, entry, replace(act, at=now()), effective_at=effective_at)
     _tell_activation(done, as_json)
 
 
@@ -92,8 +95,9 @@ def rollback(note: str, key: str | None, as_json: bool) -> None:
     Example: decision-service rules rollback --note "too many referrals in industry 35"
     """
     with platform() as built:
+        act = acting(built, key, note)
         ensure_whole(built, release.rolls_back_to(built.store.releases(), now()), on=business_date(now()))
-        done = release.rollback(built, acting(built, key, note))
+        done = release.rollback(built, replace(act, at=now()))
     _tell_activation(done, as_json)
 
 

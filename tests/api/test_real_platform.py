@@ -191,9 +191,9 @@ def explanation(city: City, answer: Any, kind: str, lang: str = "en") -> dict[st
 
 
 def test_an_approval_asks_for_no_contributions_and_a_score_that_is_a_reason_asks_once(
-    city: City, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    city, asked = City(tmp_path), list[str]()
 
     def counted(name: str) -> Any:
         answer = getattr(city.scorer, name)
@@ -212,6 +212,7 @@ def test_an_approval_asks_for_no_contributions_and_a_score_that_is_a_reason_asks
     refused = city.post("approve", amount="20000.00", application_id="UNEXPLAINED-2").get_json()
     assert "PD_DECLINE" in {reason["code"] for reason in refused["reasons"]}
     assert sorted(asked) == ["explained", "reasons"]
+    city.platform.store.close()
 
 
 def test_an_explanation_holds_every_rule_with_what_it_saw(city: City) -> None:
@@ -374,8 +375,8 @@ def test_a_cursor_made_up_is_a_422(city: City) -> None:
 
 
 def test_everything_decided_here_verifies_and_replays(city: City) -> None:
+    assert city.post("approve", amount="20000.00", application_id="REPLAYED-1").status_code == 201
     stored = list(city.platform.store.each_decision())
-    assert stored
     report = verified(city.platform)
     assert report.findings == ()
     fixed = [one for one in stored if one.private is not None and b"pd-fixed" in one.record]

@@ -62,7 +62,9 @@ def without_caps() -> Ruleset:
     huge = ("products/invoice_loan.yaml", multiple, "limit_multiple_of_revenue, value: 9_000_000_000_000")
     ranged = '{name: limit_max, type: money, unit: "CNY", range: [0, 1_000_000_000_000.00],'
     wide = ("facts.yaml", ranged, '{name: limit_max, type: money, unit: "CNY",')
-    return edited(("limits.yaml", text, f"stage: limit\nrules:\n{halved}"), huge, wide)
+    bounded = "{name: product.limit_multiple_of_revenue, type: ratio, range: [0, 5],"
+    unbounded = ("facts.yaml", bounded, "{name: product.limit_multiple_of_revenue, type: ratio,")
+    return edited(("limits.yaml", text, f"stage: limit\nrules:\n{halved}"), huge, wide, unbounded)
 
 
 def test_a_limit_without_a_cap_may_be_beyond_64_bits() -> None:

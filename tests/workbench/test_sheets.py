@@ -446,7 +446,7 @@ REFUSED: list[tuple[str, Edit, str]] = [
         add("industries_excluded", "07"),
         "industries_excluded!B21: 07 stands in row 3 as well; keep one of them",
     ),
-    ("an id twice", add("cards", "RED-01"), "cards!B25: RED-01 stands in row 2 as well"),
+    ("an id twice", add("cards", "RED-01"), "cards!B26: RED-01 stands in row 2 as well"),
     (
         "an empty cell",
         put("cards", "RED-01", when=None),
