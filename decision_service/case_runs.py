@@ -14,26 +14,13 @@ from decision_service.decide import SHANGHAI, Assessment, assess
 from decision_service.errors import Problem, RulebookError
 from decision_service.policy import Policy
 from decision_service.portrait import records as record_types
-from decision_service.portrait.records import EnterpriseRecords, ListEntry, Registration, Relation
+from decision_service.portrait.records import FEEDS, EnterpriseRecords, ListEntry, Registration, Relation
 from decision_service.portrayal import portray
 from decision_service.rulebook.case_file import Case
 from decision_service.rulebook.cases import CaseReport, run_cases
 from decision_service.rulebook.facts import Facts
 from decision_service.rulebook.ruleset import RulesInForce
 
-FEEDS = (
-    "registrations",
-    "months",
-    "counterparties",
-    "indicators",
-    "financials",
-    "lists",
-    "tax_ratings",
-    "overdues",
-    "exposures",
-    "relations",
-    "control_changes",
-)
 SOURCES: Mapping[str, str] = {
     "registration": "registrations",
     "lists": "lists",

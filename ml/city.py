@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import numpy as np
 
-from decision_service.portrait.records import EnterpriseRecords
+from decision_service.portrait.records import FEEDS, EnterpriseRecords
 from ml.city_events import (
     abnormal_status,
     draw_control_changes,
@@ -24,20 +24,6 @@ from ml.city_events import (
 from ml.city_indicators import Past, draw_indicators, draw_statements
 from ml.city_months import Calendar, calendar, draw_months
 from ml.city_traits import Industry, Traits, draw_traits
-
-FEEDS = (
-    "registrations",
-    "months",
-    "counterparties",
-    "indicators",
-    "financials",
-    "lists",
-    "tax_ratings",
-    "overdues",
-    "exposures",
-    "relations",
-    "control_changes",
-)
 
 
 @dataclass(frozen=True, slots=True)

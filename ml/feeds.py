@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from decision_service.portrait import records as kinds
-from decision_service.portrait.records import EnterpriseRecords
-from ml.city import FEEDS, Firm, Place
+from decision_service.portrait.records import FEEDS, EnterpriseRecords
+from ml.city import Firm, Place
 
 MONEY = frozenset(
     {

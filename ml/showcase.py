@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from decision_service.portrait.records import CreditLine, EnterpriseRecords
-from ml.city import FEEDS, Firm, Place
+from decision_service.portrait.records import FEEDS, CreditLine, EnterpriseRecords
+from ml.city import Firm, Place
 from ml.city_events import draw_counterparties, draw_registration
 from ml.city_indicators import Past, draw_indicators, draw_statements
 from ml.city_months import calendar, draw_months

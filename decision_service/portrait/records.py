@@ -12,6 +12,21 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+FEEDS = (
+    "registrations",
+    "months",
+    "counterparties",
+    "indicators",
+    "financials",
+    "lists",
+    "tax_ratings",
+    "overdues",
+    "exposures",
+    "relations",
+    "control_changes",
+)
+"""The kinds of delivery that a portrait reads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:

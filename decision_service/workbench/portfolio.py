@@ -6,8 +6,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +21,7 @@ import pyarrow.parquet
 
 from decision_service.decide import Platform, business_date, find
 from decision_service.errors import EngineError
+from decision_service.interrupts import end_with_parent
 from decision_service.policy import Policy
 from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
@@ -345,17 +344,8 @@ _DESK: list[_Desk] = []
 
 
 def _sit_down(start: _Start) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent tells it, and ends this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _START[:] = [start]
-
-
-def _end_with_parent() -> None:
-    """A pool's process would wait for ever for the next part after its parent was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _rows(uscc: tuple[str, ...]) -> list[Values]:
