@@ -13,12 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from decision_service.errors import InputError
 from ml.tables.inputs import Inputs
-from ml.tables.kinds import Column, column_of
+from ml.tables.kinds import Column, column_of, days
 from ml.tables.leaks import Leaks, Question, examine, proxies_of_time
 from ml.tables.parts import Rows, both_occur, folds, group_codes
 from ml.tables.read import read_tables
 from ml.tables.recipe import Recipe, fit_recipe
-from ml.tables.roles import Meaning, Roles, Units, check_roles, meaning_of, time_column, units_of
+from ml.tables.roles import Meaning, Roles, Units, check_roles, meaning_of, refines, time_column, units_of
 from ml.tables.sameness import copies, joined, owner_column
 from ml.trees import DEFAULTS
 
@@ -159,11 +159,27 @@ def _sample(request: Request) -> tuple[Sample, list[str]]:
     if units.left_out:
         notes.append(f"{units.left_out} units have fewer than {roles.window} rows and are left out")
     columns = tuple(column_of(frame[name], name) for name in frame.columns if name not in roles.named)
+    units = _finer(frame, roles, units, columns, notes)
     sample = Sample(frame, units, np.arange(len(units)), roles, meaning, columns)
     if not both_occur(sample.labels):
         count = int(sample.labels.sum())
         raise InputError(f"{len(units)} units with {count} bad ones are too few", remedy="give at least five of each")
     return replace(sample, groups=_groups(sample, notes)), notes
+
+
+def _finer(
+    frame: pd.DataFrame, roles: Roles, units: Units, columns: Sequence[Column], notes: list[str]
+) -> Units:
+    """Where the time is coarse (a year) and a date says the same more finely, units are ordered by the date."""
+    if units.times is None or roles.window is not None:
+        return units
+    for column in columns:
+        if column.kind == "date":
+            moments = days(frame[column.name], column)
+            if refines(moments, units.times):
+                notes.append(f"{column.name!r} says more finely when than {roles.time!r}: it orders the rows")
+                return replace(units, times=moments, dated=True)
+    return units
 
 
 def _with_owner(frame: pd.DataFrame, roles: Roles, notes: list[str]) -> Roles:
@@ -194,9 +210,8 @@ def _groups(sample: Sample, notes: list[str]) -> Rows:
 
 def _question(sample: Sample, identifiers: Sequence[Column]) -> Question:
     newest = sample.frame.iloc[sample.units.places[:, -1]].reset_index(drop=True)
-    time = time_column(sample.frame, sample.roles)
-    dated = time is not None and time.kind == "date"
-    return Question(newest, sample.columns, identifiers, sample.labels, sample.groups, sample.units.times, dated)
+    units = sample.units
+    return Question(newest, sample.columns, identifiers, sample.labels, sample.groups, units.times, units.dated)
 
 
 def _apart_from_validation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -146,12 +146,16 @@ def _by_name(levels: Sequence[str], name: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """n units as places in the frame: n x w rows each (w = 1 without a window), the last being the unit's newest."""
+    """n units as places in the frame: n x w rows each (w = 1 without a window), the last being the unit's newest.
+
+    ``dated``: whether their times are days and not years or other counts.
+    """
 
     places: NDArray[np.int_]
     ids: tuple[str, ...]
     groups: tuple[str, ...]
     times: Array | None
+    dated: bool = False
     left_out: int = 0
 
     def __len__(self) -> int:
@@ -164,6 +168,7 @@ class Units:
             tuple(self.ids[place] for place in chosen),
             tuple(self.groups[place] for place in chosen) if self.groups else (),
             None if self.times is None else self.times[chosen],
+            self.dated,
         )
 
 
@@ -181,6 +186,15 @@ def time_column(frame: pd.DataFrame, roles: Roles) -> Column | None:
     )
 
 
+def refines(moments: Array, times: Array) -> bool:
+    """Whether ``moments`` are known wherever ``times`` are, never contradict their order, and part what they do not."""
+    if np.isnan(moments).any() or np.isnan(times).any():
+        return False
+    order = np.lexsort((moments, times))
+    in_order = bool((np.diff(moments[order]) >= 0).all())
+    return in_order and len(np.unique(moments)) > len(np.unique(times))
+
+
 def units_of(frame: pd.DataFrame, roles: Roles, time: Column | None) -> Units:
     """Rows or, with a window, the last w rows by time of every unit that has so many."""
     moments = None if time is None else days(frame[time.name], time)
@@ -189,9 +203,10 @@ def units_of(frame: pd.DataFrame, roles: Roles, time: Column | None) -> Units:
     if roles.window is None:
         places = np.arange(len(frame))[:, np.newaxis]
         ids = named if named is not None else [str(place + 1) for place in range(len(frame))]
-        return Units(places, tuple(ids), tuple(groups or ()), moments)
+        return Units(places, tuple(ids), tuple(groups or ()), moments, time is not None and time.kind == "date")
     assert named is not None and moments is not None
-    return _windows(named, moments, groups, window=roles.window)
+    assert time is not None
+    return replace(_windows(named, moments, groups, window=roles.window), dated=time.kind == "date")
 
 
 def _windows(named: list[str], moments: Array, groups: list[str] | None, *, window: int) -> Units:

@@ -127,6 +127,19 @@ def test_what_only_says_when_is_left_out(tmp_path: Path) -> None:
     assert "time" in prepared(frame, tmp_path).left_out["year"]
 
 
+def test_a_date_orders_what_a_year_does_not_part_unless_it_contradicts_the_year(tmp_path: Path) -> None:
+    frame = loans(800)
+    frame["year"] = pd.to_datetime(frame["approved"], format="%d-%b-%y").dt.year
+    by_year = Roles("status", id="loan", time="year")
+    found = prepared(frame, tmp_path, roles=by_year)
+    moments = found.sample.units.times
+    assert moments is not None and len(np.unique(moments)) > 400 and found.sample.units.dated
+    assert "approved" in found.left_out and any("'approved'" in note for note in found.notes)
+    frame["year"] = frame["year"].sample(frac=1.0, random_state=1).to_numpy()
+    apart = prepared(frame, tmp_path, roles=by_year)
+    assert apart.sample.units.times is not None and len(np.unique(apart.sample.units.times)) < 10
+
+
 def test_the_order_of_rows_and_identifiers_is_told_and_never_used(tmp_path: Path) -> None:
     frame = loans(800).sort_values("status").reset_index(drop=True)
     frame["case_id"] = np.arange(len(frame)) * 7 + 1000
