@@ -1,5 +1,6 @@
 """The store: clients, records, decisions, the log and rulesets in SQLite or PostgreSQL; the only place with SQL."""
 
+from decision_service.store.batches import Answered, Batch, Batches, LineResult, NewBatch
 from decision_service.store.challengers import Challenged, ChallengerResult, Challengers
 from decision_service.store.clients import ClientEntry
 from decision_service.store.decisions import Committed, DecisionCommit, StoredDecision
@@ -13,6 +14,9 @@ from decision_service.store.shadows import Shadowed, ShadowResult, ShadowRun, Sh
 from decision_service.store.store import Situation, Store
 
 __all__ = [
+    "Answered",
+    "Batch",
+    "Batches",
     "Challenged",
     "ChallengerResult",
     "Challengers",
@@ -25,6 +29,8 @@ __all__ = [
     "ExposureChanged",
     "ExposureState",
     "InForce",
+    "LineResult",
+    "NewBatch",
     "ReleaseEvent",
     "Revised",
     "RulesetEntry",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from decision_service.audit.merkle import leaf_hash
 from decision_service.errors import InputError, StillRunning
+from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database, Session
 from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
 from decision_service.store.log import append, locked_frontier
@@ -131,9 +130,9 @@ def list_decisions(
     if client_id is not None:
         statement = statement.where(DECISIONS.c.client_id == client_id)
     if after is not None:
-        statement = statement.where(DECISIONS.c.leaf_index < _place(after))
+        statement = statement.where(DECISIONS.c.leaf_index < place_before(after))
     found = tuple(_stored(row) for row in connection.execute(statement))
-    cursor = _cursor(found[limit - 1].leaf_index) if len(found) > limit else None
+    cursor = cursor_before(found[limit - 1].leaf_index) if len(found) > limit else None
     return found[:limit], cursor
 
 
@@ -252,18 +251,3 @@ def _standing(_: str) -> Any:
         known.uscc == bindparam("uscc"),
         known.expires_at > bindparam("now", type_=known.expires_at.type),
     )
-
-
-def _cursor(leaf_index: int) -> str:
-    return urlsafe_b64encode(f"before:{leaf_index}".encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> int:
-    try:
-        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except ValueError:
-        text = ""
-    place = re.fullmatch(r"before:(\d{1,18})", text, re.ASCII)
-    if place is None:
-        raise InputError("this is not a cursor", where="after", remedy="use the cursor of the page before")
-    return int(place[1])

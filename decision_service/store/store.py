@@ -14,6 +14,7 @@ from decision_service.errors import StoreError
 from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.store import clients, decisions, erasures, exposure, idempotency, log, records, releases, rulesets
+from decision_service.store.batches import Batches
 from decision_service.store.challengers import Challengers
 from decision_service.store.clients import ClientEntry
 from decision_service.store.database import Database, missing_file
@@ -258,6 +259,10 @@ class Store:
     def shadows(self) -> Shadows:
         """The versions that run beside the active one, and what they say of its decisions."""
         return Shadows(self._database, self._leases)
+
+    def batches(self) -> Batches:
+        """Batches of applications, and what became of each line."""
+        return Batches(self._database, self._leases)
 
     def challengers(self) -> Challengers:
         """The models that are held against the champions, and what they say of decisions."""

@@ -259,6 +259,43 @@ DRIFT_MEASURES = Table(
     Column("written_at", Moment, nullable=False),
 )
 
+BATCHES = Table(
+    "batches",
+    METADATA,
+    Column("number", Place, primary_key=True),
+    Column("batch_id", String(64), nullable=False, unique=True),
+    Column("client_id", String(64), nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("body_digest", String(80), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("content", LargeBinary),  # the lines, compressed; kept only until the last of them is done
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("cancelled_at", Moment),
+    Column("approved", Integer, nullable=False),
+    Column("referred", Integer, nullable=False),
+    Column("declined", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),  # lines that are no application which can be decided
+    UniqueConstraint("client_id", "idempotency_key"),
+    Index("batches_by_client", "client_id", "number"),
+    Index("batches_by_end", "finished_at", "number"),
+)
+
+BATCH_RESULTS = Table(
+    "batch_results",
+    METADATA,
+    Column("number", Place, ForeignKey("batches.number"), primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("status", Integer, nullable=False),
+    Column("application_id", Text),
+    Column("decision_id", String(64), ForeignKey("decisions.decision_id")),
+    Column("outcome", String(16)),
+    Column("problem", Text),  # JSON: why there is no decision
+    sqlite_with_rowid=False,
+)
+
 ERASURES = Table(
     "erasures",
     METADATA,
