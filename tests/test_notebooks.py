@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import os
 import re
@@ -34,6 +36,9 @@ SAID = {
 FIRMS = "300"
 LINES, CHARACTERS = 12, 120
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+QUICK = "04_explain_a_decline"
+"""The one that runs on each commit: it draws the city, trains both kinds and blends, explains and plots."""
+RUN = [pytest.param(one, id=one.stem, marks=() if one.stem == QUICK else pytest.mark.slow) for one in NOTEBOOKS]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,16 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 @EACH
+def test_what_it_imports_is_there(path: Path) -> None:
+    shared = set(re.findall(r"^(?:def )?(\w+)", (FOLDER / "shared_city.py").read_text(encoding="utf-8"), re.MULTILINE))
+    for cell in code(nbformat.read(path, nbformat.NO_CONVERT)):
+        for step in ast.walk(ast.parse(cell.source)):
+            if isinstance(step, ast.ImportFrom):
+                known = shared if step.module == "shared_city" else set(dir(importlib.import_module(str(step.module))))
+                assert {one.name for one in step.names} <= known, step.module
+
+
+@pytest.mark.parametrize("path", RUN)
 def test_it_answers_its_question(path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PATH", environment["JUPYTER_PATH"])
     book = nbformat.read(path, nbformat.NO_CONVERT)

@@ -91,8 +91,10 @@ def value(policy: Policy, name: str, on: date) -> object:
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"auto_approval": "disabled"}, id="automatic approval is switched off"),
-        pytest.param({"auto_cap": "1_000_000.00"}, id="the automatic cap is lowered"),
+        pytest.param(
+            {"auto_approval": "disabled"}, id="automatic approval is switched off", marks=pytest.mark.slow
+        ),
+        pytest.param({"auto_cap": "1_000_000.00"}, id="the automatic cap is lowered", marks=pytest.mark.slow),
         pytest.param(STRICTEST, id="every parameter is as strict as can be"),
     ],
 )
