@@ -60,7 +60,7 @@ test: setup lint ## The tests that run on each commit (under ten minutes on two 
 	$(BIN)/decision-service rules test rules --strict
 	$(BIN)/decision-service rules lint rules
 	$(BIN)/decision-service rules prove rules
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: setup lint ## The tests and the slow proofs at full size, on Spark too
 	$(BIN)/pip install --quiet --progress-bar off --constraint constraints.txt --editable '.[spark]'
