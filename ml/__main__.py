@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from importlib import import_module
 
 import click
+
+from ml.console import BEGAN
 
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "train": ("ml.table_commands", "train_command", "Train on any labelled table, and register."),
@@ -33,6 +36,7 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        ctx.meta.setdefault(BEGAN, time.monotonic())  # before the libraries, which take seconds
         module, attribute, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), attribute)
         return command

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 
@@ -31,6 +31,7 @@ RIDGE = 1e-6
 FOLDS = 5
 LEAST_IN_BLOCK = 10  # of either class: the log-odds of a block are then known to about a third
 FLATTEST, STEEPEST = 0.01, 3.0  # of the line's slope: no ties, and no cliff where rounding decides
+NEAREST = 1e-9  # that a probability is taken to come to 0 or 1
 FARTHEST = 100.0  # log-odds that no shift exceeds
 PLATT, ISOTONIC = "platt", "isotonic"
 
@@ -90,6 +91,27 @@ def shift_to(base_rate: float, values: Array, labels: Labels) -> float:
 
     reach = FARTHEST + float(np.abs(values).max())
     return float(brentq(excess, -reach, reach, xtol=1e-13, rtol=1e-14))
+
+
+def at_base_rate(chances: Array, base_rate: float, *, mass: Array | None = None) -> Array:
+    """The probabilities with their log-odds moved by one number, so that their mean is the base rate; ranks stay.
+
+    nan (no score) stays nan and does not count; ``mass``: what each row counts, if not all the same. Raises
+    ``InputError`` for a rate outside (0, 1), or without a score.
+    """
+    if not 0.0 < base_rate < 1.0:
+        raise InputError(f"base rate {base_rate} is not between 0 and 1", remedy="state the share of bads as 0.03")
+    scored = ~np.isnan(chances)
+    if not scored.any():
+        raise InputError("no unit has a score, so there is none to state for a base rate", remedy="give other rows")
+    odds = logit(np.clip(chances, NEAREST, 1.0 - NEAREST))
+    counted = np.ones(len(chances)) if mass is None else mass
+
+    def excess(shift: float) -> float:
+        return float(np.average(expit(odds[scored] + shift), weights=counted[scored])) - base_rate
+
+    reach = FARTHEST + float(np.abs(odds[scored]).max())
+    return np.asarray(expit(odds + brentq(excess, -reach, reach, xtol=1e-13, rtol=1e-14)), dtype=float)
 
 
 def platt(margins: Array, labels: Labels) -> tuple[float, float]:

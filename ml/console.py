@@ -15,6 +15,7 @@ from tqdm import tqdm
 from decision_service.errors import DecisionServiceError
 
 FOUND_SOMETHING, COULD_NOT_RUN = 1, 2
+BEGAN = "ml.began"  # key in click's context: when the command was called
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

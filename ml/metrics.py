@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from decision_service.errors import InputError
+from ml.calibration import at_base_rate
 from ml.fitted import Array
 
 Labels = NDArray[np.int_]
@@ -229,7 +229,8 @@ def ece_if_calibrated(
     """
     chances = probabilities
     if sweep.base_rate is not None:
-        probabilities = _at_rate(probabilities, class_mass(labels, sweep.base_rate), sweep.base_rate)
+        mass = class_mass(labels, sweep.base_rate)
+        probabilities = at_base_rate(probabilities, sweep.base_rate, mass=mass)
         held = np.clip(probabilities, LEAST, 1.0 - LEAST)
         chances = expit(logit(held) + logit(labels.mean()) - logit(sweep.base_rate))
     unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1] if len(groups) else np.arange(len(labels))
@@ -240,13 +241,6 @@ def ece_if_calibrated(
         found.append(np.abs(np.bincount(sweep.bins, mass * (drawn - probabilities), minlength=BINS)).sum())
     low, high = np.quantile(found, LEVEL)
     return Estimate(float(np.mean(found)), float(low), float(high))
-
-
-def _at_rate(probabilities: Array, mass: Array, base_rate: float) -> Array:
-    """The same score with its log-odds moved until its mean is the base rate, as that of a calibrated one is."""
-    odds = logit(np.clip(probabilities, LEAST, 1.0 - LEAST))
-    shift = brentq(lambda by: float(mass @ expit(odds + by)) - base_rate, -50.0, 50.0)
-    return np.asarray(expit(odds + shift), dtype=float)
 
 
 def evaluate(

@@ -28,7 +28,7 @@ from mlflow.types.schema import Array as ArrayType
 
 from decision_service.login import os_user
 from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE
-from decision_service.scoring.registry import HASH_TAG, hash_files, read_files
+from decision_service.scoring.registry import HASH_TAG, hash_files, model_errors, read_files
 from decision_service.scoring.scorecard import NUMBER
 from decision_service.scoring.scorecard import from_json as scorecard
 from decision_service.scoring.spec import ScorecardSpec, XgboostSpec, kind_of, to_json
@@ -101,6 +101,12 @@ def register(
     if alias is not None:
         promote(name, version, alias=alias, uri=uri)
     return Registered(name, version, run.info.run_id)
+
+
+def reached(uri: str) -> None:
+    """Makes the store ready, which for a new one takes seconds; raises ``ModelError`` if it cannot be reached."""
+    with tracking(uri), model_errors("the registry"):
+        _experiment(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
 
 
 def promote(name: str, version: str, *, alias: str = CHAMPION, uri: str | None = None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import xgboost
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from ml.deadline import Deadline
 from ml.fitted import Array
 from ml.tables.inputs import Inputs
 from ml.tables.parts import Fold, Labels, recency, span
@@ -19,7 +20,6 @@ from ml.trees import DEFAULTS
 PATIENCE = 40
 MOST_ROUNDS = 1500
 AFTERWARDS = 3.0  # tries' worth of time for judging and the averaged fits
-REGISTERING = 15.0  # seconds
 PRECISION_WEIGHT = 0.3  # of PR-AUC beside ROC-AUC
 LARGE = 20_000_000  # cells; larger tables get two threads and fewer repetitions
 SOUND: Mapping[str, Any] = {"learning_rate": 0.03, "max_depth": 3, "subsample": 0.7, "reg_lambda": 5.0}
@@ -73,11 +73,11 @@ class Question:
     seed: int
 
 
-def search(question: Question, *, deadline: float | None, told: Callable[[str], object]) -> Searched:
+def search(question: Question, *, deadline: Deadline, told: Callable[[str], object]) -> Searched:
     """Sound parameters first, with a time also without regard to it; then random ones.
 
-    No try begins unless judging, fitting and registering can still end by ``deadline`` (``time.monotonic``), as the
-    slowest one tells; without a deadline there are no random ones.
+    No try begins unless judging and fitting can still end by the deadline, as the slowest one tells; without an end
+    there are no random ones.
     """
     random = np.random.default_rng([question.seed, 41])
     large = question.inputs.matrix.size > LARGE
@@ -95,8 +95,8 @@ def search(question: Question, *, deadline: float | None, told: Callable[[str], 
         told(f"search {len(tried) + 1}")
         tried.append(_try(question, params, half_life, pairs, threads=2 if large else 1))
         slowest = max(one.seconds for one in tried)
-        late = deadline is not None and time.monotonic() + (1 + AFTERWARDS) * slowest + REGISTERING > deadline
-        if late or (deadline is None and len(tried) >= len(planned)):
+        late = (1 + AFTERWARDS) * slowest > deadline.left()
+        if late or (deadline.endless and len(tried) >= len(planned)):
             return Searched(tuple(sorted(tried, key=lambda one: -one.score)))
 
 

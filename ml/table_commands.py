@@ -12,7 +12,8 @@ import click
 import numpy as np
 
 from decision_service.errors import InputError
-from ml.console import AS_JSON, Steps, prepare_mlflow, reported
+from ml.calibration import at_base_rate
+from ml.console import AS_JSON, BEGAN, Steps, prepare_mlflow, reported
 from ml.registration import tracking_uri
 from ml.table_models import KINDS
 from ml.table_sample import Request
@@ -85,7 +86,7 @@ def train_command(**given: Any) -> None:
     uri = tracking_uri(os.environ)
     prepare_mlflow(uri)
     with Steps(quiet=given["as_json"]) as told:
-        trained = train(request, uri=uri, told=told)
+        trained = train(request, uri=uri, told=told, began=click.get_current_context().meta.get(BEGAN))
     registered = {"name": trained.registered.name, "version": trained.registered.version}
     if given["as_json"]:
         registered["run_id"] = trained.registered.run_id
@@ -127,15 +128,21 @@ def _lines(trained: Trained) -> list[str]:
 @click.option("--model", required=True, help="NAME, NAME@alias or NAME/VERSION.")
 @click.option("--data", "data", required=True, multiple=True, type=FILES, help="CSV, Parquet or ARFF; repeatable.")
 @click.option("--out", required=True, type=FILES, help="CSV with the unit's id and its probability.")
+@click.option("--base-rate", type=float, help="States the probabilities for a table of which so many are bad: 0.03.")
 @AS_JSON
 @reported
-def score_command(model: str, data: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def score_command(model: str, data: tuple[Path, ...], out: Path, base_rate: float | None, as_json: bool) -> None:
     """Score a table with a registered model: one line a row, or a unit where the model reads windows.
+
+    With --base-rate all log-odds are moved by one number, so that the mean probability of the scored units is that
+    rate; ranks stay. Give it if you know the rate of these rows; a single row cannot have one.
 
     \b
     Example:
-      python -m ml score --model loans@champion --data new.csv --out scores.csv
+      python -m ml score --model loans@champion --data new.csv --base-rate 0.03 --out scores.csv
     """
+    if base_rate is not None and not 0.0 < base_rate < 1.0:
+        raise InputError(f"base rate {base_rate} is not between 0 and 1", remedy="state the share of bads as 0.03")
     uri = tracking_uri(os.environ)
     prepare_mlflow(uri)
     with Steps(quiet=as_json) as told:
@@ -146,6 +153,8 @@ def score_command(model: str, data: tuple[Path, ...], out: Path, as_json: bool) 
         told("score")
         inputs = version.inputs(table.frame)
         chances = version.probabilities(inputs)
+        if base_rate is not None:
+            chances = at_base_rate(chances, base_rate)
     column = version.recipe.roles.id or "row"
     if column == "probability":
         raise InputError("the id is called probability", remedy="rename the column")
@@ -156,6 +165,9 @@ def score_command(model: str, data: tuple[Path, ...], out: Path, as_json: bool) 
         writer.writerows(zip(inputs.ids, shown, strict=True))
     found = {"model": version.name, "version": version.version, "units": len(inputs), "out": str(out)}
     notes = [*table.notes]
+    if base_rate is not None:
+        found["base_rate"] = base_rate
+        notes.append(f"probabilities are stated for a base rate of {base_rate:g}: their mean")
     if as_json:
         click.echo(json.dumps({**found, "notes": notes}, ensure_ascii=False))
     else:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from decision_service.errors import InputError
+from ml.deadline import AVERAGES, Deadline, Pace
 from ml.fitted import FittedModel
 from ml.scorecard import fit_scorecard
 from ml.search import LARGE, Tried, recent_half_life
@@ -19,7 +20,6 @@ from ml.tables.parts import recency
 from ml.trees import averaged, fit_xgboost
 
 KINDS = ("xgboost", "lstm", "scorecard", "blend")
-AVERAGED = 4  # seeds of one booster, a power of two so that leaves divide exactly
 STOPS = 5
 MOST_EPOCHS, PATIENCE = 30, 8
 NETWORK: Mapping[str, Any] = {
@@ -42,7 +42,7 @@ class Settings:
     seed: int
 
 
-def fit(kind: str, inputs: Inputs, settings: Settings, *, averages: int = AVERAGED) -> FittedModel:
+def fit(kind: str, inputs: Inputs, settings: Settings, *, averages: int = AVERAGES[0]) -> FittedModel:
     """A model of the kind, not calibrated yet; raises ``InputError``."""
     if kind == "xgboost":
         return fit_trees(inputs, settings, averages=averages)
@@ -100,13 +100,19 @@ def _fit_sequences(inputs: Inputs, settings: Settings, averages: int) -> FittedM
     return _network(inputs, members=averages, epochs=settings.epochs, seed=settings.seed)
 
 
-def epochs_for(inputs: Inputs, *, seed: int) -> int:
+def epochs_for(inputs: Inputs, deadline: Deadline, *, seed: int) -> tuple[int, int]:
     """How long an LSTM learns: the mean over networks that each stop by another part of the units, as one alone stops
-    anywhere. Raises ``InputError``."""
+    anywhere; and how many there was time for. Raises ``InputError``."""
     part = np.random.default_rng([seed, 7]).permutation(len(inputs)) % STOPS
     given = {"epochs": MOST_EPOCHS, "patience": PATIENCE, "seed": seed}
-    stopped = [_network(inputs, holdout=part == one, **given).params["epochs"] for one in range(STOPS)]
-    return int(np.ceil(np.mean(stopped)))
+    pace = Pace(deadline, expected=0.0)
+    stopped: list[int] = []
+    for one in range(STOPS):
+        if stopped and not pace.allows(1):
+            break
+        with pace.measured(1):
+            stopped.append(_network(inputs, holdout=part == one, **given).params["epochs"])
+    return int(np.ceil(np.mean(stopped))), len(stopped)
 
 
 def _network(inputs: Inputs, **given: Any) -> FittedModel:

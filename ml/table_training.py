@@ -14,12 +14,13 @@ from decision_service.errors import InputError
 from decision_service.scoring.stability import PROFILE_FILE, profile
 from ml.blend import Blend, mixed, weights_for
 from ml.calibration import calibrate
+from ml.deadline import AVERAGES, Deadline, Pace
 from ml.fitted import Array, FittedModel, margins_of, probabilities
 from ml.held_out import HeldOut
 from ml.metrics import Estimate, evaluate
-from ml.registration import Registered, register
-from ml.search import LARGE, Question, Searched, search
-from ml.table_models import AVERAGED, Settings, epochs_for, fit, members
+from ml.registration import Registered, reached, register
+from ml.search import AFTERWARDS, LARGE, Question, Searched, search
+from ml.table_models import STOPS, Settings, epochs_for, fit, members
 from ml.table_sample import Prepared, Request, Sample, Told, prepare
 from ml.tables.inputs import Inputs
 from ml.tables.leaks import as_data
@@ -30,6 +31,9 @@ from ml.training import data_hash
 FOLDS = 5
 CONFIGURATIONS = 2  # of a search, averaged
 NETWORKS = 1.25  # times as long as finding their epochs is judging and fitting networks
+FINDING = 0.35  # of the time left at most to find their epochs
+FITS = FOLDS + AVERAGES[0]  # of a member: so many on all units at most
+REGISTERING = 6.0  # seconds of the processor; how long that takes here, the run has told by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,14 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Member:
     """A kind of model with its settings, and margins of all units by models that never saw them (nan: not judged);
-    ``tuning`` are the finished model's margins of the tuning units."""
+    ``tuning`` are the finished model's margins of the tuning units; ``shortened``: what there was no time for."""
 
     kind: str
     settings: Settings
     margins: Array
     fitted: FittedModel
     tuning: Array | None
+    shortened: str = ""
 
     def calibrated(self, labels: Array, chosen: NDArray[np.bool_], base_rate: float) -> FittedModel:
         """Calibrated on the chosen units that have a margin."""
@@ -62,29 +67,28 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A registered version, what it reached, and all that was found on the way (``report``: plain data)."""
+    """A registered version, what it reached on units that did not teach it, all that was found (as plain data)."""
 
     registered: Registered
     metrics: Mapping[str, Estimate]
     report: Mapping[str, Any]
+    held_out: HeldOut
 
 
-def train(request: Request, *, uri: str, told: Told) -> Trained:
-    """Everything, in order; raises ``InputError`` or ``ModelError``."""
-    began = time.monotonic()
+def train(request: Request, *, uri: str, told: Told, began: float | None = None) -> Trained:
+    """All in order; a budget runs from ``began`` (``time.monotonic``). Raises ``InputError``, ``ModelError``."""
+    began = time.monotonic() if began is None else began
+    deadline = Deadline(request.budget, began=began)
     prepared = prepare(request, told)
+    told("registry")
+    reached(uri)
     sample = prepared.sample
     told("recipe")
     recipe, inputs = sample.recipe(seed=request.seed)
     tuning = None if prepared.tuning is None else _known(recipe.inputs(prepared.tuning))
     directions = _directions(request.monotone, inputs.names)
     task = Task(request, sample, inputs, tuning, latest_or_none(sample, inputs, tuning))
-    deadline = None if request.budget is None else began + 60 * request.budget
-    kinds = members(request.kind, request.roles.window)
-    epochs, seconds = _epochs(task, told) if "lstm" in kinds else (0, 0.0)
-    searched = _searched(task, directions, None if deadline is None else deadline - NETWORKS * seconds, told)
-    settings = Settings(searched.tried[:CONFIGURATIONS], directions, epochs, request.seed)
-    found = [_member(task, kind, settings, told) for kind in kinds]
+    searched, found = _fitted(task, directions, deadline, told)
     base_rate = request.base_rate or float(inputs.outcomes.mean())
     weights = _weights(task, found)
     chances, held = _held_out(task, found, weights, base_rate=None)
@@ -92,8 +96,10 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
     model = _finished(task, found, weights, base_rate)
     shares = {member.kind: weight for member, weight in zip(found, weights, strict=True)}
     report = _report(task, prepared, searched, held, metrics, base_rate, shares)
+    report["notes"] += [member.shortened for member in found if member.shortened]
     told("register")
     stated, _ = _held_out(task, found, weights, base_rate=base_rate)
+    kept = HeldOut(held.ids, held.outcomes, stated, held.segments, held.groups)
     registered = register(
         model,
         name=request.name,
@@ -101,12 +107,35 @@ def train(request: Request, *, uri: str, told: Told) -> Trained:
         data_hash=data_hash([inputs.matrix, inputs.outcomes]),
         files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: profile(inputs.matrix, inputs.names, stated).to_json()},
         facts=report,
-        held_out=HeldOut(held.ids, held.outcomes, stated, held.segments, held.groups),
+        held_out=kept,
         alias=request.alias,
         tags={"data": ", ".join(path.name for path in request.data)[:200], "seed": str(request.seed)},
         uri=uri,
     )
-    return Trained(registered, metrics, {**report, "seconds": round(time.monotonic() - began, 1)})
+    return Trained(registered, metrics, {**report, "seconds": round(time.monotonic() - began, 1)}, kept)
+
+
+def _fitted(
+    task: Task, directions: Mapping[str, int], deadline: Deadline, told: Told
+) -> tuple[Searched, list[Member]]:
+    """What the search found, and a member of each kind. A deadline ends the search first; then members judge on fewer
+    folds and average fewer fits, by what fits have taken in this run."""
+    kinds = members(task.request.kind, task.request.roles.window)
+    epochs, network = _epochs(task, deadline, told) if "lstm" in kinds else (0, 0.0)
+    last = deadline.after(REGISTERING * deadline.waiting())
+    searched = _searched(task, directions, last.after(NETWORKS * STOPS * network), told)
+    settings = Settings(searched.tried[:CONFIGURATIONS], directions, epochs, task.request.seed)
+    slowest = max((one.seconds for one in searched.tried), default=0.0)
+    expected = {"xgboost": AFTERWARDS * slowest, "lstm": NETWORKS * STOPS * network}
+    last = deadline.after(REGISTERING * deadline.waiting())
+    found = []
+    for place, kind in enumerate(kinds):
+        others = sum(expected.get(other, 0.0) for other in kinds[place + 1 :])
+        own = expected.get(kind, 0.0)
+        until = last.part(own / (own + others)) if others else last
+        pace = Pace(until, expected=own / FITS)
+        found.append(_member(task, kind, settings, pace, told))
+    return searched, found
 
 
 def _known(inputs: Inputs) -> Inputs:
@@ -141,7 +170,7 @@ def _folds(task: Task, chosen: Rows | None = None, *, seed: int) -> list[Fold]:
     return found[-1:] if inputs.matrix.size > LARGE else found
 
 
-def _searched(task: Task, directions: Mapping[str, int], deadline: float | None, told: Told) -> Searched:
+def _searched(task: Task, directions: Mapping[str, int], deadline: Deadline, told: Told) -> Searched:
     """On units that teach only: what is judged later is never searched on."""
     if task.request.kind not in ("xgboost", "blend"):
         return Searched()
@@ -150,27 +179,45 @@ def _searched(task: Task, directions: Mapping[str, int], deadline: float | None,
     return search(question, deadline=deadline, told=told)
 
 
-def _epochs(task: Task, told: Told) -> tuple[int, float]:
-    """On units that teach only, as the search; and the seconds it took."""
+def _epochs(task: Task, deadline: Deadline, told: Told) -> tuple[int, float]:
+    """On units that teach only, as the search; and the seconds that a network took."""
     told("lstm: epochs")
     began = time.monotonic()
     inputs = task.inputs if task.judge is None else task.inputs.rows(task.judge.teach)
-    return epochs_for(inputs, seed=task.request.seed), time.monotonic() - began
+    epochs, networks = epochs_for(inputs, deadline.part(FINDING), seed=task.request.seed)
+    return epochs, (time.monotonic() - began) / networks
 
 
-def _member(task: Task, kind: str, settings: Settings, told: Told) -> Member:
+def _member(task: Task, kind: str, settings: Settings, pace: Pace, told: Told) -> Member:
     """Margins out of fold, by recipes and models of each fold's own teaching units; then a model of all units."""
     inputs, sample, judge = task.inputs, task.sample, task.judge
     margins = np.full(len(inputs), np.nan)
     given = _given(task)
-    for number, fold in enumerate(given, start=1):
-        told(f"{kind}: judge {number} of {len(given)}")
-        recipe, teaching = sample.recipe(fold.teach, seed=task.request.seed)
-        model = fit(kind, teaching, settings, averages=AVERAGED if fold is judge else 1)
-        margins[fold.judge] = margins_of(model, sample.inputs(recipe, fold.judge))
+    done = 0
+    for fold in reversed(given):  # the newest units first: there may be no time for all
+        if done and not pace.allows(1 + len(fold.teach) / len(inputs)):
+            break
+        done += 1
+        told(f"{kind}: judge {done} of {len(given)}")
+        averages = pace.averages(times=2) if fold is judge else 1
+        with pace.measured(averages * len(fold.teach) / len(inputs)):
+            recipe, teaching = sample.recipe(fold.teach, seed=task.request.seed)
+            model = fit(kind, teaching, settings, averages=averages)
+            margins[fold.judge] = margins_of(model, sample.inputs(recipe, fold.judge))
     told(f"{kind}: fit")
-    fitted = fit(kind, inputs, settings)
-    return Member(kind, settings, margins, fitted, None if task.tuning is None else margins_of(fitted, task.tuning))
+    averages = pace.averages()
+    fitted = fit(kind, inputs, settings, averages=averages)
+    tuning = None if task.tuning is None else margins_of(fitted, task.tuning)
+    return Member(kind, settings, margins, fitted, tuning, _shortened(kind, averages, done, len(given)))
+
+
+def _shortened(kind: str, averages: int, done: int, folds_: int) -> str:
+    if averages == AVERAGES[0] and done == folds_:
+        return ""
+    return (
+        f"the budget left time for {averages} of {AVERAGES[0]} seeds of {kind} and {done} of {folds_} folds that judge"
+        " it: a longer one, or a machine that does less beside it, gives steadier probabilities"
+    )
 
 
 def _given(task: Task) -> list[Fold]:

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from decision_service.errors import InputError
 from decision_service.scoring.models import build
 from decision_service.scoring.spec import Calibration, from_json, to_json
-from ml.calibration import ISOTONIC, ISOTONIC_FROM, LEAST_IN_BLOCK, PLATT, calibrate, choose, isotonic, platt, shift_to
+from ml.calibration import (
+    ISOTONIC,
+    ISOTONIC_FROM,
+    LEAST_IN_BLOCK,
+    PLATT,
+    at_base_rate,
+    calibrate,
+    choose,
+    isotonic,
+    platt,
+    shift_to,
+)
 from ml.export import exported
 from ml.fitted import FittedModel, as_probabilities, log_odds, probabilities, xgboost_margins
 from ml.trees import fit_xgboost
@@ -153,3 +164,17 @@ def test_firms_without_a_score_are_left_out() -> None:
 def test_a_base_rate_that_no_pd_can_have_is_refused(base_rate: float) -> None:
     with pytest.raises(InputError, match="base rate"):
         calibrate(trees(), MARGINS, LABELS, base_rate=base_rate)
+
+
+def test_a_base_rate_moves_scored_rows_and_leaves_the_others_alone() -> None:
+    chances = np.array([0.5, np.nan, 0.1, 0.02])
+    moved = at_base_rate(chances, 0.3)
+    assert np.isnan(moved[1]) and np.nanmean(moved) == pytest.approx(0.3, abs=1e-12)
+    weighted = at_base_rate(chances, 0.3, mass=np.array([1.0, 5.0, 2.0, 3.0]))
+    assert np.average(weighted[[0, 2, 3]], weights=[1.0, 2.0, 3.0]) == pytest.approx(0.3, abs=1e-12)
+
+
+@pytest.mark.parametrize(("chances", "rate"), [([np.nan], 0.3), ([], 0.3), ([0.2], 0.0), ([0.2], 1.0), ([0.2], np.nan)])
+def test_a_base_rate_that_cannot_be_stated_is_refused(chances: list[float], rate: float) -> None:
+    with pytest.raises(InputError):
+        at_base_rate(np.array(chances), rate)

@@ -16,6 +16,7 @@ from decision_service.scoring.network import series_network
 from decision_service.scoring.rows import channels
 from decision_service.scoring.spec import LstmSpec
 from ml import sequences, table_models
+from ml.deadline import Deadline
 from ml.export import exported
 from ml.fitted import FittedModel, lstm_margins, margins_of
 from ml.sequences import averaged, fit_lstm
@@ -102,7 +103,7 @@ def test_epochs_are_the_mean_of_where_networks_stop_by_other_units(monkeypatch: 
 
     model = fitted()
     monkeypatch.setattr(table_models, "fit_lstm", stopped)
-    assert table_models.epochs_for(panel(), seed=1) == 9
+    assert table_models.epochs_for(panel(), Deadline(), seed=1) == (9, 5)
     np.testing.assert_array_equal(np.sum(held, axis=0), np.ones(COUNT))
 
 

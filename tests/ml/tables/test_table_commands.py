@@ -118,3 +118,40 @@ def test_every_kind_trains_and_scores(
     out = tmp_path / "out.csv"
     assert run("score", "--model", "made-up", "--data", path, "--out", out).exit_code == 0
     assert pd.read_csv(out)["probability"].between(0, 1).all()
+
+
+def test_probabilities_are_stated_for_a_known_base_rate(tmp_path: Path) -> None:
+    path = written(loans(300), tmp_path)
+    trained(path, "--target", "status", "--id", "loan")
+    found = {}
+    for rate in (None, 0.03, 0.9):
+        out = tmp_path / "out.csv"
+        more = ("--base-rate", rate) if rate else ()
+        result = run("score", "--model", "made-up", "--data", path, "--out", out, *more)
+        assert result.exit_code == 0, result.output
+        found[rate] = pd.read_csv(out)["probability"].to_numpy()
+        assert rate is None or found[rate].mean() == pytest.approx(rate, abs=1e-8)
+        assert rate is None or f"base rate of {rate:g}" in result.output
+        np.testing.assert_array_equal(np.argsort(found[rate], kind="stable"), np.argsort(found[None], kind="stable"))
+    odds = [np.log(found[rate] / (1 - found[rate])) for rate in (None, 0.03)]
+    assert np.ptp(odds[1] - odds[0]) < 1e-4
+    for rate in (0, 1, -0.1, "nan"):
+        result = run("score", "--model", "made-up", "--data", path, "--out", tmp_path / "no.csv", "--base-rate", rate)
+        assert result.exit_code == 2 and "between 0 and 1" in result.stderr
+    assert not (tmp_path / "no.csv").exists()
+
+
+def test_a_budget_that_is_gone_shortens_the_work_and_says_so(tmp_path: Path) -> None:
+    report = trained(written(loans(300), tmp_path), "--target", "status", "--id", "loan", "--budget", 0.001)
+    assert report["tried"] == 1
+    assert any("1 of 4 seeds of xgboost and 1 of 5 folds" in note for note in report["notes"])
+
+
+def test_a_registry_that_cannot_be_reached_is_told_before_anything_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").write_text("a file where the folder should be")
+    monkeypatch.setattr("ml.table_training._fitted", lambda *_: pytest.fail("was fitted"))
+    monkeypatch.setattr("ml.table_commands.prepare_mlflow", lambda uri: None)
+    result = run("train", "--data", written(loans(100), tmp_path), "--name", "made-up", "--target", "status")
+    assert result.exit_code == 2 and "the registry" in result.stderr
