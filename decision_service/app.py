@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from flask import Flask
 
 from decision_service import __version__
 from decision_service.api.application import http_application
+from decision_service.api.batch_work import BatchFollower
 from decision_service.api.platform import PlatformService
+from decision_service.api.requests import is_known
 from decision_service.api.rsgi import Handle, rsgi
 from decision_service.api.service import Runtime
 from decision_service.audit.signing import Signer
@@ -70,7 +73,8 @@ def served() -> Handle:
     Follower(platform, utc_now, metrics.shadowed).start()
     ChallengerFollower(platform, utc_now).start()
     ModelWatch(platform, metrics.model).start()
-    handle = rsgi(app)
+    BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()
+    handle = rsgi(app, is_known=partial(is_known, app))
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage
     return handle

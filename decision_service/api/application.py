@@ -7,13 +7,13 @@ from typing import Any
 
 from flask import Flask
 
-from decision_service.api import decisions, failures, in_force, operations, requests, simulations
+from decision_service.api import batches, decisions, failures, in_force, operations, requests, simulations
 from decision_service.api.documents import MAX_BODY_BYTES, document
 from decision_service.api.metrics import Metrics
 from decision_service.api.requests import KeyCache
 from decision_service.api.service import Runtime
 
-BLUEPRINTS = (decisions.blueprint, simulations.blueprint, in_force.blueprint, operations.blueprint)
+BLUEPRINTS = (decisions.blueprint, batches.blueprint, simulations.blueprint, in_force.blueprint, operations.blueprint)
 
 
 class Synchronous(Flask):

@@ -16,6 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from decision_service.api import bodies, problems
 from decision_service.api.bodies import flat
 from decision_service.api.fields import Count, Money, QueryCount, Text, Uscc
+from decision_service.api.metrics import BATCHES
 from decision_service.api.problems import HttpProblem, invalid_fields
 from decision_service.api.requests import real, runtime
 from decision_service.api.schemas import ProblemSchema
@@ -23,6 +24,9 @@ from decision_service.errors import StoreError
 
 JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+LARGE_BODIES = {("POST", BATCHES): MAX_BATCH_BYTES}
+"""What may be larger than other bodies, by method and path: read from authenticated clients only."""
 PROBLEM_RESPONSES = {
     400: "invalid-json, invalid-header or bad-request",
     401: "unauthorized",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -27,31 +28,45 @@ RETRY: Mapping[str, str] = {"Retry-After": problems.RETRY_AFTER_SECONDS}
 
 def install(app: Flask) -> None:
     """Register the handlers; they answer problem details whatever happens."""
-    app.register_error_handler(HttpProblem, _http_problem)
     app.register_error_handler(DecisionServiceError, _platform_error)
     app.register_error_handler(HTTPException, _http_exception)
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _http_problem(error: HttpProblem) -> Response:
-    return _answer(error.type, error.text(), errors=error.errors, headers=error.headers)
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a caller is told of an error: the kind of problem, a sentence, fields to blame, headers."""
+
+    type: ProblemType
+    detail: str
+    errors: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def failure(error: DecisionServiceError) -> Failure:
+    """The problem that an error of this project is to a caller."""
+    if isinstance(error, HttpProblem):
+        return Failure(error.type, error.text(), error.errors, error.headers)
+    if isinstance(error, NotFound):
+        name = "enterprise-unknown" if error.where == "enterprise.uscc" else "not-found"
+        return Failure(TYPES[name], error.text())
+    if isinstance(error, IdempotencyConflict):
+        return Failure(TYPES["idempotency-conflict"], error.text(), [("Idempotency-Key", error.what)])
+    if isinstance(error, StillRunning):
+        return Failure(TYPES["still-running"], error.text(), headers=RETRY)
+    if isinstance(error, InadmissibleApplication):
+        return Failure(TYPES["invalid-fields"], error.remedy, error.fields)
+    if isinstance(error, (InputError, FactError)):
+        return Failure(TYPES["invalid-fields"], error.text(), [(error.where or "body", error.what)])
+    # Store, rulebook, evidence, calendar: the platform cannot answer, and says no more than that.
+    return Failure(TYPES["unavailable"], "no decision was taken; send the same request again later", headers=RETRY)
 
 
 def _platform_error(error: DecisionServiceError) -> Response:
-    if isinstance(error, NotFound):
-        name = "enterprise-unknown" if error.where == "enterprise.uscc" else "not-found"
-        return _answer(TYPES[name], error.text())
-    if isinstance(error, IdempotencyConflict):
-        return _answer(TYPES["idempotency-conflict"], error.text(), errors=[("Idempotency-Key", error.what)])
-    if isinstance(error, StillRunning):
-        return _answer(TYPES["still-running"], error.text(), headers=RETRY)
-    if isinstance(error, InadmissibleApplication):
-        return _answer(TYPES["invalid-fields"], error.remedy, errors=list(error.fields))
-    if isinstance(error, (InputError, FactError)):
-        return _answer(TYPES["invalid-fields"], error.text(), errors=[(error.where or "body", error.what)])
-    # Store, rulebook, evidence, calendar: the platform cannot answer, and says no more than that.
-    log.error("request %s not answered: %s", request_id(), error)
-    return _answer(TYPES["unavailable"], "no decision was taken; send the same request again later", headers=RETRY)
+    found = failure(error)
+    if found.type.name == "unavailable" and not isinstance(error, HttpProblem):
+        log.error("request %s not answered: %s", request_id(), error)
+    return _answer(found.type, found.detail, errors=found.errors, headers=found.headers)
 
 
 _BY_STATUS = {
@@ -85,7 +100,7 @@ def _answer(
     problem: ProblemType,
     detail: str,
     *,
-    errors: tuple[tuple[str, str], ...] | list[tuple[str, str]] = (),
+    errors: Sequence[tuple[str, str]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     lang = request.accept_languages.best_match(["en", "zh"], default="en")

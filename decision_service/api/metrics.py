@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+BATCHES = "/v1/decision-batches"
+QUIET_SECONDS = 0.25
+"""Without a request for so long, a process is taken to have none."""
 
 
 class Metrics:
@@ -48,6 +53,10 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="mostrecent",
         )
+        self.lines = Counter(
+            "decision_batch_lines", "Lines of batches that are done", ("outcome",), registry=self.registry
+        )
+        self._answered_at = 0.0
         self._versions: dict[str, str] = {}
         self._outcomes: dict[str, Counter] = {}
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -60,6 +69,16 @@ class Metrics:
             self._series[key] = series = (self.requests.labels(*key), self.seconds.labels(route))
         series[0].inc()
         series[1].observe(seconds)
+        if route.startswith("/v1/") and not route.startswith(BATCHES):
+            self._answered_at = time.monotonic()
+
+    def is_busy(self) -> bool:
+        """Whether requests come to this process now; those about batches and the state of the service do not count."""
+        return time.monotonic() - self._answered_at < QUIET_SECONDS
+
+    def batched(self, outcome: str) -> None:
+        """Count a line of a batch by its outcome, or as refused."""
+        self.lines.labels(outcome).inc()
 
     def decided(self, outcome: str) -> None:
         """Count one new decision."""

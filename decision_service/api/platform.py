@@ -27,7 +27,7 @@ from decision_service.policy import Policy
 from decision_service.recorded import COMPUTED
 from decision_service.rulebook.rules import Stage
 from decision_service.simulate import Simulation, simulate_application, simulate_facts
-from decision_service.store import StoredDecision, scopes
+from decision_service.store import Batches, StoredDecision, scopes
 from decision_service.vocabulary import Client, CreditApplication
 
 
@@ -101,6 +101,10 @@ class PlatformService:
         """The signed note over the whole log."""
         size, root = self._platform.store.log_head()
         return self._platform.signer.checkpoint(size, root)
+
+    def batches(self) -> Batches:
+        """The store's."""
+        return self._platform.store.batches()
 
     def simulate(self, request: SimulationRequest, *, client: Client, now: datetime) -> Document:
         """An assessment that is not stored."""

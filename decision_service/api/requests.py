@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import threading
 import time
@@ -16,6 +17,7 @@ from flask import Flask, Response, current_app, g, request
 from decision_service.api.metrics import Metrics
 from decision_service.api.problems import HttpProblem, bad_header
 from decision_service.api.service import Runtime
+from decision_service.errors import DecisionServiceError
 from decision_service.vocabulary import Client
 
 ALL_KINDS = ("bank", "fintech", "risk", "auditor", "steward", "admin")
@@ -115,6 +117,16 @@ def authenticate() -> Client:
     if client is None:
         raise _unauthorized("the key is not known or was revoked", ', error="invalid_token"')
     return client
+
+
+def is_known(app: Flask, environ: dict[str, Any]) -> bool:
+    """Whether a request comes from a client, which is asked before a large body is read."""
+    with app.request_context({**environ, "wsgi.input": io.BytesIO()}):
+        try:
+            authenticate()
+        except DecisionServiceError:
+            return False  # the view tells why
+    return True
 
 
 def _unauthorized(what: str, error: str) -> HttpProblem:

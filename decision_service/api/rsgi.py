@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 from granian.rsgi import ProtocolClosed
 from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 
-from decision_service.api.documents import MAX_BODY_BYTES
+from decision_service.api.documents import LARGE_BODIES, MAX_BODY_BYTES
 
 BODY_SECONDS = 10.0
 """What a client has for sending its body; waiting for it holds up nobody else."""
@@ -22,8 +22,8 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Handle = Callable[[Any, Any], Awaitable[None]]
 
 
-def rsgi(app: Wsgi, *, body_seconds: float = BODY_SECONDS) -> Handle:
-    """A WSGI application as granian's own interface.
+def rsgi(app: Wsgi, *, is_known: Callable[[Environ], bool] = bool, body_seconds: float = BODY_SECONDS) -> Handle:
+    """A WSGI application as granian's own interface. ``is_known`` tells whose large body is read at all.
 
     Threads that each answer a request wake each other up at every wait for disk and models; one that answers them in
     turn is a fifth faster, and the event loop takes bodies meanwhile.
@@ -31,14 +31,20 @@ def rsgi(app: Wsgi, *, body_seconds: float = BODY_SECONDS) -> Handle:
 
     async def handle(scope: Any, protocol: Any) -> None:
         environ = environ_of(scope)
-        environ["wsgi.input"] = await _body(environ, protocol, body_seconds)
+        most = LARGE_BODIES.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        if most is not None and not is_known(environ):
+            most = 0  # a stranger's is not read
+        environ["wsgi.input"] = await _body(environ, protocol, body_seconds, MAX_BODY_BYTES if most is None else most)
         answered: list[Any] = []
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
             answered[:] = [int(status[:3]), headers]
 
-        content = app(environ, start)
+        content = app(environ, start) if most is None else await asyncio.to_thread(app, environ, start)
         try:
+            if answered[0] == 200 and not any(name == "Content-Length" for name, _ in answered[1]):
+                await _stream(protocol, answered, iter(content))
+                return
             whole = b"".join(content)
         finally:
             getattr(content, "close", bool)()
@@ -46,6 +52,14 @@ def rsgi(app: Wsgi, *, body_seconds: float = BODY_SECONDS) -> Handle:
             protocol.response_bytes(*answered, whole)
 
     return handle
+
+
+async def _stream(protocol: Any, answered: list[Any], parts: Iterator[bytes]) -> None:
+    """An answer of unknown length, part by part; each is made beside the requests and sent as fast as it is read."""
+    with suppress(ProtocolClosed):
+        transport = protocol.response_stream(*answered)
+        while (part := await asyncio.to_thread(next, parts, None)) is not None:
+            await transport.send_bytes(part)
 
 
 def environ_of(scope: Any) -> Environ:
@@ -79,16 +93,16 @@ def environ_of(scope: Any) -> Environ:
     return environ
 
 
-async def _body(environ: Environ, protocol: Any, seconds: float) -> io.IOBase:
+async def _body(environ: Environ, protocol: Any, seconds: float, most: int) -> io.IOBase:
     """The body, up to the byte that proves it too large; one that is announced as too large is not waited for."""
     announced = environ.get("CONTENT_LENGTH", "")
     if not announced and "HTTP_TRANSFER_ENCODING" not in environ:
         return io.BytesIO()
-    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
+    if announced.isdecimal() and int(announced) > most:
         return io.BytesIO()
     try:
         async with asyncio.timeout(seconds):
-            taken = await protocol() if announced else await _unannounced(protocol)
+            taken = await protocol() if announced else await _unannounced(protocol, most)
     except TimeoutError:
         return _Missing(RequestTimeout(f"the body did not arrive within {seconds:g} seconds"))
     except ProtocolClosed:
@@ -98,11 +112,11 @@ async def _body(environ: Environ, protocol: Any, seconds: float) -> io.IOBase:
     return io.BytesIO(taken)
 
 
-async def _unannounced(protocol: Any) -> bytes:
+async def _unannounced(protocol: Any, most: int) -> bytes:
     taken = b""
     async for part in protocol:
         taken += part
-        if len(taken) > MAX_BODY_BYTES:
+        if len(taken) > most:
             break
     return taken
 

@@ -12,6 +12,7 @@ from decision_service.vocabulary import Client, CreditApplication
 
 if TYPE_CHECKING:
     from decision_service.decide import Decided, Render
+    from decision_service.store import Batches
 
 Document = Mapping[str, Any]
 
@@ -59,6 +60,9 @@ class Service(Protocol):
 
     def checkpoint(self) -> str:
         """The signed note over the whole log."""
+
+    def batches(self) -> Batches:
+        """Batches of applications."""
 
     def simulate(self, request: SimulationRequest, *, client: Client, now: datetime) -> Document:
         """An assessment that is not stored; raises a 422 problem, ``NotFound``."""
