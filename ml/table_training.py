@@ -98,6 +98,7 @@ def train(request: Request, *, uri: str, told: Told, began: float | None = None)
     report = _report(task, prepared, searched, held, metrics, base_rate, shares)
     report["notes"] += [member.shortened for member in found if member.shortened]
     told("register")
+    seen = sample.inputs(recipe, np.arange(len(inputs)))  # as rows are when they are scored: log-odds not cross-fitted
     stated, _ = _held_out(task, found, weights, base_rate=base_rate)
     kept = HeldOut(held.ids, held.outcomes, stated, held.segments, held.groups)
     registered = register(
@@ -105,7 +106,7 @@ def train(request: Request, *, uri: str, told: Told, began: float | None = None)
         name=request.name,
         metrics=metrics,
         data_hash=data_hash([inputs.matrix, inputs.outcomes]),
-        files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: profile(inputs.matrix, inputs.names, stated).to_json()},
+        files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: profile(seen.matrix, inputs.names, stated).to_json()},
         facts=report,
         held_out=kept,
         alias=request.alias,

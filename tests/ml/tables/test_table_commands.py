@@ -15,8 +15,11 @@ from loans_for_tests import loans, panel, written
 from mlflow import MlflowClient
 
 from decision_service.scoring.registry import HASH_TAG
+from decision_service.scoring.stability import PROFILE_FILE, profile_from_json, shifts
 from ml.__main__ import main
 from ml.metrics import auc
+from ml.tables.read import read_tables
+from ml.versions import load_version
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +39,14 @@ def trained(path: Path, *more: object) -> dict[str, Any]:
 
 
 def test_a_model_trained_on_one_table_scores_another_of_the_same_schema(tmp_path: Path) -> None:
-    report = trained(written(loans(), tmp_path), "--target", "status", "--id", "loan", "--time", "approved")
+    path = written(loans(), tmp_path)
+    report = trained(path, "--target", "status", "--id", "loan", "--time", "approved")
     assert report["bad"] == ["DEFAULTED"] and report["version"] == "1"
     assert report["left_out"]["currency"] == "one value only"
+    version = load_version("made-up")
+    expected, seen = profile_from_json(version.files[PROFILE_FILE]), version.inputs(read_tables([path]).frame)
+    _, *inputs = shifts(expected, seen.matrix, seen.names, version.probabilities(seen))
+    assert len(inputs) == report["inputs"] and max(one.psi for one in inputs) < 1e-9  # the rows that taught
     later = loans(400, seed=9)
     unseen = later.assign(sector="banking", more=1).drop(columns="status")
     for name, frame in (("later", later), ("unseen", unseen)):
