@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from flask import Flask
 
 from decision_service import __version__
 from decision_service.api.application import http_application
 from decision_service.api.batch_work import BatchFollower
+from decision_service.api.limits import Limiter, Meter, RemoteMeter, SharedMeter
 from decision_service.api.platform import PlatformService
 from decision_service.api.requests import is_known
 from decision_service.api.rsgi import Handle, rsgi
@@ -34,6 +36,8 @@ from decision_service.workbench.model_watch import ModelWatch
 from decision_service.workbench.shadow_follow import Follower
 
 log = logging.getLogger(__name__)
+METER = "requests.meter"
+"""The file in the folder of the metrics by which workers count requests together."""
 STOP_SECONDS = 5
 """What a worker that is told to stop has left for the requests it holds."""
 
@@ -57,9 +61,24 @@ def build_platform(settings: Settings) -> Platform:
 
 def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     """The HTTP application over a platform (by default the one that the settings describe)."""
-    service = PlatformService(platform or build_platform(settings))
-    runtime = Runtime(service, utc_now)
-    return http_application(runtime, version=__version__, shared_metrics=settings.metrics_folder)
+    platform = platform or build_platform(settings)
+    return http_application(
+        Runtime(PlatformService(platform), utc_now),
+        version=__version__,
+        shared_metrics=settings.metrics_folder,
+        limiter=limiter(settings, platform.store),
+    )
+
+
+def limiter(settings: Settings, store: Store) -> Limiter | None:
+    """What counts requests: over the workers of this machine, or by a URL over several. Raises ``InputError``."""
+    if settings.quotas is None:
+        return None
+    folder = settings.metrics_folder
+    meter: Meter = SharedMeter(None if folder is None else Path(folder) / METER)
+    if settings.limits_url is not None:
+        meter = RemoteMeter(settings.limits_url, meter)
+    return Limiter(settings.quotas, meter=meter, own=store.quotas)
 
 
 def served() -> Handle:
@@ -74,7 +93,7 @@ def served() -> Handle:
     ChallengerFollower(platform, utc_now).start()
     ModelWatch(platform, metrics.model).start()
     BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()
-    handle = rsgi(app, is_known=partial(is_known, app))
+    handle = rsgi(app, app.extensions["decision_service_turnstile"], is_known=partial(is_known, app))
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage
     return handle

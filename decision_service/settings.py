@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decision_service.errors import InputError
+from decision_service.quotas import DEFAULTS, OFF, Quota, parsed
 
 DEFAULT_TRACKING_URI = "sqlite:///mlruns/mlflow.db"
 MAX_WORKERS = 64
@@ -27,6 +28,8 @@ class Settings:
     port: int
     workers: int
     metrics_folder: str | None
+    quotas: Mapping[str, Quota] | None
+    limits_url: str | None
 
     @property
     def log_key(self) -> Path:
@@ -50,6 +53,8 @@ class Settings:
             port=_number(environ, "DECISION_PORT", 8080, most=65_535),
             workers=_number(environ, "DECISION_WORKERS", min(4, os.cpu_count() or 1), most=MAX_WORKERS),
             metrics_folder=environ.get("PROMETHEUS_MULTIPROC_DIR") or None,
+            quotas=_quotas(environ),
+            limits_url=_uri(environ, "DECISION_LIMITS_URL", "memory://") if "DECISION_LIMITS_URL" in environ else None,
         )
 
     def environ(self) -> dict[str, str]:
@@ -65,6 +70,12 @@ class Settings:
             "DECISION_PORT": str(self.port),
             "DECISION_WORKERS": str(self.workers),
         }
+
+
+def _quotas(environ: Mapping[str, str]) -> Mapping[str, Quota] | None:
+    """``None`` when nothing is limited."""
+    text = environ.get("DECISION_LIMITS", "")
+    return None if text.strip() == OFF else {**DEFAULTS, **parsed(text.split(), "DECISION_LIMITS")}
 
 
 def _text(environ: Mapping[str, str], name: str, default: str) -> str:

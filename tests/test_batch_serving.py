@@ -10,11 +10,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from decision_service.quotas import Quota
 from decision_service.store import Store
 from tests.test_serving import Server, serving, until
 
@@ -39,13 +41,20 @@ def send(server: Server, count: int, key: str | None = None) -> dict[str, Any]:
     return dict(json.loads(body))
 
 
+def patiently(server: Server, path: str) -> tuple[int, bytes]:
+    """What is answered as soon as a worker listens again."""
+    answers: list[tuple[int, bytes]] = []
+    until(lambda: answers.append(server.get(path)) is None)
+    return answers[0]
+
+
 def state(server: Server, batch: dict[str, Any]) -> dict[str, Any]:
-    status, body = server.get(f"{URL}/{batch['batch_id']}")
+    status, body = patiently(server, f"{URL}/{batch['batch_id']}")
     return dict(json.loads(body)) if status == 200 else {"done": -1, "state": status}
 
 
 def results(server: Server, batch: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-    status, body = server.get(f"{batch['results']}?after={after}")
+    status, body = patiently(server, f"{batch['results']}?after={after}")
     assert status == 200, body
     return [json.loads(line) for line in body.splitlines()]
 
@@ -118,6 +127,19 @@ def test_a_batch_that_is_too_large_is_refused(server: Server) -> None:
     except (BrokenPipeError, ConnectionResetError):
         pass  # hung up while we were still sending
     assert server.get("/readyz")[0] == 200
+
+
+def test_workers_count_a_client_s_requests_together(server: Server) -> None:
+    with closing(Store.open(f"sqlite:///{server.home}/decisions.db")) as store:
+        client, key = store.add_client("limited", "bank", datetime.now(UTC))
+        store.set_quotas(client.client_id, [Quota("read", 20, 3_600)])
+    time.sleep(1.5)
+    asked = {"Authorization": f"Bearer {key}"}
+    answers = [server.request("GET", "/v1/models", None, **asked) for _ in range(60)]
+    assert sorted(status for status, _, _ in answers) == [200] * 20 + [429] * 40
+    assert {headers["retry-after"] for status, _, headers in answers if status == 429} <= {"179", "180"}
+    assert server.request("GET", "/v1/models", None)[0] == 200
+    assert b'decision_turned_away_total{kind="read",why="quota"}' in server.get("/metrics")[1]
 
 
 def test_batches_are_counted(server: Server) -> None:

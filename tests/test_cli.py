@@ -103,7 +103,8 @@ def test_every_command_helps_with_an_example(path: tuple[str, ...]) -> None:
 def test_the_commands_of_the_contract_are_there() -> None:
     names = {" ".join(path) for path, _ in commands(main)}
     assert {
-        "serve", "decide", "replay", "demo", "clients add", "clients list", "clients revoke", "rules check",
+        "serve", "decide", "replay", "demo", "clients add", "clients list", "clients revoke",
+        "clients limit", "rules check",
         "rules test", "rules list", "rules publish", "rules approve", "rules activate", "rules rollback",
         "audit verify", "feeds load", "portrait show",
     } <= names  # fmt: skip
@@ -119,6 +120,19 @@ def test_a_client_s_key_is_shown_once_and_its_end_is_listed(fresh: Shell) -> Non
     again = fresh.run("clients", "revoke", added["client_id"])
     assert again.exit_code == 1 and f"was revoked before, at {ended}" in again.stderr and not again.stdout
     assert fresh.json("clients", "list")[0]["revoked_at"] == ended
+
+
+def test_how_much_a_client_may_send_is_shown_set_and_reset(fresh: Shell) -> None:
+    bank = fresh.json("clients", "add", "--name", "Bank", "--kind", "bank")["client_id"]
+    assert {row["whose"] for row in fresh.json("clients", "limit", bank)} == {"general"}
+    fresh.fine("clients", "limit", bank, "decide=5/1")
+    rows = {row.pop("kind"): row for row in fresh.json("clients", "limit", bank, "read=7/60")}
+    assert rows["decide"] == {"requests": 5, "seconds": 1, "whose": "own"}
+    assert rows["read"]["whose"] == "own" and rows["write"]["whose"] == "general"
+    assert {row["whose"] for row in fresh.json("clients", "limit", bank, "--reset")} == {"general"}
+    for wrong in (("nobody",), ("nobody", "read=1/1"), (bank, "read=0/1"), (bank, "--reset", "read=1/1")):
+        assert fresh.run("clients", "limit", *wrong).exit_code == 2
+    assert fresh.run("clients", "limit", bank, DECISION_LIMITS="decide").exit_code == 2
 
 
 def test_the_kinds_of_clients_are_explained_as_the_api_treats_them() -> None:

@@ -9,9 +9,11 @@ from flask import Flask
 
 from decision_service.api import batches, decisions, failures, in_force, operations, requests, simulations
 from decision_service.api.documents import MAX_BODY_BYTES, document
+from decision_service.api.limits import Limiter
 from decision_service.api.metrics import Metrics
 from decision_service.api.requests import KeyCache
 from decision_service.api.service import Runtime
+from decision_service.api.turns import Turnstile
 
 BLUEPRINTS = (decisions.blueprint, batches.blueprint, simulations.blueprint, in_force.blueprint, operations.blueprint)
 
@@ -24,7 +26,9 @@ class Synchronous(Flask):
         return func
 
 
-def http_application(runtime: Runtime, *, version: str, shared_metrics: str | None = None) -> Flask:
+def http_application(
+    runtime: Runtime, *, version: str, shared_metrics: str | None = None, limiter: Limiter | None = None
+) -> Flask:
     """A Flask application that serves ``/v1`` from a runtime."""
     app = Synchronous("decision_service", static_folder=None)
     # Werkzeug refuses an announced length beyond this unread, but cuts a chunked body there without a word:
@@ -34,6 +38,8 @@ def http_application(runtime: Runtime, *, version: str, shared_metrics: str | No
     app.extensions["decision_service"] = runtime
     app.extensions["decision_service_keys"] = KeyCache(runtime.service.client)
     app.extensions["decision_service_metrics"] = metrics = Metrics(shared_metrics)
+    app.extensions["decision_service_limiter"] = limiter
+    app.extensions["decision_service_turnstile"] = Turnstile(limiter, metrics)
     requests.install(app, metrics)
     failures.install(app)
     api = document(app, version)

@@ -36,6 +36,7 @@ PROBLEM_RESPONSES = {
     413: "body-too-large",
     415: "unsupported-media-type",
     422: "invalid-fields or idempotency-conflict",
+    429: "too-many-requests",
     503: "unavailable",
 }
 
@@ -96,7 +97,7 @@ class StrictBlueprint(Blueprint):
         """Document the problems that a view answers."""
 
         def decorate(view: View) -> View:
-            for status in statuses:
+            for status in sorted({*statuses, 429} if 401 in statuses else statuses):  # whoever is known has a quota
                 answered = self.alt_response(
                     status,
                     schema=ProblemSchema,

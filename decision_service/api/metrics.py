@@ -56,6 +56,12 @@ class Metrics:
         self.lines = Counter(
             "decision_batch_lines", "Lines of batches that are done", ("outcome",), registry=self.registry
         )
+        self.away = Counter(
+            "decision_turned_away",
+            "Requests that were answered 429 unread: a quota was used up, or too many of the client waited",
+            ("kind", "why"),
+            registry=self.registry,
+        )
         self._answered_at = 0.0
         self._versions: dict[str, str] = {}
         self._outcomes: dict[str, Counter] = {}
@@ -75,6 +81,10 @@ class Metrics:
     def is_busy(self) -> bool:
         """Whether requests come to this process now; those about batches and the state of the service do not count."""
         return time.monotonic() - self._answered_at < QUIET_SECONDS
+
+    def turned_away(self, kind: str, why: str) -> None:
+        """Count a request that was not looked at."""
+        self.away.labels(kind, why).inc()
 
     def batched(self, outcome: str) -> None:
         """Count a line of a batch by its outcome, or as refused."""

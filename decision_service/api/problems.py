@@ -43,6 +43,7 @@ _ALL = (
     ProblemType("unsupported-media-type", 415, "The body must be JSON", "请求体须为JSON"),
     ProblemType("invalid-fields", 422, "Some fields are not acceptable", "部分字段不符合要求"),
     ProblemType("idempotency-conflict", 422, "The idempotency key belongs to another request", "幂等键已用于其他请求"),
+    ProblemType("too-many-requests", 429, "Too many requests", "请求过于频繁"),
     ProblemType("internal-error", 500, "Something went wrong inside", "内部错误"),
     ProblemType("unavailable", 503, "The service cannot answer now", "服务暂不可用"),
 )

@@ -14,9 +14,11 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, current_app, g, request
 
+from decision_service.api.limits import Limiter, kind_of
 from decision_service.api.metrics import Metrics
 from decision_service.api.problems import HttpProblem, bad_header
 from decision_service.api.service import Runtime
+from decision_service.api.turns import Turnstile
 from decision_service.errors import DecisionServiceError
 from decision_service.vocabulary import Client
 
@@ -48,6 +50,8 @@ def install(app: Flask, metrics: Metrics) -> None:
         headers["X-Content-Type-Options"] = "nosniff"
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-store"
+        for name, value in g.get("limits", {}).items():
+            headers[name] = value
         route = asked.url_rule.rule if asked.url_rule else "none"
         metrics.answered(
             method=asked.method, route=route, status=response.status_code, seconds=now - g.get("began", now)
@@ -77,6 +81,7 @@ def allow(*kinds: str) -> Callable[[View], View]:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             client = authenticate()
+            limited(client)
             if client.kind not in kinds:
                 raise HttpProblem("forbidden", f"a {client.kind} client may not do that", remedy=f"needs {_or(kinds)}")
             g.client = client
@@ -116,7 +121,15 @@ def authenticate() -> Client:
     client = cast(KeyCache, current_app.extensions["decision_service_keys"]).client(match.group(1))
     if client is None:
         raise _unauthorized("the key is not known or was revoked", ', error="invalid_token"')
+    cast(Turnstile, current_app.extensions["decision_service_turnstile"]).learn(header, client.client_id)
     return client
+
+
+def limited(client: Client) -> None:
+    """Count the request against its client's quota; raises a 429 problem."""
+    limiter = cast(Limiter | None, current_app.extensions["decision_service_limiter"])
+    if limiter is not None:
+        real(g).limits = limiter.admit(client.client_id, kind_of(request.method, request.path))
 
 
 def is_known(app: Flask, environ: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from granian.rsgi import ProtocolClosed
 from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 
 from decision_service.api.documents import LARGE_BODIES, MAX_BODY_BYTES
+from decision_service.api.turns import Turnstile
 
 BODY_SECONDS = 10.0
 """What a client has for sending its body; waiting for it holds up nobody else."""
@@ -22,7 +23,9 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Handle = Callable[[Any, Any], Awaitable[None]]
 
 
-def rsgi(app: Wsgi, *, is_known: Callable[[Environ], bool] = bool, body_seconds: float = BODY_SECONDS) -> Handle:
+def rsgi(
+    app: Wsgi, turnstile: Turnstile, *, is_known: Callable[[Environ], bool] = bool, body_seconds: float = BODY_SECONDS
+) -> Handle:
     """A WSGI application as granian's own interface. ``is_known`` tells whose large body is read at all.
 
     Threads that each answer a request wake each other up at every wait for disk and models; one that answers them in
@@ -30,6 +33,10 @@ def rsgi(app: Wsgi, *, is_known: Callable[[Environ], bool] = bool, body_seconds:
     """
 
     async def handle(scope: Any, protocol: Any) -> None:
+        whose = turnstile.whose(scope.headers.get("authorization", ""))
+        if refusal := turnstile.refusal(whose, scope.method, scope.path):
+            protocol.response_bytes(429, *refusal)
+            return
         environ = environ_of(scope)
         most = LARGE_BODIES.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         if most is not None and not is_known(environ):
@@ -40,7 +47,14 @@ def rsgi(app: Wsgi, *, is_known: Callable[[Environ], bool] = bool, body_seconds:
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
             answered[:] = [int(status[:3]), headers]
 
-        content = app(environ, start) if most is None else await asyncio.to_thread(app, environ, start)
+        if most is None:
+            await turnstile.turn(whose)
+            try:
+                content = app(environ, start)
+            finally:
+                turnstile.done()
+        else:
+            content = await asyncio.to_thread(app, environ, start)
         try:
             if answered[0] == 200 and not any(name == "Content-Length" for name, _ in answered[1]):
                 await _stream(protocol, answered, iter(content))

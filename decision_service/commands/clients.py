@@ -1,4 +1,4 @@
-"""`clients add|list|revoke`: who may call the API."""
+"""`clients add|list|limit|revoke`: who may call the API."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from datetime import datetime
 import click
 
 from decision_service.api.requests import ALL_KINDS
-from decision_service.commands.console import FOUND, as_json_option, finish, now, platform, print_json, print_table
+from decision_service.commands.console import (
+    FOUND,
+    as_json_option,
+    finish,
+    now,
+    platform,
+    print_json,
+    print_table,
+    settings,
+)
 from decision_service.commands.persons import os_user
-from decision_service.errors import InputError
+from decision_service.errors import InputError, NotFound
+from decision_service.quotas import DEFAULTS, Quota, parsed
 from decision_service.store import Store
 
 LONGEST_NAME = 200
@@ -100,6 +110,50 @@ def revoke(client_id: str) -> None:
         click.echo(f"{client_id} was revoked before, at {before.isoformat()}; nothing changed", err=True)
         finish(FOUND)
     click.echo(f"revoked {client_id}")
+
+
+@clients.command()
+@click.argument("client_id")
+@click.argument("quotas", nargs=-1, metavar="[KIND=REQUESTS/SECONDS]...")
+@click.option("--reset", is_flag=True, help="Give the client the general quotas again.")
+@as_json_option
+def limit(client_id: str, quotas: tuple[str, ...], reset: bool, as_json: bool) -> None:
+    """Show or set how much a client may send; running servers follow within seconds.
+
+    \b
+    decide    POST /v1/decisions
+    batch     POST /v1/decision-batches
+    compute   simulations, explanations, proofs
+    write     whatever else changes something
+    read      everything that only reads
+
+    What is not set is as in general (setting DECISION_LIMITS).
+
+    Example: decision-service clients limit bank-03 decide=2000/10 batch=120/3600
+    """
+    if reset and quotas:
+        raise InputError("quotas and --reset exclude each other", where="--reset", remedy="leave one of them out")
+    given = parsed(quotas, "KIND=REQUESTS/SECONDS")
+    with platform() as built:
+        own = dict(built.store.quotas().get(client_id, {}))
+        if given or reset:
+            own = {} if reset else {**own, **given}
+            built.store.set_quotas(client_id, own.values())
+        elif client_id not in {entry.client.client_id for entry in built.store.list_clients()}:
+            raise NotFound(f"there is no client {client_id}", remedy="run: decision-service clients list")
+    general = settings().quotas
+    rows = [
+        (name, *_shown(own.get(name) or (general or {}).get(name)), "own" if name in own else "general")
+        for name in DEFAULTS
+    ]
+    if as_json:
+        print_json([dict(zip(("kind", "requests", "seconds", "whose"), row)) for row in rows])
+    else:
+        print_table(("kind", "requests", "in seconds", "whose"), rows)
+
+
+def _shown(quota: Quota | None) -> tuple[int | None, int | None]:
+    return (None, None) if quota is None else (quota.count, quota.seconds)
 
 
 def _revoked_at(store: Store, client_id: str) -> datetime | None:

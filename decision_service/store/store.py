@@ -13,7 +13,19 @@ from sqlalchemy import select
 from decision_service.errors import StoreError
 from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
-from decision_service.store import clients, decisions, erasures, exposure, idempotency, log, records, releases, rulesets
+from decision_service.quotas import Quota
+from decision_service.store import (
+    client_quotas,
+    clients,
+    decisions,
+    erasures,
+    exposure,
+    idempotency,
+    log,
+    records,
+    releases,
+    rulesets,
+)
 from decision_service.store.batches import Batches
 from decision_service.store.challengers import Challengers
 from decision_service.store.clients import ClientEntry
@@ -137,6 +149,16 @@ class Store:
         """Enterprises on record, ascending."""
         with self._database.read() as connection:
             return records.uscc_list(connection, limit=limit, offset=offset)
+
+    def set_quotas(self, client_id: str, quotas: Iterable[Quota]) -> None:
+        """Give a client quotas of its own, in the place of those it had. Raises ``NotFound``."""
+        with self._database.write() as connection:
+            client_quotas.set_quotas(connection, client_id, quotas)
+
+    def quotas(self) -> Mapping[str, Mapping[str, Quota]]:
+        """The quotas that clients have of their own, by client and name."""
+        with self._database.read_session() as session:
+            return client_quotas.all_quotas(session)
 
     def situation(self, client_id: str, application: CreditApplication, now: datetime) -> Situation | None:
         """All that a decision rests on, seen at once; ``None`` when the enterprise is unknown."""

@@ -64,6 +64,15 @@ CLIENTS = Table(
     Column("created_by", Text),  # JSON: the person; unknown of the oldest clients
 )
 
+CLIENT_QUOTAS = Table(
+    "client_quotas",
+    METADATA,
+    Column("client_id", String(64), ForeignKey("clients.client_id"), primary_key=True),
+    Column("name", String(16), primary_key=True),  # the kind of request
+    Column("count", Integer, nullable=False),
+    Column("seconds", Integer, nullable=False),
+)
+
 RECORDS = Table(
     "records",
     METADATA,

@@ -103,7 +103,7 @@ def test_the_idempotency_key_is_a_required_header(document: dict) -> None:
 
 def test_problems_are_documented_with_their_own_content_type(document: dict) -> None:
     responses = document["paths"]["/v1/decisions"]["post"]["responses"]
-    assert {"201", "400", "401", "403", "404", "409", "413", "415", "422", "503"} == set(responses)
+    assert {"201", "400", "401", "403", "404", "409", "413", "415", "422", "429", "503"} == set(responses)
     assert list(responses["422"]["content"]) == ["application/problem+json"]
 
 

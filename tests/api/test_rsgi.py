@@ -13,12 +13,17 @@ from flask import Flask, Response, request
 from granian.rsgi import ProtocolClosed
 
 from decision_service.api.documents import MAX_BODY_BYTES
+from decision_service.api.metrics import Metrics
 from decision_service.api.rsgi import rsgi
+from decision_service.api.turns import Turnstile
 
 
 class Headers:
     def __init__(self, *pairs: tuple[str, str]) -> None:
         self._pairs = list(pairs)
+
+    def get(self, wanted: str, default: str) -> str:
+        return dict(self._pairs).get(wanted, default)
 
     def items(self) -> list[tuple[str, str]]:
         return self._pairs
@@ -71,7 +76,7 @@ def app() -> Flask:
 
 
 def answer(app: Flask, scope: Scope, protocol: Protocol) -> Any:
-    asyncio.run(rsgi(app, body_seconds=0.05)(scope, protocol))
+    asyncio.run(rsgi(app, Turnstile(None, Metrics()), body_seconds=0.05)(scope, protocol))
     return protocol.status, json.loads(protocol.body) if protocol.status == 201 else protocol.body.decode()
 
 

@@ -1,0 +1,102 @@
+"""Whose request is next: clients in turns, each with few waiting, and who is over its quota is not looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections import OrderedDict, deque
+
+from decision_service.api import problems
+from decision_service.api.limits import Limiter, kind_of
+from decision_service.api.metrics import Metrics
+from decision_service.api.problems import TYPES
+
+STRANGER = ""
+"""Whoever has not been seen to be a client of this process shares one place in the queue."""
+MOST_KNOWN = 4_096
+MOST_WAITING = 32
+"""Whole requests of one client that wait in one process; far more than one client's connections need."""
+Refusal = tuple[list[tuple[str, str]], bytes]
+"""Headers and body of a 429."""
+
+
+class Turnstile:
+    """A process answers one request at a time. ``turn`` waits for one's own, ``done`` lets the next pass."""
+
+    def __init__(self, limiter: Limiter | None, metrics: Metrics, *, most: int = MOST_WAITING) -> None:
+        self._limiter = limiter
+        self._metrics = metrics
+        self._most = most
+        self._known: dict[str, str] = {}
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._passing = False
+
+    def learn(self, authorization: str, client_id: str) -> None:
+        """Whose requests carry a header; the view that authenticates tells."""
+        if self._known.get(authorization) != client_id:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[authorization] = client_id
+
+    def whose(self, authorization: str) -> str:
+        """The client that sent a header lately; nothing rests on it but the order of requests and 429s."""
+        return self._known.get(authorization, STRANGER)
+
+    def refusal(self, client_id: str, method: str, path: str) -> Refusal | None:
+        """A 429 for a client that is over its quota or has too many requests waiting."""
+        kind = kind_of(method, path)
+        if self._limiter is not None and (seconds := self._limiter.blocked(client_id, kind)):
+            self._metrics.turned_away(kind, "quota")
+            return refused(seconds, f"the quota ({kind}) is used up")
+        if len(self._waiting.get(client_id, ())) >= self._most:
+            self._metrics.turned_away(kind, "crowd")
+            return refused(1.0, f"more than {self._most} requests wait at once")
+        return None
+
+    async def turn(self, client_id: str) -> None:
+        """Wait until it is this request's turn: one of each client's after another, each client's in their order."""
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(client_id, deque()).append(mine)
+        if not self._passing:
+            self._passing = True
+            asyncio.get_running_loop().call_soon(self._next)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():
+                self.done()  # it was our turn already
+            raise
+
+    def done(self) -> None:
+        """Let the next request pass, after those that have just arrived were put in their queues."""
+        asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        while self._waiting:
+            client_id, queue = self._waiting.popitem(last=False)
+            first = queue.popleft()
+            if queue:
+                self._waiting[client_id] = queue
+            if not first.done():
+                first.set_result(None)
+                return
+        self._passing = False
+
+
+def refused(seconds: float, why: str) -> Refusal:
+    """A 429 made without the application."""
+    request_id = uuid.uuid4().hex
+    problem = TYPES["too-many-requests"]
+    detail = f"{why}; wait as long as Retry-After says"
+    body = problems.body(problem, detail, request_id=request_id, lang="en", errors=())
+    headers = [
+        ("Content-Type", problems.CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+        ("Content-Language", "en"),
+        ("Retry-After", str(math.ceil(seconds) or 1)),
+        ("X-Request-Id", request_id),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cache-Control", "no-store"),
+    ]
+    return headers, body

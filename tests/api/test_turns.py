@@ -1,0 +1,126 @@
+"""Whose request is next: one of each client's after another, and who is over its quota or crowds is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+
+from decision_service.api.limits import Limiter
+from decision_service.api.metrics import Metrics
+from decision_service.api.problems import HttpProblem
+from decision_service.api.rsgi import rsgi
+from decision_service.api.turns import STRANGER, Turnstile
+from decision_service.quotas import Quota
+from tests.api.test_rsgi import Headers, Protocol, Scope
+
+
+def passed(turnstile: Turnstile, arrivals: Iterable[str]) -> list[str]:
+    """The order in which requests pass that have all arrived."""
+    order: list[str] = []
+
+    async def one(number: int, client_id: str) -> None:
+        await turnstile.turn(client_id)
+        order.append(f"{client_id}{number}")
+        turnstile.done()
+
+    async def all_of_them() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number, client_id in enumerate(arrivals):
+                group.create_task(one(number, client_id))
+
+    asyncio.run(asyncio.wait_for(all_of_them(), 10))
+    return order
+
+
+def test_a_client_with_one_request_waits_for_one_of_each_other_client() -> None:
+    order = passed(Turnstile(None, Metrics()), "aaaaaaaabcb")
+    assert order == ["a0", "b8", "c9", "a1", "b10", "a2", "a3", "a4", "a5", "a6", "a7"]
+
+
+def test_requests_pass_one_at_a_time_and_again_after_a_pause() -> None:
+    turnstile = Turnstile(None, Metrics())
+    assert passed(turnstile, "ab") == ["a0", "b1"]
+    assert passed(turnstile, "ba") == ["b0", "a1"]
+
+
+@pytest.mark.parametrize("when", ["waiting", "passing"])
+def test_who_hangs_up_leaves_its_place_to_the_next(when: str) -> None:
+    turnstile, order = Turnstile(None, Metrics()), []
+
+    async def one(name: str) -> None:
+        await turnstile.turn(name)
+        order.append(name)
+        turnstile.done()
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(one(name)) for name in "abc"]
+        for _ in range(1 if when == "waiting" else 2):
+            await asyncio.sleep(0)
+        tasks[0].cancel()
+        await asyncio.wait(tasks, timeout=5)
+
+    asyncio.run(run())
+    assert order == ["b", "c"]
+
+
+def crowded(most: int, waiting: str) -> tuple[Turnstile, Metrics]:
+    metrics = Metrics()
+    turnstile = Turnstile(None, metrics, most=most)
+
+    async def arrive() -> None:
+        for client_id in waiting:
+            asyncio.ensure_future(turnstile.turn(client_id))
+        await asyncio.sleep(0)
+
+    async def held() -> None:
+        turnstile._passing = True
+        await arrive()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(held())
+    return turnstile, metrics
+
+
+def test_a_client_with_too_many_waiting_is_turned_away_and_no_other() -> None:
+    turnstile, metrics = crowded(3, "aaab")
+    refusal = turnstile.refusal("a", "POST", "/v1/decisions")
+    assert refusal is not None and dict(refusal[0])["Retry-After"] == "1"
+    assert turnstile.refusal("b", "POST", "/v1/decisions") is None
+    assert b'decision_turned_away_total{kind="decide",why="crowd"} 1.0' in generate_latest(metrics.registry)
+
+
+def test_who_is_over_its_quota_is_refused_before_the_application_sees_it() -> None:
+    limiter = Limiter({"decide": Quota("decide", 1, 3600)})
+    metrics, seen = Metrics(), []
+    turnstile = Turnstile(limiter, metrics)
+
+    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+        seen.append(environ["PATH_INFO"])
+        start("200 OK", [("Content-Length", "0")])
+        return []
+
+    turnstile.learn("Bearer k", "bank")
+    limiter.admit("bank", "decide")
+    with pytest.raises(HttpProblem):
+        limiter.admit("bank", "decide")
+
+    def status(path: str, key: str) -> int:
+        protocol = Protocol()
+        asyncio.run(rsgi(app, turnstile)(Scope(path=path, headers=Headers(("authorization", key))), protocol))
+        return int(protocol.status)
+
+    assert [status("/v1/decisions", "Bearer k"), status("/v1/simulations", "Bearer k")] == [429, 200]
+    assert status("/v1/decisions", "Bearer other") == 200
+    assert seen == ["/v1/simulations", "/v1/decisions"]
+    assert b'decision_turned_away_total{kind="decide",why="quota"} 1.0' in generate_latest(metrics.registry)
+
+
+def test_strangers_share_one_place() -> None:
+    turnstile = Turnstile(None, Metrics())
+    assert turnstile.whose("") == turnstile.whose("Bearer unknown") == STRANGER
+    turnstile.learn("Bearer k", "bank")
+    assert turnstile.whose("Bearer k") == "bank"
