@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "score-portfolio": ("ml.bulk_commands", "score_portfolio_command", "Score every enterprise, in chunks."),
     "evaluate": ("ml.evaluate_commands", "evaluate_command", "Figures with intervals, calibration, segments, PSI."),
     "compare": ("ml.evaluate_commands", "compare_command", "Is B better than A, or is there no difference?"),
+    "benchmark": ("ml.benchmark_commands", "benchmark_command", "Real data, with intervals, beside published figures."),
     "register": ("ml.registry_commands", "register_command", "Make a version of a finished training run."),
     "promote": ("ml.registry_commands", "promote_command", "Put versions in force, if every gate says so."),
     "rollback": ("ml.registry_commands", "rollback_command", "Put the champion before in force again."),
