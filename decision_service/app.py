@@ -31,6 +31,9 @@ from decision_service.policy import Policies
 from decision_service.scoring.scorer import Scorer
 from decision_service.settings import Settings
 from decision_service.store import Store
+from decision_service.webhooks.follow import WebhookFollower
+from decision_service.webhooks.reach import Reach
+from decision_service.webhooks.sending import Sender
 from decision_service.workbench.challenger import ChallengerFollower
 from decision_service.workbench.model_watch import ModelWatch
 from decision_service.workbench.shadow_follow import Follower
@@ -63,7 +66,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     """The HTTP application over a platform (by default the one that the settings describe)."""
     platform = platform or build_platform(settings)
     return http_application(
-        Runtime(PlatformService(platform), utc_now),
+        Runtime(PlatformService(platform, Reach.from_environ(os.environ)), utc_now),
         version=__version__,
         shared_metrics=settings.metrics_folder,
         limiter=limiter(settings, platform.store),
@@ -93,6 +96,7 @@ def served() -> Handle:
     ChallengerFollower(platform, utc_now).start()
     ModelWatch(platform, metrics.model).start()
     BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()
+    WebhookFollower(platform, utc_now, Sender(Reach.from_environ(os.environ))).start()
     handle = rsgi(app, app.extensions["decision_service_turnstile"], is_known=partial(is_known, app))
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched again and again for garbage

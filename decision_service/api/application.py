@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from decision_service.api import batches, decisions, failures, in_force, operations, requests, simulations
+from decision_service.api import batches, decisions, failures, in_force, operations, requests, simulations, webhooks
 from decision_service.api.documents import MAX_BODY_BYTES, document
 from decision_service.api.limits import Limiter
 from decision_service.api.metrics import Metrics
@@ -15,7 +15,15 @@ from decision_service.api.requests import KeyCache
 from decision_service.api.service import Runtime
 from decision_service.api.turns import Turnstile
 
-BLUEPRINTS = (decisions.blueprint, batches.blueprint, simulations.blueprint, in_force.blueprint, operations.blueprint)
+BLUEPRINTS = (
+    decisions.blueprint,
+    batches.blueprint,
+    webhooks.blueprint,
+    webhooks.events_blueprint,
+    simulations.blueprint,
+    in_force.blueprint,
+    operations.blueprint,
+)
 
 
 class Synchronous(Flask):

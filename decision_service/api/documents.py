@@ -33,9 +33,11 @@ PROBLEM_RESPONSES = {
     403: "forbidden",
     404: "not-found or enterprise-unknown",
     409: "still-running",
+    412: "precondition-failed",
     413: "body-too-large",
     415: "unsupported-media-type",
     422: "invalid-fields or idempotency-conflict",
+    428: "precondition-required",
     429: "too-many-requests",
     503: "unavailable",
 }

@@ -29,13 +29,17 @@ from decision_service.rulebook.rules import Stage
 from decision_service.simulate import Simulation, simulate_application, simulate_facts
 from decision_service.store import Batches, StoredDecision, scopes
 from decision_service.vocabulary import Client, CreditApplication
+from decision_service.webhooks.desk import WebhookDesk
+from decision_service.webhooks.reach import Reach
 
 
 class PlatformService:
     """Implements ``service.Service``; holds no state of its own."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, reach: Reach = Reach()) -> None:
+        """``reach`` is where webhooks may lead."""
         self._platform = platform
+        self._reach = reach
 
     def client(self, key: str) -> Client | None:
         """The client of a bearer key."""
@@ -105,6 +109,10 @@ class PlatformService:
     def batches(self) -> Batches:
         """The store's."""
         return self._platform.store.batches()
+
+    def webhooks(self) -> WebhookDesk:
+        """The store's, with secrets that follow from the log's key."""
+        return WebhookDesk(self._platform.store, self._platform.signer, self._reach)
 
     def simulate(self, request: SimulationRequest, *, client: Client, now: datetime) -> Document:
         """An assessment that is not stored."""

@@ -13,6 +13,7 @@ from decision_service.vocabulary import Client, CreditApplication
 if TYPE_CHECKING:
     from decision_service.decide import Decided, Render
     from decision_service.store import Batches
+    from decision_service.webhooks.desk import WebhookDesk
 
 Document = Mapping[str, Any]
 
@@ -63,6 +64,9 @@ class Service(Protocol):
 
     def batches(self) -> Batches:
         """Batches of applications."""
+
+    def webhooks(self) -> WebhookDesk:
+        """Webhooks, and the events they send."""
 
     def simulate(self, request: SimulationRequest, *, client: Client, now: datetime) -> Document:
         """An assessment that is not stored; raises a 422 problem, ``NotFound``."""

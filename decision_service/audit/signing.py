@@ -14,6 +14,8 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -154,6 +156,11 @@ class Signer:
         text = f"{self.public.origin}\n{size}\n{b64encode(root).decode()}\n"
         packed = b64encode(self.public.key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n\u2014 {self.public.origin} {packed}\n"
+
+    def derived(self, purpose: str) -> bytes:
+        """32 secret bytes for a purpose that has nothing to do with the log (HKDF-SHA256), the same ones each time."""
+        secret = self._key.private_bytes_raw()
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode()).derive(secret)
 
 
 def _receipt_message(decision_id: str, leaf_index: Any, leaf_hash: Any) -> bytes:

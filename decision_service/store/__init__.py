@@ -5,6 +5,7 @@ from decision_service.store.challengers import Challenged, ChallengerResult, Cha
 from decision_service.store.clients import ClientEntry
 from decision_service.store.decisions import Committed, DecisionCommit, StoredDecision
 from decision_service.store.drift import DayCount, DayMeasure, Drifts, Revised, Watched
+from decision_service.store.events import Event, Stretch
 from decision_service.store.exposure import ExposureChanged, ExposureState
 from decision_service.store.idempotency import Stored
 from decision_service.store.migrate import upgrade
@@ -12,9 +13,11 @@ from decision_service.store.releases import InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadowed, ShadowResult, ShadowRun, Shadows
 from decision_service.store.store import Situation, Store
+from decision_service.store.webhooks import Attempt, Delivery, NewWebhook, Webhook, WebhookKey, Webhooks
 
 __all__ = [
     "Answered",
+    "Attempt",
     "Batch",
     "Batches",
     "Challenged",
@@ -25,12 +28,15 @@ __all__ = [
     "DayCount",
     "DayMeasure",
     "DecisionCommit",
+    "Delivery",
     "Drifts",
+    "Event",
     "ExposureChanged",
     "ExposureState",
     "InForce",
     "LineResult",
     "NewBatch",
+    "NewWebhook",
     "ReleaseEvent",
     "Revised",
     "RulesetEntry",
@@ -42,7 +48,11 @@ __all__ = [
     "Store",
     "Stored",
     "StoredDecision",
+    "Stretch",
     "Watched",
+    "Webhook",
+    "WebhookKey",
+    "Webhooks",
     "scopes",
     "upgrade",
 ]

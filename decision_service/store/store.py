@@ -42,6 +42,7 @@ from decision_service.store.releases import Decide, InForce, IsSigned, ReleaseEv
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadows
 from decision_service.store.tables import LOG_HEAD
+from decision_service.store.webhooks import Webhooks
 from decision_service.vocabulary import Client, CreditApplication, Person
 
 
@@ -285,6 +286,10 @@ class Store:
     def batches(self) -> Batches:
         """Batches of applications, and what became of each line."""
         return Batches(self._database, self._leases)
+
+    def webhooks(self) -> Webhooks:
+        """Where events of the log are sent, and what became of each."""
+        return Webhooks(self._database, self._leases)
 
     def challengers(self) -> Challengers:
         """The models that are held against the champions, and what they say of decisions."""

@@ -305,6 +305,61 @@ BATCH_RESULTS = Table(
     sqlite_with_rowid=False,
 )
 
+WEBHOOKS = Table(
+    "webhooks",
+    METADATA,
+    Column("number", Place, primary_key=True),
+    Column("webhook_id", String(64), nullable=False, unique=True),
+    Column("client_id", String(64), nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("body_digest", String(80), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("types", Text, nullable=False),  # of events, with blanks between
+    Column("description", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # active, disabled
+    Column("notice", Text),  # why it is disabled
+    Column("failures", Integer, nullable=False),  # events given up since the last that was delivered
+    Column("seen", BigInteger, nullable=False),  # the leaf up to which deliveries were made
+    Column("version", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    UniqueConstraint("client_id", "idempotency_key"),
+)
+
+WEBHOOK_KEYS = Table(
+    "webhook_keys",
+    METADATA,
+    Column("number", Place, ForeignKey("webhooks.number"), primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),  # hmac, ed25519; the key's bytes follow from the log's key
+    Column("idempotency_key", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    UniqueConstraint("number", "idempotency_key"),
+)
+
+WEBHOOK_DELIVERIES = Table(
+    "webhook_deliveries",
+    METADATA,
+    Column("number", Place, ForeignKey("webhooks.number"), primary_key=True, autoincrement=False),
+    Column("event_id", String(64), primary_key=True),
+    Column("place", BigInteger, nullable=False),  # the event's leaf
+    Column("type", String(32), nullable=False),
+    Column("subject", Text, nullable=False),  # what comes after it waits until it is finished
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),  # pending, delivered, given_up
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False),
+    Column("status", Integer),  # of the last attempt
+    Column("error", Text),
+    Column("made_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Index("webhook_deliveries_by_turn", "number", "state", "next_at"),
+    Index("webhook_deliveries_by_subject", "number", "subject", "place"),
+    Index("webhook_deliveries_by_place", "number", "place"),
+    Index("webhook_deliveries_by_end", "finished_at"),
+)
+
 ERASURES = Table(
     "erasures",
     METADATA,

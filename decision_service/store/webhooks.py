@@ -1,0 +1,427 @@
+"""Webhooks: who wants which events where, and what became of each delivery."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, case, delete, func, insert, or_, select, update
+
+from decision_service.errors import InputError, NotFound, StillRunning
+from decision_service.store import events
+from decision_service.store.database import Database
+from decision_service.store.events import PING, Event, Stretch
+from decision_service.store.leases import Leases, same_body
+from decision_service.store.statements import insert_into
+from decision_service.store.tables import CLIENTS, WEBHOOK_DELIVERIES, WEBHOOK_KEYS, WEBHOOKS
+
+NOBODY, TURN = "", "webhooks"
+ACTIVE, DISABLED = "active", "disabled"
+PENDING, DELIVERED, GIVEN_UP = "pending", "delivered", "given_up"
+MOST = 20
+"""Webhooks of one client."""
+READ_AHEAD = 1_000
+"""Deliveries that wait for one webhook before more of the log is read for it."""
+KEPT = timedelta(days=30)
+"""How long finished deliveries can be looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewWebhook:
+    """What a client asks for."""
+
+    client_id: str
+    idempotency_key: str
+    body_digest: str
+    url: str
+    types: Sequence[str]
+    description: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An endpoint. ``seen`` is the place of the log up to which its deliveries were made; ``notice`` why it rests."""
+
+    number: int
+    webhook_id: str
+    client_id: str
+    url: str
+    types: tuple[str, ...]
+    description: str
+    state: str
+    notice: str | None
+    failures: int
+    seen: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookKey:
+    """One signing key: its bytes follow from its place, none are stored."""
+
+    number: int
+    place: int
+    kind: str
+    made_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one webhook, and how far it has come."""
+
+    number: int
+    event_id: str
+    place: int
+    type: str
+    subject: str
+    body: bytes
+    state: str
+    attempts: int
+    next_at: datetime
+    status: int | None
+    error: str | None
+    made_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of an attempt: how the delivery stands, and whether the webhook now rests (and why)."""
+
+    state: str
+    next_at: datetime
+    status: int | None
+    error: str | None
+    rests: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """The webhooks of a store. Every method may raise ``StoreError``."""
+
+    database: Database
+    leases: Leases
+
+    def add(self, new: NewWebhook, now: datetime) -> tuple[Webhook, bool]:
+        """Keep a webhook with its first key; events from now on. Found again by its key (and whether it was).
+
+        Raises ``IdempotencyConflict``, or ``InputError`` when the client has too many.
+        """
+        known = WEBHOOKS.c
+        owned = (known.client_id == new.client_id, known.idempotency_key == new.idempotency_key)
+        with self.database.write() as connection:
+            row = connection.execute(select(known.body_digest).where(*owned)).one_or_none()
+            if row is not None:
+                same_body(row[0], new.body_digest)
+                return _webhook(connection.execute(_STORED.where(*owned)).one()), True
+            count = select(func.count()).select_from(WEBHOOKS).where(known.client_id == new.client_id)
+            if connection.execute(count).scalar_one() >= MOST:
+                raise InputError(f"there are {MOST} webhooks", where="url", remedy="delete one that is not needed")
+            values = {
+                "webhook_id": str(uuid.uuid4()),
+                "client_id": new.client_id,
+                "idempotency_key": new.idempotency_key,
+                "body_digest": new.body_digest,
+                "url": new.url,
+                "types": " ".join(new.types),
+                "description": new.description,
+                "state": ACTIVE,
+                "failures": 0,
+                "seen": events.newest_in(connection),
+                "version": 1,
+                "created_at": now,
+                "updated_at": now,
+            }
+            statement = insert_into(WEBHOOKS, self.database.dialect).values(values)
+            statement = statement.on_conflict_do_nothing(index_elements=[known.client_id, known.idempotency_key])
+            number = connection.execute(statement.returning(known.number)).scalar_one_or_none()
+            if number is None:
+                raise StillRunning("this key is being used", where="Idempotency-Key", remedy="retry shortly")
+            key = {"number": number, "place": 1, "kind": new.kind, "made_at": now}
+            connection.execute(insert(WEBHOOK_KEYS).values(**key, idempotency_key=new.idempotency_key))
+            return _webhook(connection.execute(_STORED.where(*owned)).one()), False
+
+    def find(self, webhook_id: str, client_id: str | None) -> Webhook:
+        """One webhook; with ``client_id`` only if it is that client's. Raises ``NotFound``."""
+        with self.database.read() as connection:
+            row = connection.execute(_STORED.where(WEBHOOKS.c.webhook_id == webhook_id)).one_or_none()
+        if row is None or client_id not in (None, row.client_id):
+            raise NotFound("there is no such webhook", remedy="check the id; only one's own webhooks can be reached")
+        return _webhook(row)
+
+    def list(self, client_id: str | None) -> tuple[Webhook, ...]:
+        """Those of a client, or all; oldest first."""
+        statement = _STORED.order_by(WEBHOOKS.c.number)
+        if client_id is not None:
+            statement = statement.where(WEBHOOKS.c.client_id == client_id)
+        with self.database.read() as connection:
+            return tuple(_webhook(row) for row in connection.execute(statement))
+
+    def active(self) -> tuple[tuple[Webhook, str | None], ...]:
+        """Those to deliver to, with the client whose events they get (``None``: everybody's)."""
+        statement = (
+            _STORED.add_columns(CLIENTS.c.kind)
+            .join_from(WEBHOOKS, CLIENTS, WEBHOOKS.c.client_id == CLIENTS.c.client_id)
+            .where(WEBHOOKS.c.state == ACTIVE, CLIENTS.c.revoked_at.is_(None))
+            .order_by(WEBHOOKS.c.number)
+        )
+        with self.database.read() as connection:
+            return tuple(
+                (_webhook(row[:-1]), None if row[-1] == "risk" else row.client_id)
+                for row in connection.execute(statement)
+            )
+
+    def change(self, webhook: Webhook, values: Mapping[str, Any], now: datetime) -> Webhook | None:
+        """Change a webhook as it was seen; ``None`` if it was changed meanwhile. Made active, it goes on at once."""
+        known = WEBHOOKS.c
+        content = {**values, "version": webhook.version + 1, "updated_at": now}
+        if values.get("state") == ACTIVE:
+            content |= {"failures": 0, "notice": None}
+        if values.get("state") == DISABLED and webhook.state == ACTIVE:
+            content["notice"] = "disabled by its owner"
+        with self.database.write() as connection:
+            seen = and_(known.number == webhook.number, known.version == webhook.version)
+            if not connection.execute(update(WEBHOOKS).where(seen).values(content)).rowcount:
+                return None
+            if values.get("state") == ACTIVE and webhook.state != ACTIVE:
+                waiting = WEBHOOK_DELIVERIES.c
+                connection.execute(
+                    update(WEBHOOK_DELIVERIES)
+                    .where(waiting.number == webhook.number, waiting.state == PENDING)
+                    .values(attempts=0, next_at=now)
+                )
+            return _webhook(connection.execute(_STORED.where(known.number == webhook.number)).one())
+
+    def remove(self, webhook: Webhook) -> bool:
+        """Forget a webhook, its keys and deliveries; whether it was still as it was seen."""
+        with self.database.write() as connection:
+            seen = (WEBHOOKS.c.number == webhook.number, WEBHOOKS.c.version == webhook.version)
+            if connection.execute(select(WEBHOOKS.c.number).where(*seen).with_for_update()).first() is None:
+                return False
+            for table in (WEBHOOK_DELIVERIES, WEBHOOK_KEYS, WEBHOOKS):
+                connection.execute(delete(table).where(table.c.number == webhook.number))
+        return True
+
+    def rotate(
+        self, webhook: Webhook, kind: str, idempotency_key: str, now: datetime, keep: timedelta
+    ) -> tuple[WebhookKey, bool]:
+        """A new key; those before stay valid for a while. The same key again is found by ``idempotency_key``."""
+        known = WEBHOOK_KEYS.c
+        with self.database.write() as connection:
+            # Locks the row, so that two rotations come one after the other.
+            locked = select(WEBHOOKS.c.number).where(WEBHOOKS.c.number == webhook.number).with_for_update()
+            if connection.execute(locked).first() is None:
+                raise NotFound("there is no such webhook", remedy="it was deleted")
+            used = select(*_KEY).where(known.number == webhook.number, known.idempotency_key == idempotency_key)
+            if (row := connection.execute(used).one_or_none()) is not None:
+                return WebhookKey(*row), True
+            ends = now + keep
+            connection.execute(
+                update(WEBHOOK_KEYS)
+                .where(known.number == webhook.number, or_(known.expires_at.is_(None), known.expires_at > ends))
+                .values(expires_at=ends)
+            )
+            last = select(func.max(known.place)).where(known.number == webhook.number)
+            place = connection.execute(last).scalar_one() + 1
+            values = {"number": webhook.number, "place": place, "kind": kind, "made_at": now}
+            connection.execute(insert(WEBHOOK_KEYS).values(**values, idempotency_key=idempotency_key))
+            return WebhookKey(webhook.number, place, kind, now, None), False
+
+    def keys(self, webhook: Webhook, now: datetime) -> tuple[WebhookKey, ...]:
+        """The keys that are valid, newest first."""
+        known = WEBHOOK_KEYS.c
+        valid = or_(known.expires_at.is_(None), known.expires_at > now)
+        statement = select(*_KEY).where(known.number == webhook.number, valid).order_by(known.place.desc())
+        with self.database.read() as connection:
+            return tuple(WebhookKey(*row) for row in connection.execute(statement))
+
+    def read_ahead(self, webhook: Webhook, client_id: str | None, now: datetime) -> int:
+        """Make the deliveries of what the log has new for a webhook; how many.
+
+        Those that were finished before, when the log is read again, are delivered again.
+        """
+        deliveries, known = WEBHOOK_DELIVERIES.c, WEBHOOKS.c
+        count = select(func.count()).where(deliveries.number == webhook.number, deliveries.state == PENDING)
+        with self.database.read() as connection:
+            room = READ_AHEAD - connection.execute(count).scalar_one()
+        if room <= 0:
+            return 0
+        found = self.events(client_id, webhook.seen, room)
+        if found.seen == webhook.seen:
+            return 0
+        wanted = [one for one in found.events if one.type in webhook.types]
+        with self.database.write() as connection:
+            seen = and_(known.number == webhook.number, known.seen == webhook.seen)
+            if not connection.execute(update(WEBHOOKS).where(seen).values(seen=found.seen)).rowcount:
+                return 0  # another process was there, or an earlier place was asked for
+            for one in wanted:
+                statement = insert_into(WEBHOOK_DELIVERIES, self.database.dialect).values(_row(webhook, one, now))
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=[deliveries.number, deliveries.event_id],
+                        set_={"state": PENDING, "attempts": 0, "next_at": now, "finished_at": None},
+                        where=deliveries.state != PENDING,
+                    )
+                )
+        return len(wanted)
+
+    def ping(self, webhook: Webhook, idempotency_key: str, now: datetime) -> str:
+        """An event that says nothing, for this webhook alone; the same key is the same event. Its id."""
+        name = hashlib.sha256(f"{webhook.webhook_id} {idempotency_key}".encode()).hexdigest()[:32]
+        event = Event(f"evt_ping_{name}", 0, PING, f"ping {name}", now, {"webhook_id": webhook.webhook_id})
+        with self.database.write() as connection:
+            statement = insert_into(WEBHOOK_DELIVERIES, self.database.dialect).values(_row(webhook, event, now))
+            connection.execute(statement.on_conflict_do_nothing())
+        return event.event_id
+
+    def rewind(self, webhook: Webhook, after: int) -> None:
+        """Deliver again what came after a place of the log."""
+        known = WEBHOOKS.c
+        with self.database.write() as connection:
+            earlier = and_(known.number == webhook.number, known.seen > after)
+            connection.execute(update(WEBHOOKS).where(earlier).values(seen=after))
+
+    def events(self, client_id: str | None, after: int, limit: int) -> Stretch:
+        """Events after a place that a client may hear of."""
+        return events.events_after(self.database, client_id, after, limit)
+
+    def newest(self) -> int:
+        """The place of the newest leaf."""
+        return events.newest_place(self.database)
+
+    def due(self, webhook: Webhook, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """What to attempt now, oldest first; of each subject only the first that is not finished."""
+        known, other = WEBHOOK_DELIVERIES.c, WEBHOOK_DELIVERIES.alias("other")
+        earlier = (
+            select(other.c.place)
+            .where(
+                other.c.number == known.number,
+                other.c.state == PENDING,
+                other.c.subject == known.subject,
+                other.c.place < known.place,
+            )
+            .exists()
+        )
+        statement = (
+            select(*_DELIVERY)
+            .where(known.number == webhook.number, known.state == PENDING, known.next_at <= now, ~earlier)
+            .order_by(known.next_at, known.place)
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            return tuple(Delivery(*row) for row in connection.execute(statement))
+
+    def note(self, delivery: Delivery, attempt: Attempt, now: datetime, *, most_given_up: int) -> None:
+        """Write what came of an attempt. A webhook for which ``most_given_up`` in a row were given up rests."""
+        known, hooks = WEBHOOK_DELIVERIES.c, WEBHOOKS.c
+        values = {
+            "state": attempt.state,
+            "attempts": delivery.attempts + 1,
+            "next_at": attempt.next_at,
+            "status": attempt.status,
+            "error": attempt.error,
+            "finished_at": None if attempt.state == PENDING else now,
+        }
+        this = and_(known.number == delivery.number, known.event_id == delivery.event_id)
+        hook = hooks.number == delivery.number
+        with self.database.write() as connection:
+            connection.execute(update(WEBHOOK_DELIVERIES).where(this).values(values))
+            if attempt.state == DELIVERED:
+                connection.execute(update(WEBHOOKS).where(hook, hooks.failures > 0).values(failures=0))
+            if attempt.state == GIVEN_UP:
+                connection.execute(update(WEBHOOKS).where(hook).values(failures=hooks.failures + 1))
+            resting, notice = attempt.rests is not None, attempt.rests
+            if attempt.state == GIVEN_UP and not resting:
+                failures = connection.execute(select(hooks.failures).where(hook)).scalar_one_or_none() or 0
+                resting = failures >= most_given_up
+                notice = f"{failures} events in a row were given up after all retries"
+            if resting:
+                rest = {"state": DISABLED, "notice": notice, "version": hooks.version + 1, "updated_at": now}
+                connection.execute(update(WEBHOOKS).where(hook, hooks.state == ACTIVE).values(rest))
+
+    def deliveries(self, webhook: Webhook, after: int | None, limit: int) -> tuple[Delivery, ...]:
+        """Newest first, those before a place of the log if one is given."""
+        known = WEBHOOK_DELIVERIES.c
+        statement = select(*_DELIVERY).where(known.number == webhook.number)
+        if after is not None:
+            statement = statement.where(known.place < after)
+        statement = statement.order_by(known.place.desc(), known.event_id).limit(limit)
+        with self.database.read() as connection:
+            return tuple(Delivery(*row) for row in connection.execute(statement))
+
+    def waiting(self, webhook: Webhook) -> tuple[int, datetime | None]:
+        """How many deliveries wait, and since when the oldest does."""
+        known = WEBHOOK_DELIVERIES.c
+        mine = case((known.state == PENDING, known.made_at))
+        statement = select(func.count(mine), func.min(mine)).where(known.number == webhook.number)
+        with self.database.read() as connection:
+            count, oldest = connection.execute(statement).one()
+        return int(count), oldest
+
+    def forget(self, now: datetime) -> None:
+        """Remove what was finished long ago."""
+        with self.database.write() as connection:
+            connection.execute(delete(WEBHOOK_DELIVERIES).where(WEBHOOK_DELIVERIES.c.finished_at < now - KEPT))
+
+    @contextmanager
+    def turn(self, now: datetime) -> Iterator[bool]:
+        """Whether the caller is the one to deliver; another's turn ends with its process, or by time."""
+        try:
+            self.leases.take(NOBODY, TURN, body_digest="", now=now)
+        except StillRunning:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self.leases.release(NOBODY, TURN)
+
+
+_STORED = select(
+    *(
+        WEBHOOKS.c[name]
+        for name in (
+            "number", "webhook_id", "client_id", "url", "types", "description", "state", "notice", "failures", "seen",
+            "version", "created_at", "updated_at",
+        )
+    )
+)  # fmt: skip
+_KEY = [WEBHOOK_KEYS.c[name] for name in ("number", "place", "kind", "made_at", "expires_at")]
+_DELIVERY = [
+    WEBHOOK_DELIVERIES.c[name]
+    for name in (
+        "number", "event_id", "place", "type", "subject", "body", "state", "attempts", "next_at", "status", "error",
+        "made_at", "finished_at",
+    )
+]  # fmt: skip
+
+
+def _webhook(row: Any) -> Webhook:
+    """A row of ``_STORED``, whose columns stand in the order of the fields."""
+    fields = list(row)
+    fields[4] = tuple(fields[4].split())
+    return Webhook(*fields)
+
+
+def _row(webhook: Webhook, event: Event, now: datetime) -> dict[str, Any]:
+    return {
+        "number": webhook.number,
+        "event_id": event.event_id,
+        "place": event.place,
+        "type": event.type,
+        "subject": event.subject,
+        "body": event.body(),
+        "state": PENDING,
+        "attempts": 0,
+        "next_at": now,
+        "made_at": now,
+    }

@@ -1,0 +1,291 @@
+"""Webhooks over the real platform and a real receiver, with a clock that tests move."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from standardwebhooks import Webhook as Verifier
+
+from decision_service.api.application import http_application
+from decision_service.api.platform import PlatformService
+from decision_service.api.service import Runtime
+from decision_service.api.webhooks import DeliveryListSchema, EventListSchema, WebhookMadeSchema, WebhookStandingSchema
+from decision_service.store.webhooks import Webhooks
+from decision_service.webhooks.follow import RETRIES, WebhookFollower
+from decision_service.webhooks.reach import Reach
+from decision_service.webhooks.sending import Sender
+from tests.api.test_real_platform import City, _now
+
+URL = "/v1/webhooks"
+ALL = ["decision.made", "ruleset.switched"]
+
+
+class Receiver:
+    """An endpoint that answers as told."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.attempts: list[tuple[dict[str, str], bytes]] = []
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                one = ({name.lower(): value for name, value in self.headers.items()}, body)
+                receiver.attempts.append(one)
+                if 200 <= receiver.status < 300:
+                    receiver.got.append(one)
+                self.send_response(receiver.status)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def ids(self) -> list[str]:
+        return [headers["webhook-id"] for headers, _ in self.got]
+
+
+class Scene:
+    """A city whose clock is moved by hand, a receiver, and a follower over them."""
+
+    def __init__(self, city: City) -> None:
+        self.city, self.time = city, _now()
+        reach = Reach(local=True)
+        city.app = http_application(Runtime(PlatformService(city.platform, reach), lambda: self.time), version="1")
+        self.receiver, self.sender = Receiver(), Sender(reach)
+        self.follower = self.new_follower()
+
+    def now(self) -> datetime:
+        return self.time
+
+    def new_follower(self) -> WebhookFollower:
+        return WebhookFollower(self.city.platform, self.now, self.sender, spread=lambda wait: wait)
+
+    def send(self, method: str, path: str, body: Any = None, *, kind: str = "bank", **headers: str) -> Any:
+        given = {**self.city.bearer(kind), "Idempotency-Key": str(uuid.uuid4())}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.city.http().open(path, method=method, json=body, headers=given)
+
+    def hook(self, kind: str = "bank", url: str | None = None, **changes: Any) -> dict[str, Any]:
+        answer = self.send("POST", URL, {"url": url or self.receiver.url, "types": ALL, **changes}, kind=kind)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.get_json()
+        assert WebhookMadeSchema().validate(found) == {}
+        return found
+
+    def standing(self, hook: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self.city.get(f"{URL}/{hook['webhook_id']}").get_json()
+        assert WebhookStandingSchema().validate(found) == {}
+        return found
+
+    def deliveries(self, hook: dict[str, Any]) -> list[dict[str, Any]]:
+        found = self.city.get(f"{URL}/{hook['webhook_id']}/deliveries").get_json()
+        assert DeliveryListSchema().validate(found) == {}
+        return list(found["deliveries"])
+
+    def run(self) -> None:
+        self.follower.advance(time.monotonic() + 30)
+
+    def decide(self, name: str, kind: str = "bank") -> str:
+        answer = self.city.post("yellow", kind=kind, application_id=name)
+        return f"evt_{answer.get_json()['receipt']['leaf_index']}"
+
+    def pass_(self, total: timedelta, step: timedelta = timedelta(minutes=10)) -> None:
+        ends = self.time + total
+        while self.time < ends:
+            self.time = min(self.time + step, ends)
+            self.run()
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    found = City(tmp_path_factory.mktemp("webhooks"))
+    yield found
+    found.platform.store.close()
+
+
+@pytest.fixture
+def scene(city: City) -> Iterator[Scene]:
+    found = Scene(city)
+    yield found
+    found.receiver.server.shutdown()
+    kept = city.platform.store.webhooks()
+    for hook in kept.list(None):
+        kept.remove(kept.find(hook.webhook_id, None))
+
+
+def test_own_events_arrive_verifiable_and_say_no_more_than_ids_and_states(scene: Scene) -> None:
+    scene.decide("BEFORE-1")
+    hook = scene.hook()
+    mine, theirs = scene.decide("WH-1"), scene.decide("WH-2", "fintech")
+    scene.run()
+    assert scene.receiver.ids() == [mine] and theirs != mine
+    headers, body = scene.receiver.got[0]
+    content = Verifier(hook["secret"]).verify(body, headers)
+    assert content["id"] == mine and content["type"] == "decision.made"
+    assert set(content["data"]) == {"decision_id", "application_id", "outcome"}
+    assert content["data"]["application_id"] == "WH-1" and scene.city.shows["yellow"]["uscc"].encode() not in body
+    (delivery,) = scene.deliveries(hook)
+    assert (delivery["event_id"], delivery["state"], delivery["status"]) == (mine, "delivered", 200)
+
+
+def test_down_for_two_days_each_event_arrives_once_and_in_order(scene: Scene) -> None:
+    hook = scene.hook()
+    scene.receiver.status = 503
+    sent = [(name, scene.decide(name)) for name in ("A", "B", "A", "B", "A")]
+    scene.pass_(timedelta(days=2), timedelta(hours=1))
+    assert scene.receiver.got == [] and scene.standing(hook)["state"] == "active"
+    tried = {headers["webhook-id"] for headers, _ in scene.receiver.attempts}
+    assert tried == {sent[0][1], sent[1][1]}  # those behind wait for the first of their application
+    scene.follower = scene.new_follower()  # and a restart forgets nothing
+    scene.receiver.status = 204
+    scene.pass_(timedelta(days=1), timedelta(hours=1))
+    got = scene.receiver.ids()
+    assert sorted(got) == sorted(event for _, event in sent) and len(set(got)) == 5
+    for application in ("A", "B"):
+        own = [event for name, event in sent if name == application]
+        assert [event for event in got if event in own] == own
+
+
+def test_the_schedule_is_that_of_the_specification_and_then_the_webhook_rests(scene: Scene) -> None:
+    hook = scene.hook()
+    scene.receiver.status = 500
+    for name in ("G1", "G2", "G3"):
+        scene.decide(name)
+    scene.pass_(sum(RETRIES, timedelta()) + timedelta(hours=9), timedelta(minutes=30))
+    assert len(scene.receiver.attempts) == 3 * (len(RETRIES) + 1)
+    found = scene.standing(hook)
+    assert found["state"] == "disabled" and "given up" in found["notice"]
+    assert {one["state"] for one in scene.deliveries(hook)} == {"given_up"}
+    late, scene.receiver.status = scene.decide("G4"), 200
+    scene.pass_(timedelta(hours=1))
+    assert scene.receiver.got == []
+    tag = scene.city.get(f"{URL}/{hook['webhook_id']}").headers["ETag"]
+    assert scene.send("PATCH", f"{URL}/{hook['webhook_id']}", {"state": "active"}, If_Match=tag).status_code == 200
+    scene.pass_(timedelta(minutes=2))
+    assert scene.receiver.ids() == [late] and scene.standing(hook)["notice"] is None
+
+
+def test_gone_disables_and_retry_after_is_waited_for(scene: Scene) -> None:
+    hook = scene.hook()
+    scene.receiver.status, scene.receiver.headers = 429, {"Retry-After": "3600"}
+    scene.decide("RA")
+    scene.run()
+    scene.pass_(timedelta(minutes=50))
+    assert len(scene.receiver.attempts) == 1
+    scene.receiver.status = 410
+    scene.pass_(timedelta(minutes=20))
+    assert (scene.standing(hook)["state"], len(scene.receiver.attempts)) == ("disabled", 2)
+
+
+def test_while_two_keys_are_valid_both_sign(scene: Scene) -> None:
+    hook = scene.hook()
+    path = f"{URL}/{hook['webhook_id']}/secret"
+    first = scene.send("POST", path, {"signature": "ed25519", "keep_hours": 2}, Idempotency_Key="rotate-1")
+    again = scene.send("POST", path, {"signature": "ed25519", "keep_hours": 2}, Idempotency_Key="rotate-1")
+    assert (first.status_code, again.data, again.headers["Idempotent-Replayed"]) == (201, first.data, "true")
+    public = Ed25519PublicKey.from_public_bytes(b64decode(first.get_json()["secret"].removeprefix("whpk_")))
+    scene.decide("ROT-1")
+    scene.run()
+    headers, body = scene.receiver.got[-1]
+    Verifier(hook["secret"]).verify(body, headers)
+    newest, older = headers["webhook-signature"].split(" ")
+    message = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    public.verify(b64decode(newest.removeprefix("v1a,")), message)
+    assert older.startswith("v1,")
+    scene.time += timedelta(hours=3)
+    scene.decide("ROT-2")
+    scene.run()
+    assert " " not in scene.receiver.got[-1][0]["webhook-signature"]
+
+
+def test_who_dies_after_sending_sends_the_same_id_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.hook()
+    event = scene.decide("DIES")
+    with monkeypatch.context() as patched:
+        patched.setattr(Webhooks, "note", lambda *_, **__: (_ for _ in ()).throw(SystemError))
+        scene.run()
+    scene.follower = scene.new_follower()
+    scene.run()
+    assert scene.receiver.ids() == [event, event]
+
+
+def test_one_process_at_a_time_and_a_dead_endpoint_holds_up_nobody(scene: Scene) -> None:
+    kept = scene.city.platform.store.webhooks()
+    with kept.turn(scene.time) as mine, kept.turn(scene.time) as also:
+        assert (mine, also) == (True, False)
+    dead = scene.hook(url="http://127.0.0.1:9/dead")
+    scene.hook()
+    event = scene.decide("ALIVE")
+    scene.run()
+    assert scene.receiver.ids() == [event]
+    assert scene.deliveries(dead)[0]["error"] == "no connection"
+
+
+def test_ping_and_replay(scene: Scene) -> None:
+    old = scene.decide("OLD-1")
+    hook = scene.hook()
+    path = f"{URL}/{hook['webhook_id']}"
+    pings = {scene.send("POST", f"{path}/test", Idempotency_Key="p").get_json()["event_id"] for _ in range(2)}
+    scene.run()
+    assert scene.receiver.ids() == list(pings)
+    before = f"evt_{int(old.removeprefix('evt_')) - 1}"
+    for _ in range(2):
+        assert scene.send("POST", f"{path}/replay", {"after": before}).status_code == 202
+        scene.run()
+    assert scene.receiver.ids()[1:] == [old, old]
+
+
+def test_events_can_be_read_and_are_one_s_own(scene: Scene) -> None:
+    start = scene.city.get("/v1/events").get_json()["newest"]
+    mine, theirs = scene.decide("EV-1"), scene.decide("EV-2", "fintech")
+    for kind, expected in (("bank", [mine]), ("fintech", [theirs]), ("auditor", [mine, theirs])):
+        page = scene.city.get(f"/v1/events?after={start}&types=decision.made", kind).get_json()
+        assert EventListSchema().validate(page) == {}
+        assert [one["id"] for one in page["events"]] == expected and page["next"] == theirs
+    page = scene.city.get("/v1/events?limit=1&types=ruleset.switched").get_json()
+    assert page["events"] and page["next"] != page["newest"]
+    for query in ("?after=x", "?types=nothing", "?limit=0", "?more=1"):
+        assert scene.city.get(f"/v1/events{query}").status_code == 422
+
+
+def test_others_webhooks_do_not_exist_and_changes_need_the_state_they_saw(scene: Scene) -> None:
+    key = str(uuid.uuid4())
+    body = {"url": scene.receiver.url, "types": ALL}
+    first, again = (scene.send("POST", URL, body, Idempotency_Key=key) for _ in range(2))
+    assert first.data == again.data and again.headers["Idempotent-Replayed"] == "true"
+    assert scene.send("POST", URL, {**body, "description": "x"}, Idempotency_Key=key).status_code == 422
+    path = first.headers["Location"]
+    for method, where in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/test"), ("GET", "/deliveries")):
+        change = {"description": "x"} if method == "PATCH" else None
+        assert scene.send(method, path + where, change, kind="fintech", If_Match="*").status_code == 404
+    assert scene.send("POST", URL, body, kind="auditor").status_code == 403
+    assert scene.send("PATCH", path, {"description": "x"}).status_code == 428
+    changed = scene.send("PATCH", path, {"description": "x"}, If_Match=first.headers["ETag"])
+    assert (changed.status_code, changed.get_json()["description"]) == (200, "x")
+    assert scene.send("PATCH", path, {"state": "disabled"}, If_Match=first.headers["ETag"]).status_code == 412
+    assert scene.send("DELETE", path, If_Match=first.headers["ETag"]).status_code == 412
+    assert scene.send("DELETE", path, If_Match=changed.headers["ETag"]).status_code == 204
+    assert scene.city.get(path).status_code == 404
+    inside = scene.send("POST", URL, {"url": "https://10.0.0.1/", "types": ALL})
+    assert inside.status_code == 422 and inside.get_json()["errors"][0]["field"] == "url"
+    assert json.loads(scene.city.get(URL).data) == {"webhooks": []}
