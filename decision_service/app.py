@@ -16,12 +16,12 @@ from pathlib import Path
 
 from flask import Flask
 
-from decision_service import __version__
+from decision_service import __version__, logs
 from decision_service.api.application import http_application
 from decision_service.api.batch_work import BatchFollower
 from decision_service.api.limits import Limiter, Meter, RemoteMeter, SharedMeter
 from decision_service.api.platform import PlatformService
-from decision_service.api.requests import is_known
+from decision_service.api.requests import Told, is_known
 from decision_service.api.rsgi import Handle, rsgi
 from decision_service.api.service import Runtime
 from decision_service.audit.signing import Signer
@@ -62,14 +62,15 @@ def build_platform(settings: Settings) -> Platform:
     )
 
 
-def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
-    """The HTTP application over a platform (by default the one that the settings describe)."""
+def create_app(settings: Settings, platform: Platform | None = None, told: Told | None = None) -> Flask:
+    """The HTTP application over a platform (by default the one that the settings describe). ``told`` logs requests."""
     platform = platform or build_platform(settings)
     return http_application(
         Runtime(PlatformService(platform, Reach.from_environ(os.environ)), utc_now),
         version=__version__,
         shared_metrics=settings.metrics_folder,
         limiter=limiter(settings, platform.store),
+        told=told,
     )
 
 
@@ -88,9 +89,10 @@ def served() -> Handle:
     """What granian runs: settings from the environment, everything loaded before the first request."""
     follow_parent()
     settings = Settings.from_environ(os.environ)
+    logs.configure(settings.log_format)
     platform = build_platform(settings)
     warm_up(platform)
-    app = create_app(settings, platform)
+    app = create_app(settings, platform, told=logs.request_line)
     metrics = app.extensions["decision_service_metrics"]
     Follower(platform, utc_now, metrics.shadowed).start()
     ChallengerFollower(platform, utc_now).start()

@@ -30,6 +30,7 @@ class Settings:
     metrics_folder: str | None
     quotas: Mapping[str, Quota] | None
     limits_url: str | None
+    log_format: str
 
     @property
     def log_key(self) -> Path:
@@ -54,6 +55,7 @@ class Settings:
             workers=_number(environ, "DECISION_WORKERS", min(4, os.cpu_count() or 1), most=MAX_WORKERS),
             metrics_folder=environ.get("PROMETHEUS_MULTIPROC_DIR") or None,
             quotas=_quotas(environ),
+            log_format=_matching(environ, "DECISION_LOG_FORMAT", "json", "json|text"),
             limits_url=_uri(environ, "DECISION_LIMITS_URL", "memory://") if "DECISION_LIMITS_URL" in environ else None,
         )
 
@@ -69,6 +71,7 @@ class Settings:
             "DECISION_HOST": self.host,
             "DECISION_PORT": str(self.port),
             "DECISION_WORKERS": str(self.workers),
+            "DECISION_LOG_FORMAT": self.log_format,
         }
 
 

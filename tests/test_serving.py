@@ -29,6 +29,7 @@ class Server:
 
     def __init__(self, home: Path, key: str, application: dict[str, Any]) -> None:
         self.home, self.key, self.application = home, key, application
+        self.log = home / "server.log"
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
         self.process = self.start()
@@ -44,9 +45,15 @@ class Server:
             "DECISION_RULES": str(RULES),
         }
         command = [sys.executable, "-m", "decision_service.cli", "serve", "--port", str(self.port), "--workers", "2"]
-        return subprocess.Popen(
-            [*command, *options], env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, *options],
+                env=environ,
+                stdout=log,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -35,7 +35,12 @@ class Synchronous(Flask):
 
 
 def http_application(
-    runtime: Runtime, *, version: str, shared_metrics: str | None = None, limiter: Limiter | None = None
+    runtime: Runtime,
+    *,
+    version: str,
+    shared_metrics: str | None = None,
+    limiter: Limiter | None = None,
+    told: requests.Told | None = None,
 ) -> Flask:
     """A Flask application that serves ``/v1`` from a runtime."""
     app = Synchronous("decision_service", static_folder=None)
@@ -47,8 +52,8 @@ def http_application(
     app.extensions["decision_service_keys"] = KeyCache(runtime.service.client)
     app.extensions["decision_service_metrics"] = metrics = Metrics(shared_metrics)
     app.extensions["decision_service_limiter"] = limiter
-    app.extensions["decision_service_turnstile"] = Turnstile(limiter, metrics)
-    requests.install(app, metrics)
+    app.extensions["decision_service_turnstile"] = Turnstile(limiter, metrics, told=told)
+    requests.install(app, metrics, told)
     failures.install(app)
     api = document(app, version)
     for blueprint in BLUEPRINTS:

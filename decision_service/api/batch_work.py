@@ -70,7 +70,7 @@ class LineDesk:
                 return None
             return _refused(batch, line, document, found)
         except Exception as error:  # a line that breaks the program stops no other line
-            log.error("line %s of batch %s failed", line, batch.batch_id, exc_info=error)
+            log.error("a line failed", exc_info=error, extra={"batch_id": batch.batch_id, "line": line})
             return _refused(batch, line, document, Failure(TYPES["internal-error"], "the failure was recorded"))
         outcome = decided.outcome.name if decided.outcome else json.loads(decided.body)["outcome"]
         return LineResult(line, CREATED, _name(document), decided.decision_id, outcome)
@@ -91,7 +91,7 @@ class LineDesk:
         self._attempts[batch.number, line] += 1
         if self._attempts[batch.number, line] < ATTEMPTS:
             return True
-        log.error("line %s of batch %s cannot be decided: %s", line, batch.batch_id, error)
+        log.error("a line cannot be decided: %s", error, extra={"batch_id": batch.batch_id, "line": line})
         return False
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 from flask.views import MethodView
 from marshmallow import fields, validate
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -126,6 +126,7 @@ class Batches(MethodView):
         key, lines, platform = idempotency_key(), _lines(), runtime()
         new = NewBatch(caller().client_id, key, _digest(lines), request_id(), lines)
         batch, replayed = platform.service.batches().add(new, platform.clock())
+        g.concerned = {"batch_id": batch.batch_id}
         headers = {"Location": f"{BATCHES}/{batch.batch_id}"}
         if replayed:
             headers["Idempotent-Replayed"] = "true"

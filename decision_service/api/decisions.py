@@ -9,7 +9,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, current_app
+from flask import Response, current_app, g
 from flask.views import MethodView
 from werkzeug.datastructures import Headers
 
@@ -24,6 +24,7 @@ from decision_service.api.requests import (
     idempotency_key,
     openness,
     owner,
+    real,
     runtime,
 )
 from decision_service.api.schemas import ApplicationSchema, DecisionListSchema, DecisionSchema, LangQuery, PageQuery
@@ -83,6 +84,7 @@ class Decisions(MethodView):
             render=decision_bytes,
             now=platform.clock(),
         )
+        real(g).concerned = {"decision_id": decided.decision_id}
         headers = {"Location": f"/v1/decisions/{decided.decision_id}"}
         if decided.outcome is None:
             headers["Idempotent-Replayed"] = "true"

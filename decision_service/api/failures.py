@@ -65,7 +65,7 @@ def failure(error: DecisionServiceError) -> Failure:
 def _platform_error(error: DecisionServiceError) -> Response:
     found = failure(error)
     if found.type.name == "unavailable" and not isinstance(error, HttpProblem):
-        log.error("request %s not answered: %s", request_id(), error)
+        log.error("a request was not answered: %s", error, extra={"request_id": request_id()})
     return _answer(found.type, found.detail, errors=found.errors, headers=found.headers)
 
 
@@ -92,7 +92,7 @@ def _http_exception(error: HTTPException) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    log.error("request %s failed", request_id(), exc_info=error)
+    log.error("a request failed", exc_info=error, extra={"request_id": request_id()})
     return _answer(TYPES["internal-error"], "the failure was recorded under the request's id; tell the platform")
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from flask import Flask, Response, current_app, g, request
 
 from decision_service.api.limits import Limiter, kind_of
-from decision_service.api.metrics import Metrics
+from decision_service.api.metrics import METHODS, Metrics
 from decision_service.api.problems import HttpProblem, bad_header
 from decision_service.api.service import Runtime
 from decision_service.api.turns import Turnstile
@@ -32,10 +32,11 @@ _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{1,200})", re.IGNORECASE)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 View = TypeVar("View", bound=Callable[..., Any])
 Found = TypeVar("Found")
+Told = Callable[..., None]
 
 
-def install(app: Flask, metrics: Metrics) -> None:
-    """Hook request ids, headers and measurements into an application."""
+def install(app: Flask, metrics: Metrics, told: Told | None = None) -> None:
+    """Hook request ids, headers and measurements into an application; ``told`` logs each answer."""
 
     @app.before_request
     def begin() -> None:
@@ -56,7 +57,25 @@ def install(app: Flask, metrics: Metrics) -> None:
         metrics.answered(
             method=asked.method, route=route, status=response.status_code, seconds=now - g.get("began", now)
         )
+        if told is not None:
+            told(
+                request_id=headers["X-Request-Id"],
+                client_id=client.client_id if (client := g.get("client")) else None,
+                method=asked.method if asked.method in METHODS else "other",
+                route=route,
+                status=response.status_code,
+                ms=round((now - g.get("began", now)) * 1000, 2),
+                **_concerned(response),
+            )
         return response
+
+
+def _concerned(response: Response) -> dict[str, str]:
+    """The ids of what was answered about: only those that were found, because an address may hold anything."""
+    if response.status_code >= 400:
+        return {}
+    found = {**(request.view_args or {}), **g.get("concerned", {})}
+    return {name: str(value) for name, value in found.items() if name.endswith("_id")}
 
 
 def real(proxy: Found) -> Found:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import uuid
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from decision_service.api import problems
 from decision_service.api.limits import Limiter, kind_of
@@ -24,10 +25,18 @@ Refusal = tuple[list[tuple[str, str]], bytes]
 class Turnstile:
     """A process answers one request at a time. ``turn`` waits for one's own, ``done`` lets the next pass."""
 
-    def __init__(self, limiter: Limiter | None, metrics: Metrics, *, most: int = MOST_WAITING) -> None:
+    def __init__(
+        self,
+        limiter: Limiter | None,
+        metrics: Metrics,
+        *,
+        most: int = MOST_WAITING,
+        told: Callable[..., None] | None = None,
+    ) -> None:
         self._limiter = limiter
         self._metrics = metrics
         self._most = most
+        self._told = told
         self._known: dict[str, str] = {}
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._passing = False
@@ -47,12 +56,18 @@ class Turnstile:
         """A 429 for a client that is over its quota or has too many requests waiting."""
         kind = kind_of(method, path)
         if self._limiter is not None and (seconds := self._limiter.blocked(client_id, kind)):
-            self._metrics.turned_away(kind, "quota")
-            return refused(seconds, f"the quota ({kind}) is used up")
+            return self._refused(client_id, kind, "quota", seconds)
         if len(self._waiting.get(client_id, ())) >= self._most:
-            self._metrics.turned_away(kind, "crowd")
-            return refused(1.0, f"more than {self._most} requests wait at once")
+            return self._refused(client_id, kind, "crowd", 1.0)
         return None
+
+    def _refused(self, client_id: str, kind: str, why: str, seconds: float) -> Refusal:
+        request_id = uuid.uuid4().hex
+        self._metrics.turned_away(kind, why)
+        if self._told is not None:
+            self._told(request_id=request_id, client_id=client_id or None, kind=kind, status=429, why=why)
+        crowd = f"more than {self._most} requests wait at once"
+        return refused(seconds, crowd if why == "crowd" else f"the quota ({kind}) is used up", request_id)
 
     async def turn(self, client_id: str) -> None:
         """Wait until it is this request's turn: one of each client's after another, each client's in their order."""
@@ -84,9 +99,8 @@ class Turnstile:
         self._passing = False
 
 
-def refused(seconds: float, why: str) -> Refusal:
+def refused(seconds: float, why: str, request_id: str) -> Refusal:
     """A 429 made without the application."""
-    request_id = uuid.uuid4().hex
     problem = TYPES["too-many-requests"]
     detail = f"{why}; wait as long as Retry-After says"
     body = problems.body(problem, detail, request_id=request_id, lang="en", errors=())

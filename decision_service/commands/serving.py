@@ -18,6 +18,7 @@ from decision_service.app import STOP_SECONDS
 from decision_service.commands.console import FOUND, ensure_rules, finish, now, platform, settings
 from decision_service.decide import Platform
 from decision_service.errors import InputError
+from decision_service.logs import FORMATS
 from decision_service.settings import Settings
 from decision_service.simulate import simulate_application
 from decision_service.vocabulary import Client, Outcome
@@ -33,12 +34,14 @@ HEADER_BYTES = 64 * 1024
 @click.option("--host", help="Address to listen on; only this machine by default.")
 @click.option("--port", type=int, help="Port to listen on.")
 @click.option("--workers", type=int, help="Worker processes.")
+@click.option("--log-format", type=click.Choice(FORMATS), help="One line an event. [text on a terminal, else json]")
 @click.option("--sandbox", is_flag=True, help="Print a fresh sandbox key and a curl line that works.")
 @click.option("--check-empty", is_flag=True, help="Only tell whether the store is empty: exit 0 if so, else 1.")
 def serve(
     host: str | None,
     port: int | None,
     workers: int | None,
+    log_format: str | None,
     sandbox: bool,
     check_empty: bool,
 ) -> None:
@@ -46,7 +49,11 @@ def serve(
 
     Example: decision-service serve --port 8080 --workers 2
     """
-    found = settings(DECISION_HOST=host, DECISION_PORT=port, DECISION_WORKERS=workers)
+    if log_format is None and "DECISION_LOG_FORMAT" not in os.environ:
+        log_format = "text" if sys.stdout.isatty() else "json"
+    found = settings(
+        DECISION_HOST=host, DECISION_PORT=port, DECISION_WORKERS=workers, DECISION_LOG_FORMAT=log_format
+    )
     if check_empty:
         _tell_whether_empty(found)
     address = free_address(found)
