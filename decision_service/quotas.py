@@ -27,11 +27,11 @@ class Quota:
 DEFAULTS: Mapping[str, Quota] = {
     one.name: one
     for one in (
-        Quota("decide", 1_000, 10),  # POST /v1/decisions
+        Quota("decide", 20_000, 10),  # POST /v1/decisions
         Quota("batch", 60, 3_600),  # POST /v1/decision-batches
-        Quota("compute", 200, 10),  # simulations, explanations, proofs
-        Quota("write", 500, 10),  # whatever else changes something
-        Quota("read", 1_000, 10),
+        Quota("compute", 2_000, 10),  # simulations, explanations, proofs
+        Quota("write", 5_000, 10),  # whatever else changes something
+        Quota("read", 20_000, 10),
     )
 }
 

@@ -16,7 +16,7 @@ from decision_service.api.problems import TYPES
 STRANGER = ""
 """Whoever has not been seen to be a client of this process shares one place in the queue."""
 MOST_KNOWN = 4_096
-MOST_WAITING = 32
+MOST_WAITING = 256
 """Whole requests of one client that wait in one process; far more than one client's connections need."""
 Refusal = tuple[list[tuple[str, str]], bytes]
 """Headers and body of a 429."""
