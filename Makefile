@@ -55,7 +55,7 @@ lint: setup ## Style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup lint ## The tests that run on each commit (under ten minutes on two cores)
+test: setup lint ## The tests that run on each commit (ten minutes on two cores, and two for setting up)
 	$(BIN)/decision-service rules check rules
 	$(BIN)/decision-service rules test rules --strict
 	$(BIN)/decision-service rules lint rules
