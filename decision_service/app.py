@@ -28,6 +28,7 @@ from decision_service.audit.signing import Signer
 from decision_service.decide import Platform, business_date
 from decision_service.errors import DecisionServiceError
 from decision_service.policy import Policies
+from decision_service.review_clock import ReviewClock
 from decision_service.scoring.scorer import Scorer
 from decision_service.settings import Settings
 from decision_service.store import Store
@@ -98,6 +99,7 @@ def served() -> Handle:
     ChallengerFollower(platform, utc_now).start()
     ModelWatch(platform, metrics.model).start()
     BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()
+    ReviewClock(platform, utc_now).start()
     WebhookFollower(platform, utc_now, Sender(Reach.from_environ(os.environ))).start()
     handle = rsgi(app, app.extensions["decision_service_turnstile"], is_known=partial(is_known, app))
     gc.collect()

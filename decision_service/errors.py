@@ -95,6 +95,10 @@ class NotFound(DecisionServiceError):
     """What was asked for does not exist, or is not the caller's."""
 
 
+class NotNow(DecisionServiceError):
+    """An act that the present state of its thing does not admit."""
+
+
 class Refused(DecisionServiceError):
     """An act on the rules that lacks a second person or an earlier step."""
 

@@ -7,7 +7,18 @@ from typing import Any
 
 from flask import Flask
 
-from decision_service.api import batches, decisions, failures, in_force, operations, requests, simulations, webhooks
+from decision_service.api import (
+    batches,
+    decisions,
+    failures,
+    in_force,
+    lives,
+    operations,
+    requests,
+    reviews,
+    simulations,
+    webhooks,
+)
 from decision_service.api.documents import MAX_BODY_BYTES, document
 from decision_service.api.limits import Limiter
 from decision_service.api.metrics import Metrics
@@ -17,6 +28,8 @@ from decision_service.api.turns import Turnstile
 
 BLUEPRINTS = (
     decisions.blueprint,
+    lives.blueprint,
+    reviews.blueprint,
     batches.blueprint,
     webhooks.blueprint,
     webhooks.events_blueprint,

@@ -32,7 +32,7 @@ PROBLEM_RESPONSES = {
     401: "unauthorized",
     403: "forbidden",
     404: "not-found or enterprise-unknown",
-    409: "still-running",
+    409: "still-running or not-now",
     412: "precondition-failed",
     413: "body-too-large",
     415: "unsupported-media-type",

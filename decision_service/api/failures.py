@@ -19,6 +19,7 @@ from decision_service.errors import (
     InadmissibleApplication,
     InputError,
     NotFound,
+    NotNow,
     StillRunning,
 )
 
@@ -54,6 +55,8 @@ def failure(error: DecisionServiceError) -> Failure:
         return Failure(TYPES["idempotency-conflict"], error.text(), [("Idempotency-Key", error.what)])
     if isinstance(error, StillRunning):
         return Failure(TYPES["still-running"], error.text(), headers=RETRY)
+    if isinstance(error, NotNow):
+        return Failure(TYPES["not-now"], error.text())
     if isinstance(error, InadmissibleApplication):
         return Failure(TYPES["invalid-fields"], error.remedy, error.fields)
     if isinstance(error, (InputError, FactError)):

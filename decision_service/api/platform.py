@@ -23,6 +23,7 @@ from decision_service.decide import (
 )
 from decision_service.errors import FactError, NotFound, StoreError
 from decision_service.explain import explain
+from decision_service.lives import LifeDesk
 from decision_service.policy import Policy
 from decision_service.recorded import COMPUTED
 from decision_service.rulebook.rules import Stage
@@ -109,6 +110,10 @@ class PlatformService:
     def batches(self) -> Batches:
         """The store's."""
         return self._platform.store.batches()
+
+    def lives(self) -> LifeDesk:
+        """Over the store, the rules and the log's key."""
+        return LifeDesk(self._platform)
 
     def webhooks(self) -> WebhookDesk:
         """The store's, with secrets that follow from the log's key."""

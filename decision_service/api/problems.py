@@ -40,6 +40,7 @@ _ALL = (
     ProblemType("method-not-allowed", 405, "This resource does not know that method", "不支持该方法"),
     ProblemType("still-running", 409, "The same request is under way", "相同请求正在处理"),
     ProblemType("precondition-failed", 412, "It was changed meanwhile", "资源已被更改"),
+    ProblemType("not-now", 409, "The present state does not admit that", "当前状态不允许该操作"),
     ProblemType("body-too-large", 413, "The body is too large", "请求体过大"),
     ProblemType("unsupported-media-type", 415, "The body must be JSON", "请求体须为JSON"),
     ProblemType("invalid-fields", 422, "Some fields are not acceptable", "部分字段不符合要求"),

@@ -12,6 +12,7 @@ from decision_service.vocabulary import Client, CreditApplication
 
 if TYPE_CHECKING:
     from decision_service.decide import Decided, Render
+    from decision_service.lives import LifeDesk
     from decision_service.store import Batches
     from decision_service.webhooks.desk import WebhookDesk
 
@@ -64,6 +65,9 @@ class Service(Protocol):
 
     def batches(self) -> Batches:
         """Batches of applications."""
+
+    def lives(self) -> LifeDesk:
+        """What becomes of applications after their decisions."""
 
     def webhooks(self) -> WebhookDesk:
         """Webhooks, and the events they send."""

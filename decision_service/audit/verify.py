@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from decision_service.audit.entries import Outside, Row, entry_problems, release_of, ruleset_of
+from decision_service.audit.act import ACT_KINDS
+from decision_service.audit.entries import Outside, Row, Things, act_of, entry_problems, release_of, ruleset_of
 from decision_service.audit.four_eyes import FourEyes
 from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.audit.release import KINDS, attached, digest_of_bytes
@@ -18,7 +19,7 @@ from decision_service.errors import StoreError
 MOST_PROBLEMS = 1_000
 
 
-class Rows(Protocol):
+class Rows(Things, Protocol):
     """The log as it lies in the tables. Values may be of any type: whoever tampers is not bound by a schema."""
 
     def heads(self) -> Sequence[Row]:
@@ -82,8 +83,8 @@ class Erasure:
 class VerifyReport:
     """What was verified. ``findings`` holds the first thousand; ``erased`` counts records whose values are gone.
 
-    ``met`` are the kept checkpoints whose leaves are the first leaves of the log; ``acts`` counts what was done to the
-    rules, by kind.
+    ``met`` are the kept checkpoints whose leaves are the first leaves of the log; ``acts`` counts what was done to
+    rules and applications, by kind.
     """
 
     leaves: int
@@ -144,12 +145,14 @@ class _Run:
         self._rulesets: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._attached: dict[str, Any] = {}
         self._four_eyes = FourEyes()
+        self._orders = {kind: order() for kind, order in outside.orders.items()}
 
     def over(self, rows: Rows) -> None:
         """All checks, each leaf once."""
         self._meet_checkpoint()
         for row in rows.entries():
             self._entry(row)
+            self._order(row, rows)
             self._progress(1)
         for finding in self._head(rows.heads()):
             self.find(finding)
@@ -159,6 +162,9 @@ class _Run:
             self.find(f"the log is shorter than a checkpoint of {size} leaves: its end was cut off")
         for kind, subject in rows.without_leaf():
             self.find(f"a row of {kind}, {subject!r}, has no leaf")
+        for order in self._orders.values():
+            for what in order.at_the_end(rows):
+                self.find(what)
         for decision_id in rows.without_decision():
             self.find("a reservation names it, but there is no such decision of its client", None, decision_id)
 
@@ -172,7 +178,7 @@ class _Run:
         return VerifyReport(
             leaves=self._frontier.size,
             decisions=self._kinds["decision"],
-            acts={kind: self._kinds[kind] for kind in KINDS},
+            acts={kind: self._kinds[kind] for kind in (*KINDS, *ACT_KINDS)},
             erased=self._erased,
             root=self._frontier.root(),
             erasures=tuple(self._erasures),
@@ -212,6 +218,16 @@ class _Run:
             self.find(what, index)
         for digest in attached(content):
             self._attached.setdefault(digest, index)
+
+    def _order(self, row: Row, things: Things) -> None:
+        """Whether an act on a single thing was allowed when it was done."""
+        content = act_of(row["record"]) if isinstance(row["record"], bytes) else None
+        if content is None:
+            return
+        self._kinds[content["type"]] += 1
+        order = self._orders.get(content["type"])
+        for what in () if order is None else order.problems(content, things):
+            self.find(what, row["leaf_index"])
 
     def _meet_checkpoint(self) -> None:
         for checkpoint in self._checkpoints.pop(self._frontier.size, ()):

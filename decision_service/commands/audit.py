@@ -10,6 +10,7 @@ from typing import cast
 import click
 
 from decision_service.api.render import decision_bytes
+from decision_service.audit.act import LIFE, NOTICE, OBJECTION
 from decision_service.audit.entries import Outside
 from decision_service.audit.release import ACTIVATION, APPROVAL, PUBLICATION, SHADOW, SWITCH
 from decision_service.audit.signing import Checkpoint, LogKey
@@ -26,6 +27,7 @@ from decision_service.commands.console import (
 )
 from decision_service.decide import Platform
 from decision_service.errors import AuditError
+from decision_service.lives import ORDERS
 from decision_service.rulebook.ruleset import digest_of
 
 
@@ -68,6 +70,9 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
                 "activations": report.acts[ACTIVATION],
                 "switches": report.acts[SWITCH],
                 "shadows": report.acts[SHADOW],
+                "acts": report.acts[LIFE],
+                "objections": report.acts[OBJECTION],
+                "notices": report.acts[NOTICE],
                 "erased": report.erased,
                 "root": report.root.hex(),
                 "erasures": [asdict(erasure) for erasure in report.erasures],
@@ -92,7 +97,7 @@ def verify(notes: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _acts(report: VerifyReport) -> str:
-    plural = {SWITCH: "switches", SHADOW: "starts and stops of shadows"}
+    plural = {SWITCH: "switches", SHADOW: "starts and stops of shadows", LIFE: "acts on applications"}
     return ", ".join(f"{count} {plural.get(kind, kind + 's')}" for kind, count in report.acts.items())
 
 
@@ -118,7 +123,7 @@ def verified(
     return verify_log(
         cast(LogStore, built.store),
         built.signer.public,
-        Outside(render=decision_bytes, clock=now, ruleset_digest=digest_of),
+        Outside(render=decision_bytes, clock=now, ruleset_digest=digest_of, orders=ORDERS),
         checkpoints=checkpoints,
         progress=progress,
     )

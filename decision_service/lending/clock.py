@@ -1,9 +1,12 @@
-"""The three-working-day clock on the State Council calendar, including working Saturdays (调休)."""
+"""The three-working-day clock on the State Council calendar, including working Saturdays (调休), and its pauses."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
@@ -13,6 +16,17 @@ from decision_service.errors import CalendarError
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CLOSE_OF_BUSINESS = time(17, 30)
 WORKING_DAYS = 3
+
+Pause = tuple[datetime, datetime | None]
+"""From when until when the clock stands still; ``None`` while it still does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sla:
+    """When people are reminded and when they must have decided; ``None`` for what a pause that lasts puts off."""
+
+    reminders: tuple[datetime, ...]
+    due_at: datetime | None
 
 
 @lru_cache(maxsize=4096)
@@ -32,13 +46,36 @@ def due_at(accepted_at: datetime) -> datetime:
     Accepted after 17:30, or on a day off, counts as accepted on the next working day. ``accepted_at`` is aware.
     Raises ``CalendarError`` instead of guessing.
     """
+    return next(islice(_closes(accepted_at), WORKING_DAYS, None))
+
+
+def sla(accepted_at: datetime, pauses: Sequence[Pause] = ()) -> Sla:
+    """The clock with pauses: a working day, that of acceptance too, is over only when the clock runs at its close.
+
+    So a pause within one day costs nothing, and each close over which it lasts puts off all that comes by a working
+    day. Raises ``CalendarError``.
+    """
+    stands_since = next((begin for begin, end in pauses if end is None), None)
+    counted: list[datetime] = []
+    closes = _closes(accepted_at)
+    while len(counted) <= WORKING_DAYS:
+        close = next(closes)
+        if stands_since is not None and stands_since <= close:
+            break
+        if not any(begin <= close and (end is None or close < end) for begin, end in pauses):
+            counted.append(close)
+    return Sla(tuple(counted[1:WORKING_DAYS]), counted[WORKING_DAYS] if len(counted) > WORKING_DAYS else None)
+
+
+def _closes(accepted_at: datetime) -> Iterator[datetime]:
+    """Closes of business of the working day of acceptance and of those after it."""
     local = accepted_at.astimezone(SHANGHAI)
     day = local.date()
     if local.time() > CLOSE_OF_BUSINESS or not is_working_day(day):
         day = _next_working_day(day)
-    for _ in range(WORKING_DAYS):
+    while True:
+        yield datetime.combine(day, CLOSE_OF_BUSINESS, SHANGHAI)
         day = _next_working_day(day)
-    return datetime.combine(day, CLOSE_OF_BUSINESS, SHANGHAI)
 
 
 def _next_working_day(day: date) -> date:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -29,6 +30,28 @@ class Line(Protocol):
     def undrawn_committed(self) -> int: ...
     @property
     def secured(self) -> int: ...
+
+
+class ReportedLine(Line, Protocol):
+    """A line as its bank reported it."""
+
+    @property
+    def bank(self) -> str: ...
+    @property
+    def line_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one of the platform's applications counts, fen: reserved or committed by a client, since its last act.
+
+    ``contract`` is the id under which the client's bank reports it, if it is known.
+    """
+
+    client_id: str
+    contract: str
+    amount: int
+    changed_at: datetime
 
 
 class Link(Protocol):
@@ -95,6 +118,27 @@ def exposure_facts(records: Records, state: State, *, client_id: str, now: datet
 def unsecured(line: Line) -> int:
     """What of a line counts, fen: drawn and committed, less the secured part, never below zero."""
     return max(0, line.drawn + line.undrawn_committed - line.secured)
+
+
+def beyond_reports(holdings: Iterable[Holding], lines: Iterable[tuple[ReportedLine, datetime]]) -> int:
+    """What holdings count that banks' reports do not, fen; each line comes with the moment of its report.
+
+    A contract's own line covers it once the report is later than the last act; before, the larger of the two counts.
+    What no line names counts in full, whatever its bank reports beside it: rather twice than not at all.
+    """
+    reported = {(line.bank, line.line_id): (unsecured(line), at) for line, at in lines}
+    held: dict[tuple[str, str], list[Holding]] = {}
+    beyond = 0
+    for one in holdings:
+        if one.contract and (one.client_id, one.contract) in reported:
+            held.setdefault((one.client_id, one.contract), []).append(one)
+        else:
+            beyond += one.amount
+    for contract, parts in held.items():
+        amount, at = reported[contract]
+        if at <= max(one.changed_at for one in parts):
+            beyond += max(0, sum(one.amount for one in parts) - amount)
+    return beyond
 
 
 def group_members(customer: str, neighbours: Neighbours) -> tuple[str, ...] | None:

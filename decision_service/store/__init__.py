@@ -1,5 +1,6 @@
 """The store: clients, records, decisions, the log and rulesets in SQLite or PostgreSQL; the only place with SQL."""
 
+from decision_service.store.acts import Act, Written
 from decision_service.store.batches import Answered, Batch, Batches, LineResult, NewBatch
 from decision_service.store.challengers import Challenged, ChallengerResult, Challengers
 from decision_service.store.clients import ClientEntry
@@ -7,7 +8,8 @@ from decision_service.store.decisions import Committed, DecisionCommit, StoredDe
 from decision_service.store.drift import DayCount, DayMeasure, Drifts, Revised, Watched
 from decision_service.store.events import Event, Stretch
 from decision_service.store.exposure import ExposureChanged, ExposureState
-from decision_service.store.idempotency import Stored
+from decision_service.store.idempotency import Asked, KeptAnswer, Stored
+from decision_service.store.lives import Lives, Standing, Waiting
 from decision_service.store.migrate import upgrade
 from decision_service.store.releases import InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
@@ -16,7 +18,9 @@ from decision_service.store.store import Situation, Store
 from decision_service.store.webhooks import Attempt, Delivery, NewWebhook, Webhook, WebhookKey, Webhooks
 
 __all__ = [
+    "Act",
     "Answered",
+    "Asked",
     "Attempt",
     "Batch",
     "Batches",
@@ -34,7 +38,9 @@ __all__ = [
     "ExposureChanged",
     "ExposureState",
     "InForce",
+    "KeptAnswer",
     "LineResult",
+    "Lives",
     "NewBatch",
     "NewWebhook",
     "ReleaseEvent",
@@ -45,14 +51,17 @@ __all__ = [
     "Shadowed",
     "Shadows",
     "Situation",
+    "Standing",
     "Store",
     "Stored",
     "StoredDecision",
     "Stretch",
+    "Waiting",
     "Watched",
     "Webhook",
     "WebhookKey",
     "Webhooks",
+    "Written",
     "scopes",
     "upgrade",
 ]

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, literal, null, select, union_all, update
 
 from decision_service.errors import NotFound, StillRunning
 from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database
 from decision_service.store.leases import Leases, same_body
 from decision_service.store.statements import insert_into
-from decision_service.store.tables import BATCH_RESULTS, BATCHES, CLIENTS, DECISIONS
+from decision_service.store.tables import ANSWERS, BATCH_RESULTS, BATCHES, CLIENTS, DECISIONS
 from decision_service.vocabulary import Client, Outcome
 
 NOBODY, TURN = "", "batches"
@@ -101,7 +101,7 @@ class Batches:
     def add(self, new: NewBatch, now: datetime) -> tuple[Batch, bool]:
         """Keep a batch, or find the one that its key already has (and whether it was found).
 
-        Raises ``IdempotencyConflict`` when the key came with other lines or with a single decision.
+        Raises ``IdempotencyConflict`` when the key came with other lines or with another request.
         """
         row = {
             "batch_id": str(uuid.uuid4()),
@@ -115,11 +115,14 @@ class Batches:
             **dict.fromkeys(COUNTS, 0),
         }
         owned = (BATCHES.c.client_id == new.client_id, BATCHES.c.idempotency_key == new.idempotency_key)
-        decided = select(DECISIONS.c.leaf_index).where(
+        decided = select(DECISIONS.c.client_id).where(
             DECISIONS.c.client_id == new.client_id, DECISIONS.c.idempotency_key == new.idempotency_key
         )
+        answered = select(ANSWERS.c.client_id).where(
+            ANSWERS.c.client_id == new.client_id, ANSWERS.c.key == new.idempotency_key
+        )
         with self.database.write() as connection:
-            if connection.execute(decided).first() is not None:
+            if connection.execute(union_all(decided, answered)).first() is not None:
                 same_body("", new.body_digest)
             statement = insert_into(BATCHES, self.database.dialect).values(row)
             statement = statement.on_conflict_do_nothing(

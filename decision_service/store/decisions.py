@@ -8,16 +8,23 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, union_all
 
 from decision_service.audit.merkle import leaf_hash
 from decision_service.errors import InputError, StillRunning
 from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database, Session
-from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
+from decision_service.store.exposure import (
+    ExposureChanged,
+    ExposureState,
+    exposure_state,
+    is_taken_over,
+    still_held,
+    still_reserved,
+)
 from decision_service.store.log import append, locked_frontier
 from decision_service.store.statements import insert_into
-from decision_service.store.tables import DECISIONS, LEAVES, RESERVATIONS, moment_text
+from decision_service.store.tables import DECISIONS, LEAVES, LIVES, RESERVATIONS, moment_text
 from decision_service.vocabulary import RESERVATION, CreditApplication, Decision
 
 PAGE = 200
@@ -222,18 +229,19 @@ def _new_decision(dialect: str) -> Any:
 
 
 def _reservation(dialect: str) -> Any:
-    """A new reservation; one that has expired makes room, one that stands does not."""
+    """A new reservation; one that has expired or was taken over by acts makes room, one that stands does not."""
     statement = insert_into(RESERVATIONS, dialect)
     new, known = statement.excluded, RESERVATIONS.c
+    expired = known.expires_at <= bindparam("reserved_at", type_=known.expires_at.type)
     return statement.on_conflict_do_update(
         index_elements=[known.client_id, known.application_id, known.uscc],
         set_={"amount": new.amount, "decision_id": new.decision_id, "expires_at": new.expires_at},
-        where=known.expires_at <= bindparam("reserved_at", type_=known.expires_at.type),
+        where=or_(expired, is_taken_over()),
     )
 
 
 def is_reserved(session: Session, client_id: str, application: CreditApplication, now: datetime) -> bool:
-    """Whether an approval of this very application holds a reservation that has not expired."""
+    """Whether an approval of this very application stands: reserved, or taken over by acts and not yet over."""
     values = {
         "client_id": client_id,
         "application_id": application.application_id,
@@ -244,10 +252,9 @@ def is_reserved(session: Session, client_id: str, application: CreditApplication
 
 
 def _standing(_: str) -> Any:
-    known = RESERVATIONS.c
-    return select(known.decision_id).where(
-        known.client_id == bindparam("client_id"),
-        known.application_id == bindparam("application_id"),
-        known.uscc == bindparam("uscc"),
-        known.expires_at > bindparam("now", type_=known.expires_at.type),
-    )
+    reserved = select(RESERVATIONS.c.uscc).where(*_of_application(RESERVATIONS), still_reserved())
+    return union_all(reserved, select(LIVES.c.uscc).where(*_of_application(LIVES), still_held()))
+
+
+def _of_application(table: Any) -> tuple[ColumnElement[bool], ...]:
+    return tuple(table.c[name] == bindparam(name) for name in ("client_id", "application_id", "uscc"))

@@ -11,7 +11,7 @@ from decision_service.audit.record import erasure_record
 from decision_service.errors import NotFound
 from decision_service.store.database import Session
 from decision_service.store.log import Sign, append_signed, locked_frontier
-from decision_service.store.tables import DECISIONS, ERASURES, moment_text
+from decision_service.store.tables import ACTS, DECISIONS, ERASURES, moment_text
 
 
 def erase_private(session: Session, decision_id: str, *, now: datetime, sign: Sign) -> None:
@@ -24,6 +24,16 @@ def erase_private(session: Session, decision_id: str, *, now: datetime, sign: Si
         entry = append_signed(session, erasure_record(decision_id, now), subject=decision_id, sign=sign)
         session.change(_note, {**entry, "decision_id": decision_id, "erased_at": moment_text(now)})
         session.change(_forget, {"given_id": decision_id})
+        session.change(_forget_acts, {"given_id": decision_id})
+
+
+def is_erased(session: Session, decision_id: str) -> bool:
+    """Whether a decision's values were erased."""
+    return session.row(_erased, {"given_id": decision_id}) is not None
+
+
+def _erased(_: str) -> Any:
+    return select(ERASURES.c.leaf_index).where(ERASURES.c.decision_id == bindparam("given_id"))
 
 
 def _private(_: str) -> Any:
@@ -36,3 +46,7 @@ def _note(_: str) -> Any:
 
 def _forget(_: str) -> Any:
     return update(DECISIONS).where(DECISIONS.c.decision_id == bindparam("given_id")).values(private=null())
+
+
+def _forget_acts(_: str) -> Any:
+    return update(ACTS).where(ACTS.c.subject == bindparam("given_id")).values(private=null())

@@ -10,10 +10,12 @@ from sqlalchemy import RowMapping, String, and_, literal, select, type_coerce, u
 
 from decision_service.store.database import Database
 from decision_service.store.tables import (
+    ACTS,
     ATTACHMENTS,
     DECISIONS,
     ERASURES,
     LEAVES,
+    LIVES,
     LOG_HEAD,
     RELEASE_EVENTS,
     RESERVATIONS,
@@ -42,6 +44,9 @@ _RESERVED = (
 _ERASED = ERASURES.alias("erased")
 """The erasure of a leaf's decision; ``ERASURES`` itself is joined by its own leaf."""
 
+_ACT_ERASED = ERASURES.alias("act_erased")
+"""The erasure of the decision that an act is about."""
+
 _ENTRIES = select(
     LEAVES.c.leaf_index,
     LEAVES.c.leaf_hash,
@@ -61,6 +66,11 @@ _ENTRIES = select(
     ERASURES.c.decision_id.label("erases"),
     type_coerce(ERASURES.c.erased_at, String).label("erased_at"),
     ERASURES.c.signature.label("erasure_signature"),
+    LIVES.c.decision_id.label("lived"),
+    *(ACTS.c[name].label(f"act_{name}") for name in ("kind", "how", "subject", "client_id", "once", "signature")),
+    ACTS.c.private.label("act_private"),
+    type_coerce(ACTS.c.at, String).label("act_at"),
+    _ACT_ERASED.c.leaf_index.label("act_erased_by"),
 ).select_from(
     # One statement: a decision, its reservation and its erasure are seen in one moment, whatever happens meanwhile.
     LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index)
@@ -68,6 +78,9 @@ _ENTRIES = select(
     .outerjoin(_ERASED, _ERASED.c.decision_id == DECISIONS.c.decision_id)
     .outerjoin(RELEASE_EVENTS, RELEASE_EVENTS.c.leaf_index == LEAVES.c.leaf_index)
     .outerjoin(ERASURES, ERASURES.c.leaf_index == LEAVES.c.leaf_index)
+    .outerjoin(LIVES, LIVES.c.decision_id == DECISIONS.c.decision_id)
+    .outerjoin(ACTS, ACTS.c.leaf_index == LEAVES.c.leaf_index)
+    .outerjoin(_ACT_ERASED, _ACT_ERASED.c.decision_id == ACTS.c.subject)
 )
 _WITHOUT_LEAF = union_all(
     *(
@@ -78,6 +91,7 @@ _WITHOUT_LEAF = union_all(
             (DECISIONS, DECISIONS.c.decision_id),
             (RELEASE_EVENTS, RELEASE_EVENTS.c.subject),
             (ERASURES, ERASURES.c.decision_id),
+            (ACTS, ACTS.c.subject),
         )
     )
 )
@@ -117,6 +131,19 @@ class LogRows:
             if len(page) < PAGE:
                 return
             last = page[-1]["leaf_index"]
+
+    def decision_record(self, decision_id: str) -> Any:
+        """The record of a decision's leaf; ``None`` when there is no such decision."""
+        statement = select(LEAVES.c.record).join(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index)
+        with self.database.read() as connection:
+            return connection.execute(statement.where(DECISIONS.c.decision_id == decision_id)).scalar_one_or_none()
+
+    def lives(self) -> Iterator[RowMapping]:
+        """What stands of each application on which there was any act."""
+        moments = (type_coerce(LIVES.c[name], String).label(name) for name in ("expires_at", "changed_at"))
+        plain = (LIVES.c[name] for name in LIVES.c.keys() if name not in ("expires_at", "changed_at"))
+        with self.database.read() as connection:
+            yield from connection.execution_options(yield_per=PAGE).execute(select(*plain, *moments)).mappings()
 
     def attachments(self) -> Iterator[RowMapping]:
         """``digest`` and ``content`` of every attachment."""

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal_column, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from decision_service.errors import DecisionServiceError
-from decision_service.lending.exposure import group_members
+from decision_service.lending.exposure import Holding, beyond_reports, group_members
 from decision_service.portrait.records import CreditLine
 from decision_service.store.codecs import decode
 from decision_service.store.database import Session
 from decision_service.store.edges import neighbours
 from decision_service.store.statements import is_any, spread
-from decision_service.store.tables import DECISIONS, RECORDS, RESERVATIONS, moment_text
+from decision_service.store.tables import DECISIONS, LIVES, RECORDS, RESERVATIONS, moment_text
 
 APPLICATIONS_WINDOW = timedelta(days=30)
 
@@ -28,7 +41,7 @@ class ExposureChanged(DecisionServiceError):
 
 @dataclass(frozen=True, slots=True)
 class ExposureState:
-    """Pending reservations and credit lines, fen; ``group_*`` is of the other members, without the customer.
+    """Approvals and commitments that banks do not report, and credit lines, fen; ``group_*`` is of the other members.
 
     ``clients`` are the ids, sorted, that applied for the customer within 30 days. ``group`` are the other members;
     ``None`` means that they could not be read as a whole, and then nothing of them is summed.
@@ -48,21 +61,58 @@ def exposure_state(session: Session, uscc: str, now: datetime) -> ExposureState:
     members = {uscc, *(group or ())}
     times = {"now": moment_text(now), "since": moment_text(now - APPLICATIONS_WINDOW)}
     rows = session.rows(_state, {"uscc": uscc, **times, **spread("member", members)}, len(members))
-    reserved = {owner: amount for part, owner, amount, _ in rows if part == "reserved"}
     # Sorted: two readings compare equal whatever order the database gave.
-    payloads = sorted((owner, payload) for part, owner, _, payload in rows if part == "lines")
+    lines = sorted((owner, payload, origins) for part, owner, _, payload, origins in rows if part == "lines")
+    mine, others = _reserved(row for row in rows if row[1] == uscc), _reserved(row for row in rows if row[1] != uscc)
     return ExposureState(
-        reserved=reserved.pop(uscc, 0),
-        group_reserved=sum(reserved.values()),
-        clients=tuple(sorted(owner for part, owner, _, _ in rows if part == "client")),
-        own_lines=_lines(payload for owner, payload in payloads if owner == uscc),
-        lines=_lines(payload for owner, payload in payloads if owner != uscc),
+        reserved=mine,
+        group_reserved=others,
+        clients=tuple(sorted(owner for part, owner, _, _, _ in rows if part == "client")),
+        own_lines=_lines(payload for owner, payload, _ in lines if owner == uscc),
+        lines=_lines(payload for owner, payload, _ in lines if owner != uscc),
         group=group,
     )
 
 
+def _reserved(rows: Iterable[tuple[Any, ...]]) -> int:
+    """What is reserved or held beyond what banks report, fen."""
+    found = list(rows)
+    reserved = sum(amount for part, _, amount, _, _ in found if part == "reserved")
+    holdings = [
+        Holding(payload.partition(" ")[0], contract, amount, datetime.fromisoformat(payload.partition(" ")[2]))
+        for part, _, amount, payload, contract in found
+        if part == "held"
+    ]
+    if not holdings:
+        return int(reserved)
+    reported = [
+        (line, datetime.fromisoformat(source_time))
+        for part, _, _, payload, origins in found
+        if part == "lines"
+        for line, (_, source_time) in zip(decode("exposures", payload), json.loads(origins), strict=True)
+    ]
+    return int(reserved) + beyond_reports(holdings, reported)
+
+
 def _lines(payloads: Iterable[str]) -> tuple[CreditLine, ...]:
     return tuple(line for payload in payloads for line in decode("exposures", payload))
+
+
+def still_reserved() -> ColumnElement[bool]:
+    """Of a reservation: it has not expired at ``now``, and no act on its application has taken its place."""
+    until = RESERVATIONS.c.expires_at
+    return and_(until > bindparam("now", type_=until.type), ~is_taken_over())
+
+
+def is_taken_over() -> ColumnElement[bool]:
+    """Of a reservation: what its decision counts is told by acts."""
+    return select(LIVES.c.decision_id).where(LIVES.c.decision_id == RESERVATIONS.c.decision_id).exists()
+
+
+def still_held() -> ColumnElement[bool]:
+    """Of an application on which there were acts: it counts at ``now``."""
+    until = LIVES.c.expires_at
+    return and_(LIVES.c.amount > literal_column("0"), or_(until.is_(None), until > bindparam("now", type_=until.type)))
 
 
 def _state(_: str, members: int) -> Any:
@@ -74,16 +124,24 @@ def _state(_: str, members: int) -> Any:
             cast(RESERVATIONS.c.uscc, Text).label("owner"),
             cast(func.sum(RESERVATIONS.c.amount), BigInteger).label("amount"),
             nothing.label("payload"),
+            nothing.label("origins"),
         )
-        .where(is_any(RESERVATIONS.c.uscc, "member", members), RESERVATIONS.c.expires_at > bindparam("now"))
+        .where(is_any(RESERVATIONS.c.uscc, "member", members), still_reserved())
         .group_by(RESERVATIONS.c.uscc)
     )
+    held = select(
+        literal_column("'held'", Text),
+        cast(LIVES.c.uscc, Text),
+        LIVES.c.amount,
+        cast(LIVES.c.client_id, Text) + literal_column("' '", Text) + cast(LIVES.c.changed_at, Text),
+        func.coalesce(LIVES.c.contract, nothing),
+    ).where(is_any(LIVES.c.uscc, "member", members), still_held())
     clients = (
-        select(literal_column("'client'", Text), cast(DECISIONS.c.client_id, Text), none, nothing)
+        select(literal_column("'client'", Text), cast(DECISIONS.c.client_id, Text), none, nothing, nothing)
         .where(DECISIONS.c.uscc == bindparam("uscc"), DECISIONS.c.decided_at > bindparam("since"))
         .distinct()
     )
-    lines = select(literal_column("'lines'", Text), cast(RECORDS.c.uscc, Text), none, RECORDS.c.payload).where(
-        is_any(RECORDS.c.uscc, "member", members), RECORDS.c.kind == literal_column("'exposures'", Text)
-    )
-    return union_all(reserved, clients, lines)
+    lines = select(
+        literal_column("'lines'", Text), cast(RECORDS.c.uscc, Text), none, RECORDS.c.payload, RECORDS.c.origins
+    ).where(is_any(RECORDS.c.uscc, "member", members), RECORDS.c.kind == literal_column("'exposures'", Text))
+    return union_all(reserved, held, clients, lines)

@@ -17,12 +17,14 @@ from decision_service.audit.release import ACTIVATION, EVERYTHING, OFF, SWITCH, 
 from decision_service.errors import AuditError, StoreError
 from decision_service.store.database import Session
 from decision_service.store.log import Sign, append_signed, locked_frontier
-from decision_service.store.tables import DECISIONS, ERASURES, LEAVES, LOG_HEAD, RELEASE_EVENTS
+from decision_service.store.tables import ACTS, DECISIONS, ERASURES, LEAVES, LOG_HEAD, RELEASE_EVENTS
 from decision_service.vocabulary import Person
 
 Row = tuple[Any, ...]
 IsSigned = Callable[[str, Mapping[str, Any]], bool]
 """Whether the log's key signed a receipt about a subject."""
+STANDING = (DECISIONS, ERASURES, RELEASE_EVENTS, ACTS)
+"""Tables of what leaves stand for: each leaf has its row in one of them."""
 REMEDY = "run: decision-service audit verify; restore the database from a backup"
 
 
@@ -227,14 +229,13 @@ def _extent(_: str) -> Any:
 def _balance(_: str) -> Any:
     """In one statement, because each statement sees a moment of its own on PostgreSQL."""
     before = bindparam("before", type_=LEAVES.c.leaf_index.type)
-    tables = (DECISIONS, ERASURES, RELEASE_EVENTS)
-    counts = [select(func.count()).select_from(one).where(one.c.leaf_index >= before) for one in tables]
+    counts = [select(func.count()).select_from(one).where(one.c.leaf_index >= before) for one in STANDING]
     return _head_and(counts)
 
 
 def _balance_of_all(_: str) -> Any:
     """Without a bound the smallest index is counted, and not the rows themselves."""
-    return _head_and([select(func.count()).select_from(one) for one in (DECISIONS, ERASURES, RELEASE_EVENTS)])
+    return _head_and([select(func.count()).select_from(one) for one in STANDING])
 
 
 def _head_and(counts: Iterable[Any]) -> Any:

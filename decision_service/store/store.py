@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +10,14 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from decision_service.audit.act import NewAct
 from decision_service.errors import StoreError
+from decision_service.lending.life import WAITING
 from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.quotas import Quota
 from decision_service.store import (
+    acts,
     client_quotas,
     clients,
     decisions,
@@ -26,6 +29,7 @@ from decision_service.store import (
     releases,
     rulesets,
 )
+from decision_service.store.acts import Act, Written
 from decision_service.store.batches import Batches
 from decision_service.store.challengers import Challengers
 from decision_service.store.clients import ClientEntry
@@ -34,8 +38,9 @@ from decision_service.store.decisions import Committed, DecisionCommit, Finish, 
 from decision_service.store.drift import Drifts
 from decision_service.store.evidence import LogRows
 from decision_service.store.exposure import ExposureState
-from decision_service.store.idempotency import Stored
+from decision_service.store.idempotency import Asked, KeptAnswer, Stored, Work
 from decision_service.store.leases import leases_of
+from decision_service.store.lives import Lives
 from decision_service.store.log import Sign
 from decision_service.store.migrate import migrate
 from decision_service.store.releases import Decide, InForce, IsSigned, ReleaseEvent, SignedActs, scopes
@@ -69,6 +74,8 @@ class Store:
         self._database = database
         self._leases = leases_of(database)
         self._acts = SignedActs(is_signed)
+        self._is_signed = is_signed
+        self._lives = Lives(database, self._leases, is_signed, WAITING)
 
     @classmethod
     def open(cls, url: str, is_signed: IsSigned | None = None) -> "Store":
@@ -150,6 +157,27 @@ class Store:
         """Enterprises on record, ascending."""
         with self._database.read() as connection:
             return records.uscc_list(connection, limit=limit, offset=offset)
+
+    def once(self, asked: Asked, prepare: Callable[[], Work], now: datetime) -> KeptAnswer:
+        """What the work that ``prepare`` gives writes and answers, once per key: the answer is kept with what it wrote.
+
+        Raises ``IdempotencyConflict``, ``StillRunning``, and what the two raise: then nothing is written.
+        """
+        return idempotency.once(self._database, self._leases, asked, prepare, now)
+
+    def lives(self) -> Lives:
+        """What became of applications after their decisions."""
+        return self._lives
+
+    def acts(self, kind: str, subject: str) -> tuple[Act, ...]:
+        """All acts of a kind on a subject, oldest first."""
+        with self._database.read_session() as session:
+            return acts.acts_of(session, kind, subject, self._is_signed)
+
+    def notice(self, subject: str, new: NewAct, sign: Sign) -> Written | None:
+        """Write what was noticed of a subject as a leaf signed by ``sign``, unless its ``once`` was written before."""
+        with self._database.write_session() as session:
+            return acts.append_notice(session, subject, new, sign=sign)
 
     def set_quotas(self, client_id: str, quotas: Iterable[Quota]) -> None:
         """Give a client quotas of its own, in the place of those it had. Raises ``NotFound``."""

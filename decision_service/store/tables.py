@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 WIDTH = len("2026-11-24T10:26:10.000000Z")
@@ -120,6 +121,9 @@ LOG_HEAD = Table(
     Column("root", LargeBinary, nullable=False),
 )
 
+REFERRED = "outcome = 'REFER'"
+"""Which decisions people look at: a condition that the index of these knows by its text."""
+
 DECISIONS = Table(
     "decisions",
     METADATA,
@@ -140,6 +144,7 @@ DECISIONS = Table(
     Index("decisions_by_client", "client_id", "leaf_index"),
     Index("decisions_by_uscc", "uscc", "decided_at", "client_id"),
     Index("decisions_by_moment", "decided_at", "leaf_index"),
+    Index("decisions_referred", "leaf_index", sqlite_where=text(REFERRED), postgresql_where=text(REFERRED)),
 )
 
 LEASES = Table(
@@ -358,6 +363,52 @@ WEBHOOK_DELIVERIES = Table(
     Index("webhook_deliveries_by_subject", "number", "subject", "place"),
     Index("webhook_deliveries_by_place", "number", "place"),
     Index("webhook_deliveries_by_end", "finished_at"),
+)
+
+ACTS = Table(
+    "acts",
+    METADATA,
+    Column("leaf_index", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),  # life, objection, notice
+    Column("how", String(32), nullable=False),
+    Column("subject", String(200), nullable=False),  # a decision's id, an objection's, what a notice is about
+    Column("client_id", String(64)),  # whose thing it is
+    Column("at", Moment, nullable=False),
+    Column("once", String(200)),
+    Column("private", LargeBinary),  # values behind the record's commitments, until they are erased
+    Column("signature", String(88), nullable=False),
+    UniqueConstraint("kind", "once"),
+    Index("acts_by_subject", "kind", "subject", "leaf_index"),
+)
+
+ANSWERS = Table(
+    "answers",
+    METADATA,
+    Column("client_id", String(64), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_digest", String(80), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("location", Text),
+    Column("body", LargeBinary, nullable=False),
+    Column("answered_at", Moment, nullable=False),
+)
+
+LIVES = Table(
+    "lives",
+    METADATA,
+    Column("decision_id", String(64), ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("client_id", String(64), nullable=False),
+    Column("application_id", Text, nullable=False),
+    Column("uscc", String(18), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("amount", BigInteger, nullable=False),  # what counts of it as exposure, fen
+    Column("expires_at", Moment),  # until when; null: until acts say otherwise
+    Column("contract", Text),
+    Column("assignee", String(64)),
+    Column("pauses", Text, nullable=False),  # JSON: [from, to or null] of each
+    Column("changed_at", Moment, nullable=False),
+    Index("lives_by_uscc", "uscc", "amount"),
+    Index("lives_by_application", "client_id", "application_id", "uscc"),
 )
 
 ERASURES = Table(

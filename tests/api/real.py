@@ -89,10 +89,10 @@ def write_feeds(folder: Path) -> dict[str, dict[str, Any]]:
     return {str(entry["key"]): entry for entry in entries}
 
 
-def open_platform(home: Path, scorer: Any, feeds: Path | None = None) -> Platform:
+def open_platform(home: Path, scorer: Any, feeds: Path | None = None, url: str | None = None) -> Platform:
     """A platform under ``home`` with the shipped rules active and, if given, the feeds loaded."""
     signer = Signer.open(home / "log-key.pem")
-    store = Store.open(f"sqlite:///{home}/decisions.db", signer.public.receipt_is_valid)
+    store = Store.open(url or f"sqlite:///{home}/decisions.db", signer.public.receipt_is_valid)
     now = datetime.now(UTC)
     ruleset = load(RULES)
     store.save_ruleset(ruleset.digest, ruleset.version, ruleset.sources, now)

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from decision_service.lending.exposure import controls, exposure_facts, group_members, unsecured
+from decision_service.lending.exposure import (
+    Holding,
+    beyond_reports,
+    controls,
+    exposure_facts,
+    group_members,
+    unsecured,
+)
 from decision_service.portrait.records import (
     CreditLine,
     EnterpriseRecords,
@@ -176,3 +183,30 @@ def test_a_group_too_large_to_read_is_unknown():
 )
 def test_links_of_control(name, link, expected):
     assert controls(link) is expected, name
+
+
+def held(amount: int, *, contract: str = "C-1", changed: int = 0) -> Holding:
+    return Holding("bank-1", contract, amount, NOW + timedelta(hours=changed))
+
+
+def told(amount: int, contract: str, *, bank: str = "bank-1", later: int = -1) -> tuple[CreditLine, datetime]:
+    return CreditLine(bank, contract, amount, 0, 0), NOW + timedelta(hours=later)
+
+
+REPORTED: dict[str, tuple[list[Holding], list[tuple[CreditLine, datetime]], int]] = {
+    "nothing is reported": ([held(5)], [], 5),
+    "another contract is reported": ([held(5)], [told(5, "C-2")], 5),
+    "another bank reports the same number": ([held(5)], [told(5, "C-1", bank="bank-2")], 5),
+    "no contract is named": ([held(5, contract="")], [told(5, "C-1")], 5),
+    "a later report covers it, whatever it says": ([held(5)], [told(0, "C-1", later=1)], 0),
+    "of an earlier report the larger counts": ([held(5)], [told(3, "C-1")], 2),
+    "an earlier report may be the larger": ([held(5)], [told(7, "C-1")], 0),
+    "a report of the same moment is not later": ([held(5)], [told(3, "C-1", later=0)], 2),
+    "two decisions under one contract": ([held(5), held(4)], [told(3, "C-1")], 6),
+    "its last act counts": ([held(5), held(4, changed=2)], [told(3, "C-1", later=1)], 6),
+}
+
+
+@pytest.mark.parametrize(("holdings", "lines", "beyond"), REPORTED.values(), ids=REPORTED.keys())
+def test_what_banks_do_not_report_counts_beside_what_they_do(holdings, lines, beyond):
+    assert beyond_reports(holdings, lines) == beyond

@@ -1,0 +1,215 @@
+"""Schemas of what is done with an application after its decision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from decision_service.api.fields import IDENTIFIER, Count, Money, QueryCount, Text
+from decision_service.api.schemas import CURSOR, REQUIRED, ReasonSchema, ReceiptSchema, Strict
+from decision_service.lending.life import ACTS, APPROVE, DECLINE, ENDS, STATES, WAITING
+from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
+from decision_service.lives import SLA_STATES
+from decision_service.vocabulary import CLIENT_ID
+
+PLAIN = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+LONGEST_COMMENT = 1_000
+LONGEST_ARREARS = 36_500
+DATE_TIME = {"format": "date-time"}
+
+
+def comment() -> fields.String:
+    """Free text for people, kept apart from the leaf so that it can be erased."""
+    plain = [
+        validate.Length(max=LONGEST_COMMENT),
+        validate.Regexp(re.compile(rf"{PLAIN.pattern}\Z"), error="must be one line of plain text"),
+    ]
+    return fields.String(load_default="", validate=plain, metadata={"description": "For people; can be erased"})
+
+
+def codes(reasons: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """All codes of a list of reasons."""
+    return [code for group in reasons.values() for code in group]
+
+
+def contract(**kwargs: Any) -> Text:
+    """The bank's number of a contract."""
+    told = "The bank's own number of the contract: the `line_id` under which it reports exposure"
+    return Text(IDENTIFIER, longest=64, description=told, **kwargs)
+
+
+def on() -> fields.Date:
+    """A business date."""
+    return fields.Date(format="iso", metadata={"description": "When it happened; a business date"}, **REQUIRED)
+
+
+class VerdictSchema(Strict):
+    """An outcome with what belongs to it."""
+
+    reasons: Mapping[str, Mapping[str, Any]] = {}
+    outcome = fields.String(validate=validate.OneOf((APPROVE, DECLINE)), **REQUIRED)
+    amount = Money()
+    comment = comment()
+
+    @validates_schema
+    def whole(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """An approval has an amount, a refusal has none; a reason belongs to its outcome."""
+        outcome, found = data.get("outcome", ""), {}
+        if outcome == APPROVE and "amount" not in data:
+            found["amount"] = ["is required with APPROVE"]
+        if outcome == DECLINE and "amount" in data:
+            found["amount"] = ["belongs to APPROVE"]
+        if outcome in self.reasons and "reason" in data and data["reason"] not in self.reasons[outcome]:
+            found["reason"] = [f"with {outcome} must be one of {', '.join(self.reasons[outcome])}"]
+        if found:
+            raise ValidationError(found)
+
+
+class FinalSchema(VerdictSchema):
+    """The bank's final decision."""
+
+    reasons = FINAL_REASONS
+    reason = fields.String(validate=validate.OneOf(codes(FINAL_REASONS)), **REQUIRED)
+    contract_id = contract()
+
+    @validates_schema
+    def of_contract(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """A refusal has no contract."""
+        if data.get("outcome") == DECLINE and "contract_id" in data:
+            raise ValidationError({"contract_id": ["belongs to APPROVE"]})
+
+
+class ReviewSchema(VerdictSchema):
+    """A person's decision on a referred application."""
+
+    reasons = REVIEW_REASONS
+    reason = fields.String(validate=validate.OneOf(codes(REVIEW_REASONS)), **REQUIRED)
+    exposure_total = Money()
+
+
+class AssignmentSchema(Strict):
+    """To whom; without it, to the caller."""
+
+    assignee = Text(CLIENT_ID, longest=64, description="The id of a client of kind `risk`")
+
+
+class NoteSchema(Strict):
+    """A comment, or nothing."""
+
+    comment = comment()
+
+
+class MovementSchema(Strict):
+    """Money that moved under a contract."""
+
+    amount = Money(**REQUIRED)
+    on = on()
+    contract_id = contract(**REQUIRED)
+
+
+class OverdueSchema(Strict):
+    """Arrears as they stand; zero days, without an amount, once they are made good."""
+
+    days = Count(least=0, most=LONGEST_ARREARS, **REQUIRED)
+    amount = Money()
+    on = on()
+    contract_id = contract(**REQUIRED)
+
+    @validates_schema
+    def whole(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """What is overdue has an amount."""
+        if ("amount" in data) != (data.get("days", 0) > 0) and "days" in data:
+            raise ValidationError({"amount": ["is required with days above zero, and only then"]})
+
+
+class ClosureSchema(Strict):
+    """How the contract ended."""
+
+    end = fields.String(validate=validate.OneOf(ENDS), **REQUIRED)
+    on = on()
+    contract_id = contract()
+
+
+class ActSchema(Strict):
+    """What was done, and what may be done next."""
+
+    decision_id = fields.String(required=True)
+    act = fields.String(required=True, validate=validate.OneOf(ACTS))
+    at = fields.String(required=True, metadata=DATE_TIME)
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
+    due_at = fields.String(required=True, allow_none=True, metadata=DATE_TIME)
+    allowed = fields.List(fields.String(), required=True)
+    receipt = fields.Nested(ReceiptSchema, required=True)
+
+
+class BySchema(Strict):
+    """Who acted; the id only of the reader itself, or to those who may read everything."""
+
+    kind = fields.String(required=True)
+    id = fields.String(required=True, allow_none=True)
+
+
+class ToldSchema(Strict):
+    """One act of a history. `leaf_index` is its place in the log."""
+
+    act = fields.String(required=True)
+    at = fields.String(required=True, metadata=DATE_TIME)
+    by = fields.Nested(BySchema, required=True, allow_none=True)
+    details = fields.Dict(keys=fields.String(), required=True)
+    leaf_index = fields.Integer()
+
+
+class HistorySchema(Strict):
+    """An application from its arrival on."""
+
+    decision_id = fields.String(required=True)
+    application_id = fields.String(required=True)
+    outcome = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
+    asked = fields.String(required=True)
+    approved = fields.String(required=True, allow_none=True)
+    holds_until = fields.String(required=True, allow_none=True, metadata=DATE_TIME)
+    contract_id = fields.String(required=True, allow_none=True)
+    drawn = fields.String(required=True)
+    repaid = fields.String(required=True)
+    overdue_days = fields.Integer(required=True)
+    due_at = fields.String(required=True, allow_none=True, metadata=DATE_TIME)
+    allowed = fields.List(fields.String(), required=True)
+    acts = fields.List(fields.Nested(ToldSchema), required=True)
+
+
+class WaitingSchema(Strict):
+    """A referred application that waits for people."""
+
+    decision_id = fields.String(required=True)
+    application_id = fields.String(required=True)
+    client_id = fields.String(required=True)
+    product = fields.String(required=True)
+    amount = fields.String(required=True)
+    card = fields.String(required=True, allow_none=True)
+    whitelisted = fields.Boolean(required=True, allow_none=True)
+    decided_at = fields.String(required=True, metadata=DATE_TIME)
+    reasons = fields.List(fields.Nested(ReasonSchema), required=True)
+    state = fields.String(required=True, validate=validate.OneOf(WAITING))
+    assignee = fields.String(required=True, allow_none=True)
+    due_at = fields.String(required=True, allow_none=True, metadata=DATE_TIME)
+    sla = fields.String(required=True, validate=validate.OneOf(SLA_STATES))
+    pauses = fields.Integer(required=True)
+
+
+class QueueSchema(Strict):
+    """One page of the queue."""
+
+    reviews = fields.List(fields.Nested(WaitingSchema), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class QueueQuery(Strict):
+    """Which of the queue."""
+
+    state = fields.String(validate=validate.OneOf(WAITING), metadata={"description": "Only those in this state"})
+    after = Text(CURSOR, longest=200, description="The `next` of the page before")
+    limit = QueryCount(least=1, most=100, load_default=20)
