@@ -37,7 +37,7 @@ from decision_service.webhooks.reach import Reach
 from decision_service.webhooks.sending import Sender
 from decision_service.workbench.challenger import ChallengerFollower
 from decision_service.workbench.model_watch import ModelWatch
-from decision_service.workbench.shadow_follow import Follower
+from decision_service.workbench.shadow_follow import ShadowFollower
 
 log = logging.getLogger(__name__)
 METER = "requests.meter"
@@ -95,7 +95,7 @@ def served() -> Handle:
     warm_up(platform)
     app = create_app(settings, platform, told=logs.request_line)
     metrics = app.extensions["decision_service_metrics"]
-    Follower(platform, utc_now, metrics.shadowed).start()
+    ShadowFollower(platform, utc_now, metrics.shadowed).start()
     ChallengerFollower(platform, utc_now).start()
     ModelWatch(platform, metrics.model).start()
     BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()

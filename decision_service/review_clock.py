@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from decision_service.audit.act import NewAct
 from decision_service.audit.canonical import moment
 from decision_service.decide import Platform
-from decision_service.errors import DecisionServiceError
+from decision_service.following import Follower
 from decision_service.lives import sla_of
 from decision_service.store import Waiting, Written
 
 SLA_NEAR, SLA_BREACHED = "sla.near", "sla.breached"
-POLL_SECONDS = 15.0
-
-log = logging.getLogger(__name__)
 
 
-class ReviewClock:
+class ReviewClock(Follower):
     """Looks at what waits for people; usable from a command, and as a thread of each worker."""
 
+    name = "review-clock"
+    poll_seconds = 15.0
+
     def __init__(self, platform: Platform, clock: Callable[[], datetime]) -> None:
-        self._platform = platform
-        self._clock = clock
+        super().__init__(platform, clock)
         self._told: set[str] = set()
-        self._alarmed = ""
-        self._end = threading.Event()
 
     def look(self) -> tuple[Written, ...]:
         """Write every notice that is due and not yet written; gives those that are new. Raises ``StoreError``."""
@@ -45,25 +41,15 @@ class ReviewClock:
         self._told &= {str(new.once) for one in waiting for new in due_notices(one, now)}
         return tuple(found)
 
-    def start(self) -> None:
-        """Look again and again, in a thread, when it is this process's turn."""
-        threading.Thread(target=self.follow, name="review-clock", daemon=True).start()
+    def _turn(self) -> AbstractContextManager[bool]:
+        return self._platform.store.lives().turn(self._clock())
 
-    def stop(self) -> None:
-        """End soon."""
-        self._end.set()
+    def _step(self, ends: float) -> bool:
+        self.look()
+        return False
 
-    def follow(self) -> None:
-        """Until stopped."""
-        while not self._end.wait(POLL_SECONDS):
-            try:
-                with self._platform.store.lives().turn(self._clock()) as mine:
-                    if mine:
-                        self.look()
-            except DecisionServiceError as error:
-                if str(error) != self._alarmed:  # each thing that goes wrong is told once, not each time
-                    self._alarmed = str(error)
-                    log.error("the clock of reviews: %s", error)
+    def _alarm(self, what: str) -> None:
+        super()._alarm(f"the clock of reviews: {what}")
 
 
 def due_notices(waiting: Waiting, now: datetime) -> Iterator[NewAct]:

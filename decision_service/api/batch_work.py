@@ -20,9 +20,9 @@ from decision_service.api.render import decision_bytes
 from decision_service.api.schemas import ApplicationSchema
 from decision_service.decide import Decided, Platform, decide
 from decision_service.errors import DecisionServiceError, StillRunning, StoreError
+from decision_service.following import Follower
 from decision_service.store import Batch, LineResult
 from decision_service.vocabulary import Client
-from decision_service.workbench.shadow_follow import Follower
 
 SLICE = 20
 """Lines of one batch before those of the next have their turn."""
@@ -118,6 +118,9 @@ class BatchFollower(Follower):
     ``is_busy`` tells whether the process answers requests now: then batches take a small share of its time.
     """
 
+    name = "batches"
+    share = SHARE
+
     def __init__(
         self,
         platform: Platform,
@@ -200,7 +203,7 @@ class BatchFollower(Follower):
         began = time.perf_counter()
         found = self._lines.result(batch, line, text, client)
         if self._is_busy():
-            self._end.wait((time.perf_counter() - began) * (1 / SHARE - 1))
+            self._rest(time.perf_counter() - began)
         return found
 
     def _text(self, batch: Batch) -> tuple[bytes, ...]:

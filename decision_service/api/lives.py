@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response
@@ -21,7 +22,8 @@ from decision_service.api.life_schemas import (
     ReviewSchema,
 )
 from decision_service.api.render import money, to_bytes
-from decision_service.api.requests import DECIDING_KINDS, allow, caller, idempotency_key, owner, runtime
+from decision_service.api.requests import DECIDING_KINDS, View, allow, caller, idempotency_key, owner, runtime
+from decision_service.api.schemas import Strict
 from decision_service.lending import life
 from decision_service.lives import Request
 from decision_service.store import KeptAnswer
@@ -57,15 +59,21 @@ def done(decision_id: str, how: str, body: dict[str, Any]) -> Response:
     return answered(runtime().service.lives().act(checked(decision_id), owner(), request_of(how, body)))
 
 
+def acts(schema: Strict, *, by: tuple[str, ...]) -> Callable[[View], View]:
+    """A view that does something, once per key: what it reads, and which kinds of client may."""
+
+    def decorate(view: View) -> View:
+        view = blueprint.response(201, ActSchema, headers=HEADERS)(blueprint.body(schema)(view))
+        return allow(*by)(blueprint.doc(parameters=KEYED)(blueprint.problems(*PROBLEMS)(view)))
+
+    return decorate
+
+
 @blueprint.route("/final")
 class Final(MethodView):
     """The bank's own decision."""
 
-    @allow("bank")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(FinalSchema())
+    @acts(FinalSchema(), by=("bank",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The bank's final decision: what it approves stays reserved for the customer, what it refuses is free again.
 
@@ -79,11 +87,7 @@ class Final(MethodView):
 class Assignment(MethodView):
     """Who reviews."""
 
-    @allow("risk")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(AssignmentSchema())
+    @acts(AssignmentSchema(), by=("risk",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Take a referred application, or give it to another reviewer."""
         asked = request_of(life.ASSIGNMENT, {"assignee": body.get("assignee", caller().client_id)})
@@ -94,11 +98,7 @@ class Assignment(MethodView):
 class Review(MethodView):
     """A person's decision."""
 
-    @allow("risk")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(ReviewSchema())
+    @acts(ReviewSchema(), by=("risk",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Decide a referred application that is assigned to the caller.
 
@@ -112,11 +112,7 @@ class Review(MethodView):
 class Pause(MethodView):
     """The clock stands still."""
 
-    @allow("risk")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(NoteSchema())
+    @acts(NoteSchema(), by=("risk",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Stop the clock while the customer's documents are awaited; at most twice."""
         return done(decision_id, life.PAUSE, body)
@@ -126,11 +122,7 @@ class Pause(MethodView):
 class Resumption(MethodView):
     """The clock goes on."""
 
-    @allow("risk", *DECIDING_KINDS)
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(NoteSchema())
+    @acts(NoteSchema(), by=("risk", *DECIDING_KINDS))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The documents have come: the clock goes on."""
         return done(decision_id, life.RESUMPTION, body)
@@ -140,11 +132,7 @@ class Resumption(MethodView):
 class Drawdowns(MethodView):
     """Money lent."""
 
-    @allow("bank")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(MovementSchema())
+    @acts(MovementSchema(), by=("bank",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer has drawn; in all at most what the bank committed to."""
         return done(decision_id, life.DRAWDOWN, body)
@@ -154,11 +142,7 @@ class Drawdowns(MethodView):
 class Repayments(MethodView):
     """Money that came back."""
 
-    @allow("bank")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(MovementSchema())
+    @acts(MovementSchema(), by=("bank",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer has repaid; in all at most what was drawn."""
         return done(decision_id, life.REPAYMENT, body)
@@ -168,11 +152,7 @@ class Repayments(MethodView):
 class Overdues(MethodView):
     """Arrears."""
 
-    @allow("bank")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(OverdueSchema())
+    @acts(OverdueSchema(), by=("bank",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer is in arrears, or no longer; 90 days are a default for the models that learn from it."""
         return done(decision_id, life.ARREARS, {"amount": 0, **body})
@@ -182,11 +162,7 @@ class Overdues(MethodView):
 class Closure(MethodView):
     """The end of a contract."""
 
-    @allow("bank")
-    @blueprint.doc(parameters=KEYED)
-    @blueprint.problems(*PROBLEMS)
-    @blueprint.response(201, ActSchema, headers=HEADERS)
-    @blueprint.body(ClosureSchema())
+    @acts(ClosureSchema(), by=("bank",))
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The contract has ended: settled, cancelled before anything was drawn, or written off.
 

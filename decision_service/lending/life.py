@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from decision_service.errors import NotNow
+from decision_service.lending.clock import SHANGHAI
 from decision_service.vocabulary import RESERVATION
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 APPROVE, REFER, DECLINE = "APPROVE", "REFER", "DECLINE"
 QUEUED, ASSIGNED, PAUSED = WAITING = ("queued", "assigned", "paused")
 """States in which people have to decide."""

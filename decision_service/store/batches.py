@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, insert, literal, null, select, union_all, update
 
-from decision_service.errors import NotFound, StillRunning
+from decision_service.errors import NotFound
 from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database
-from decision_service.store.leases import Leases, same_body
+from decision_service.store.leases import Leases, same_body, turn_of
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import ANSWERS, BATCH_RESULTS, BATCHES, CLIENTS, DECISIONS
 from decision_service.vocabulary import Client, Outcome
 
-NOBODY, TURN = "", "batches"
+TURN = "batches"
 OUTCOMES = {Outcome.APPROVE.name: "approved", Outcome.REFER.name: "referred", Outcome.DECLINE.name: "declined"}
 REFUSED = "refused"
 """The column that counts lines that are no application which can be decided."""
@@ -231,18 +231,9 @@ class Batches:
         with self.database.read() as connection:
             return tuple(Answered(LineResult(*row[:-1]), row[-1]) for row in connection.execute(statement))
 
-    @contextmanager
-    def turn(self, now: datetime) -> Iterator[bool]:
+    def turn(self, now: datetime) -> AbstractContextManager[bool]:
         """Whether the caller is the one to work batches off; another's turn ends with its process, or by time."""
-        try:
-            self.leases.take(NOBODY, TURN, body_digest="", now=now)
-        except StillRunning:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self.leases.release(NOBODY, TURN)
+        return turn_of(self.leases, TURN, now)
 
 
 _KEPT = (

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 
-from decision_service.errors import StillRunning
 from decision_service.store.database import Database
 from decision_service.store.decisions import StoredDecision, stored_decisions
-from decision_service.store.leases import Leases
+from decision_service.store.leases import Leases, turn_of
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import CHALLENGER_RESULTS, CHALLENGES, DECISIONS, LOG_HEAD
 
-NOBODY, TURN = "", "challengers"
+TURN = "challengers"
 PAGE = 1_000
 
 
@@ -103,18 +102,9 @@ class Challengers:
             yield from page
             last = page[-1].result.leaf_index
 
-    @contextmanager
-    def turn(self, now: datetime) -> Iterator[bool]:
+    def turn(self, now: datetime) -> AbstractContextManager[bool]:
         """Whether the caller is the one to follow; another process's turn ends with that process, or by time."""
-        try:
-            self.leases.take(NOBODY, TURN, body_digest="", now=now)
-        except StillRunning:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self.leases.release(NOBODY, TURN)
+        return turn_of(self.leases, TURN, now)
 
     def _reached(self, subject: str) -> int:
         known = CHALLENGER_RESULTS.c

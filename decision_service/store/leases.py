@@ -7,7 +7,8 @@ import fcntl
 import os
 import struct
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -22,6 +23,8 @@ from decision_service.store.statements import SQLITE, insert_into
 from decision_service.store.tables import LEASES, moment_text
 
 LEASE = timedelta(seconds=60)
+NOBODY = ""
+"""In the place of a client, of whom there is none where processes take turns."""
 BODY_BITS = 16
 _FLOCK = struct.Struct("hhqqi4x")  # Linux's struct flock: type, whence, start, length, process
 
@@ -50,6 +53,23 @@ def leases_of(database: Database) -> Leases:
     if database.dialect == SQLITE and hasattr(fcntl, "F_OFD_SETLK"):
         return KernelLeases(database, f"{database.url.database}.leases")
     return TableLeases(database)
+
+
+@contextmanager
+def turn_of(leases: Leases, work: str, now: datetime) -> Iterator[bool]:
+    """Whether the caller is the one of all processes to do some work; another's turn ends with it, or by time.
+
+    Two who do it at once would only do the same twice.
+    """
+    try:
+        leases.take(NOBODY, work, body_digest="", now=now)
+    except StillRunning:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        leases.release(NOBODY, work)
 
 
 def same_body(known: str, given: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,18 +12,17 @@ from typing import Any
 from sqlalchemy import func, or_, select, text
 
 from decision_service.audit.act import LIFE, NewAct
-from decision_service.errors import StillRunning
 from decision_service.store.acts import Act, Written, acts_of, append_act
 from decision_service.store.database import Database, Session
 from decision_service.store.decisions import StoredDecision
 from decision_service.store.exposure import ExposureChanged, ExposureState, exposure_state
-from decision_service.store.leases import Leases
+from decision_service.store.leases import Leases, turn_of
 from decision_service.store.log import Sign, locked_frontier
 from decision_service.store.releases import IsSigned
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LIVES, REFERRED, moment_text
 
-NOBODY, TURN = "", "lives"
+TURN = "lives"
 PAGE = 500
 Pauses = Sequence[tuple[datetime, datetime | None]]
 
@@ -104,18 +103,9 @@ class Lives:
         session.change(_stands, _row(decision, standing, new.at))
         return written
 
-    @contextmanager
-    def turn(self, now: datetime) -> Iterator[bool]:
+    def turn(self, now: datetime) -> AbstractContextManager[bool]:
         """Whether the caller is the one to watch the clock; another's turn ends with its process, or by time."""
-        try:
-            self._leases.take(NOBODY, TURN, body_digest="", now=now)
-        except StillRunning:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self._leases.release(NOBODY, TURN)
+        return turn_of(self._leases, TURN, now)
 
     def waiting(self) -> tuple[Waiting, ...]:
         """All referred applications that people have not decided, oldest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,14 @@ from typing import Any
 from sqlalchemy import bindparam, func, literal_column, select
 
 from decision_service.audit.release import SHADOW, STARTED
-from decision_service.errors import StillRunning
 from decision_service.store.database import Database
 from decision_service.store.decisions import StoredDecision, decisions_between
-from decision_service.store.leases import Leases
+from decision_service.store.leases import Leases, turn_of
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, RELEASE_EVENTS, SHADOW_RESULTS
 
 PAGE = 1_000
-NOBODY, TURN = "", "shadows"
+TURN = "shadows"
 """Client and key of the lease by which one process at a time follows; no client has an empty id."""
 
 
@@ -126,21 +125,9 @@ class Shadows:
                 yield from page
                 last = page[-1].result.leaf_index
 
-    @contextmanager
-    def turn(self, now: datetime) -> Iterator[bool]:
-        """Whether the caller is the one to follow; another process's turn ends with that process, or by time.
-
-        Two who follow at once would only do the same work twice.
-        """
-        try:
-            self.leases.take(NOBODY, TURN, body_digest="", now=now)
-        except StillRunning:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self.leases.release(NOBODY, TURN)
+    def turn(self, now: datetime) -> AbstractContextManager[bool]:
+        """Whether the caller is the one to follow; another process's turn ends with that process, or by time."""
+        return turn_of(self.leases, TURN, now)
 
     def _page(self, run: ShadowRun, after: int, since: datetime | None) -> tuple[Shadowed, ...]:
         known = SHADOW_RESULTS.c

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,11 @@ from decision_service.errors import InputError, NotFound, StillRunning
 from decision_service.store import events
 from decision_service.store.database import Database
 from decision_service.store.events import PING, Event, Stretch
-from decision_service.store.leases import Leases, same_body
+from decision_service.store.leases import Leases, same_body, turn_of
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import CLIENTS, WEBHOOK_DELIVERIES, WEBHOOK_KEYS, WEBHOOKS
 
-NOBODY, TURN = "", "webhooks"
+TURN = "webhooks"
 ACTIVE, DISABLED = "active", "disabled"
 PENDING, DELIVERED, GIVEN_UP = "pending", "delivered", "given_up"
 MOST = 20
@@ -372,18 +372,9 @@ class Webhooks:
         with self.database.write() as connection:
             connection.execute(delete(WEBHOOK_DELIVERIES).where(WEBHOOK_DELIVERIES.c.finished_at < now - KEPT))
 
-    @contextmanager
-    def turn(self, now: datetime) -> Iterator[bool]:
+    def turn(self, now: datetime) -> AbstractContextManager[bool]:
         """Whether the caller is the one to deliver; another's turn ends with its process, or by time."""
-        try:
-            self.leases.take(NOBODY, TURN, body_digest="", now=now)
-        except StillRunning:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self.leases.release(NOBODY, TURN)
+        return turn_of(self.leases, TURN, now)
 
 
 _STORED = select(

@@ -15,11 +15,11 @@ from decision_service import __version__
 from decision_service.audit.signing import Signer
 from decision_service.decide import Platform
 from decision_service.errors import DecisionServiceError
+from decision_service.following import Follower
 from decision_service.store import Attempt, Delivery, Webhook, WebhookKey
 from decision_service.store.webhooks import DELIVERED, GIVEN_UP, PENDING
 from decision_service.webhooks.sending import Reply, Sender
 from decision_service.webhooks.signing import Secret, signed
-from decision_service.workbench.shadow_follow import Follower
 
 RETRIES = tuple(timedelta(seconds=one) for one in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400))
 """Waits after the attempts that failed, of which there is one more: three days and some hours in all."""
@@ -32,9 +32,6 @@ ENDPOINTS = 16
 """Endpoints to which one process sends at the same time."""
 AT_ONCE = 50
 """Deliveries of one endpoint that are looked up together."""
-TURN_SECONDS = 30.0
-"""How long one worker goes on before another may: with the last attempt well below the length of a lease."""
-POLL_SECONDS = 1.0
 LONGEST_PAUSE = timedelta(seconds=60)
 """An endpoint that failed is left alone for a while, whatever else waits for it; longer each time up to this."""
 HEADERS = {"Content-Type": "application/json", "User-Agent": f"decision-service/{__version__}"}
@@ -61,6 +58,9 @@ class _Pause:
 class WebhookFollower(Follower):
     """Delivers in threads of its own, one process at a time; each endpoint at its own pace."""
 
+    name = "webhooks"
+    _pool: ThreadPoolExecutor
+
     def __init__(
         self,
         platform: Platform,
@@ -81,22 +81,21 @@ class WebhookFollower(Follower):
     def _turn(self) -> AbstractContextManager[bool]:
         return self._platform.store.webhooks().turn(self._clock())
 
-    def _take_turn(self) -> None:
-        """Keep the turn for a while; what is being sent then is waited for, so that no two processes send it."""
-        with self._turn() as mine:
-            if mine:
-                self._platform.store.webhooks().forget(self._clock())
-                ends = time.monotonic() + TURN_SECONDS
-                with ThreadPoolExecutor(ENDPOINTS, "webhooks") as pool:
-                    while time.monotonic() < ends and self._begin(pool, ends) and not self._end.wait(POLL_SECONDS):
-                        pass
+    def _work(self, ends: float) -> None:
+        """What is being sent at the end of the turn is waited for, so that no two processes send it."""
+        self._platform.store.webhooks().forget(self._clock())
+        with ThreadPoolExecutor(ENDPOINTS, "webhooks") as self._pool:
+            super()._work(ends)
+
+    def _step(self, ends: float) -> bool:
+        return time.monotonic() < ends and self._begin(ends)
 
     def advance(self, ends: float) -> None:
         """Send what is due now, and wait for it."""
-        with ThreadPoolExecutor(ENDPOINTS, "webhooks") as pool:
-            self._begin(pool, ends)
+        with ThreadPoolExecutor(ENDPOINTS, "webhooks") as self._pool:
+            self._begin(ends)
 
-    def _begin(self, pool: ThreadPoolExecutor, ends: float) -> bool:
+    def _begin(self, ends: float) -> bool:
         """Begin to send to each endpoint to which nothing is being sent; whether there is any endpoint."""
         store = self._platform.store.webhooks()
         found = store.active()
@@ -106,7 +105,7 @@ class WebhookFollower(Follower):
                 continue
             store.read_ahead(webhook, client_id, self._clock())
             if pause is None or pause.until <= self._clock():
-                self._running[webhook.number] = pool.submit(self._send_due, webhook, ends)
+                self._running[webhook.number] = self._pool.submit(self._send_due, webhook, ends)
         return bool(found)
 
     def _send_due(self, webhook: Webhook, ends: float) -> None:

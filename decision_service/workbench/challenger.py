@@ -11,6 +11,7 @@ from decimal import Decimal
 from decision_service.audit.replay import Recorded, read_record
 from decision_service.decide import Platform, blend_weights, score_values
 from decision_service.errors import AuditError, ModelError, NotFound, StoreError
+from decision_service.following import Follower
 from decision_service.policy import Policy
 from decision_service.portrayal import encoded
 from decision_service.recorded import given_facts, in_force
@@ -25,7 +26,6 @@ from decision_service.workbench.shadow_follow import (
     ENGINES_DIFFERED,
     ERASED,
     UNREADABLE,
-    Follower,
     Rest,
     no_rest,
 )
@@ -143,10 +143,9 @@ def _millionths(probability: Decimal | None) -> int | None:
 
 
 class ChallengerFollower(Follower):
-    """Follows the challengers in a thread of its own, as ``Follower`` does shadows: in turns, and not much of the time.
+    """Follows the challengers; a registry or a challenger that fails is told and costs no answer."""
 
-    A registry or a challenger that fails is told and costs no answer.
-    """
+    name = "challengers"
 
     def _is_needed(self) -> bool:
         return bool(challenges(self._platform))

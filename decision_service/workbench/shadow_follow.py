@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +11,7 @@ from datetime import datetime
 from decision_service.audit.replay import Recorded, read_record
 from decision_service.decide import Platform
 from decision_service.errors import AuditError, DecisionServiceError, NotFound, StoreError
+from decision_service.following import Follower
 from decision_service.rulebook.ruleset import Ruleset
 from decision_service.store import ShadowResult, ShadowRun, StoredDecision
 from decision_service.workbench.shadow import ruleset_of
@@ -27,11 +27,6 @@ COMPARED, ERASED, UNREADABLE, ENGINES_DIFFERED, NOT_ADMITTED = (
 """What became of a decision: held against the shadow, or why it is left out."""
 BATCH = 50
 """Decisions in one transaction."""
-SHARE = 0.05
-"""Of a worker's time at most this much is spent beside the requests."""
-POLL_SECONDS = 1.0
-TURN_SECONDS = 30.0
-"""How long one worker goes on before another may; well below the length of a lease."""
 Rest = Callable[[float], None]
 """Is told how many seconds were just worked, and may wait."""
 Told = Callable[[str, str, str, str | None], None]
@@ -122,51 +117,22 @@ def _left_out(run: ShadowRun, stored: StoredDecision, status: str) -> ShadowResu
     return ShadowResult(run.leaf, stored.leaf_index, status)
 
 
-class Follower:
-    """Follows the shadows of a store in a thread of its own, for as long as the process lives.
+class ShadowFollower(Follower):
+    """Follows the shadows of a store, one decision at a time."""
 
-    Decisions are found in the store when they are durable, so nothing here can fail or hold up an answer; what remains
-    is the time that both need, of which this takes a small share, one decision at a time.
-    """
+    name = "shadows"
 
     def __init__(self, platform: Platform, clock: Callable[[], datetime], told: Told = tell_nobody) -> None:
-        self._platform = platform
-        self._clock = clock
+        super().__init__(platform, clock)
         self._tell = told
         self._desk = Desk(platform)
-        self._alarmed: set[str] = set()
         self._given_up: set[int] = set()
-        self._end = threading.Event()
-
-    def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self.follow, name="shadows", daemon=True).start()
-
-    def stop(self) -> None:
-        """End soon."""
-        self._end.set()
-
-    def follow(self) -> None:
-        """Until stopped: look each second whether shadows run, and if it is this process's turn, follow them."""
-        while not self._end.wait(POLL_SECONDS):
-            try:
-                if self._is_needed():
-                    self._take_turn()
-            except DecisionServiceError as error:
-                self._alarm(str(error))
 
     def _is_needed(self) -> bool:
         return bool(self._platform.store.shadows().running())
 
     def _turn(self) -> AbstractContextManager[bool]:
         return self._platform.store.shadows().turn(self._clock())
-
-    def _take_turn(self) -> None:
-        """Keep the turn for a while, so that one process and not each in turn loads the shadows' rules."""
-        with self._turn() as mine:
-            ends = time.monotonic() + TURN_SECONDS
-            while mine and self._step(ends) and not self._end.wait(POLL_SECONDS):
-                pass
 
     def _step(self, ends: float) -> bool:
         """Follow each shadow as far as time allows; whether to go on."""
@@ -182,12 +148,3 @@ class Follower:
                 self._given_up.add(run.leaf)  # loading what cannot be loaded each second would cost the requests time
                 self._alarm(f"shadow {run.digest} cannot be followed: {error}")
         return bool(running) and time.monotonic() < ends
-
-    def _rest(self, worked: float) -> None:
-        self._end.wait(worked * (1 / SHARE - 1))
-
-    def _alarm(self, what: str) -> None:
-        """Each thing that goes wrong is told once, not each second."""
-        if what not in self._alarmed:
-            self._alarmed.add(what)
-            log.error(what)

@@ -30,7 +30,7 @@ from decision_service.store import RulesetEntry, ShadowRun, Store
 from decision_service.vocabulary import Client
 from decision_service.workbench import shadow
 from decision_service.workbench.shadow_compare import Pairs
-from decision_service.workbench.shadow_follow import BATCH, Desk, Follower
+from decision_service.workbench.shadow_follow import BATCH, Desk, ShadowFollower
 from tests.api.real import RULES, FixedScorer, open_platform, write_feeds
 from tests.releasing import ANN, BOB
 
@@ -255,7 +255,7 @@ def test_results_that_another_process_wrote_meanwhile_are_not_told_again(office:
 
 
 def test_a_worker_rests_nineteen_times_as_long_as_it_worked(office: Office) -> None:
-    follower = Follower(office.platform, now)
+    follower = ShadowFollower(office.platform, now)
     began = time.monotonic()
     follower._rest(0.01)
     assert 0.19 <= time.monotonic() - began < 0.5
@@ -265,12 +265,12 @@ class Hurry:
     """Followers that poll often and take no rest; all are ended with the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("decision_service.workbench.shadow_follow.POLL_SECONDS", 0.01)
-        monkeypatch.setattr("decision_service.workbench.shadow_follow.SHARE", 1.0)
-        self.followers: list[Follower] = []
+        monkeypatch.setattr(ShadowFollower, "poll_seconds", 0.01)
+        monkeypatch.setattr(ShadowFollower, "share", 1.0)
+        self.followers: list[ShadowFollower] = []
 
     def start(self, platform: Platform) -> None:
-        self.followers.append(Follower(platform, now))
+        self.followers.append(ShadowFollower(platform, now))
         self.followers[-1].start()
 
     def end(self) -> None:
