@@ -50,8 +50,8 @@ serve: setup ## Serve the API; an empty store gets the synthetic city and a sand
 	$(BIN)/decision-service serve --port $(PORT) --sandbox
 
 lint: setup ## Style, types and import contracts
-	$(BIN)/flake8 decision_service ml tests bench notebooks
-	$(BIN)/isort --check-only --quiet decision_service ml tests bench notebooks
+	$(BIN)/flake8 decision_service decision_service_client ml tests bench notebooks
+	$(BIN)/isort --check-only --quiet decision_service decision_service_client ml tests bench notebooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
