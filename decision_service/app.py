@@ -17,11 +17,12 @@ from pathlib import Path
 from flask import Flask
 
 from decision_service import __version__, logs
+from decision_service.api.access import is_known
 from decision_service.api.application import http_application
 from decision_service.api.batch_work import BatchFollower
 from decision_service.api.limits import Limiter, Meter, RemoteMeter, SharedMeter
 from decision_service.api.platform import PlatformService
-from decision_service.api.requests import Told, is_known
+from decision_service.api.requests import Told
 from decision_service.api.rsgi import Handle, rsgi
 from decision_service.api.service import Runtime
 from decision_service.audit.signing import Signer

@@ -21,6 +21,7 @@ from decision_service.lending import life
 from decision_service.lending.clock import Sla, sla
 from decision_service.lending.life import Life, Step
 from decision_service.lending.review_reasons import texts_of
+from decision_service.permissions import KINDS
 from decision_service.store import (
     Act,
     Asked,
@@ -38,7 +39,7 @@ from decision_service.vocabulary import Client, Outcome
 CREATED = 201
 BANK_ACTS = frozenset({life.FINAL, life.DRAWDOWN, life.REPAYMENT, life.ARREARS, life.CLOSURE})
 """What only the bank that asked for the decision does."""
-OWN_SEARCH = frozenset({"risk", "auditor"})
+OWN_SEARCH = frozenset(name for name, kind in KINDS.items() if kind.sees_all)
 COMMENT = "comment"
 RUNNING, NEAR, BREACHED, STANDS_STILL = SLA_STATES = ("running", "near", "breached", "paused")
 _CURSOR = re.compile(r"([01])_([0-9TZ.:~-]*)_([0-9]{18})")

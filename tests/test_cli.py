@@ -19,12 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from decision_service.api.requests import ALL_KINDS, DECIDING_KINDS, READING_ALL
-from decision_service.api.simulations import KINDS as SIMULATING
 from decision_service.audit.record import FACT_PREFIX, values_of
 from decision_service.cli import main
 from decision_service.commands.console import width
 from decision_service.commands.demo import Show, Shown, ask_all, read_showcase, visitor
+from decision_service.permissions import KINDS, kinds_with
 from decision_service.portrait.series import SERIES, WINDOW
 from decision_service.settings import Settings
 from decision_service.store import Store
@@ -137,12 +136,13 @@ def test_how_much_a_client_may_send_is_shown_set_and_reset(fresh: Shell) -> None
 
 def test_the_kinds_of_clients_are_explained_as_the_api_treats_them() -> None:
     output = CliRunner().invoke(main, ["clients", "add", "--help"]).output
-    told = {kind: re.search(rf"^ +{kind} +(.*)$", output, re.MULTILINE) for kind in ALL_KINDS}
+    told = {kind: re.search(rf"^ +{kind} +(.*)$", output, re.MULTILINE) for kind in KINDS}
     texts = {kind: match[1] for kind, match in told.items() if match is not None}
-    assert texts.keys() == set(ALL_KINDS)
-    assert {kind for kind in ALL_KINDS if "reads everybody's" in texts[kind]} == READING_ALL
-    assert {kind for kind in ALL_KINDS if "applies" in texts[kind] or "as a bank" in texts[kind]} == set(DECIDING_KINDS)
-    assert {kind for kind in ALL_KINDS if "simulates" in texts[kind] or "as a bank" in texts[kind]} == set(SIMULATING)
+    deciding = {kind for kind in KINDS if "applies" in texts[kind] or "as a bank" in texts[kind]}
+    assert texts.keys() == set(KINDS)
+    assert {kind for kind in KINDS if "reads everybody's" in texts[kind]} == {k for k in KINDS if KINDS[k].sees_all}
+    assert deciding == set(kinds_with("decisions:write"))
+    assert {kind for kind in KINDS if "simulates" in texts[kind]} | deciding == set(kinds_with("simulations:run"))
 
 
 def test_decided_applications_verify_and_replay_identically(city: Shell, shows, tmp_path: Path) -> None:

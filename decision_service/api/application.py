@@ -19,10 +19,10 @@ from decision_service.api import (
     simulations,
     webhooks,
 )
+from decision_service.api.access import CallerCache, key_holder
 from decision_service.api.documents import MAX_BODY_BYTES, document
 from decision_service.api.limits import Limiter
 from decision_service.api.metrics import Metrics
-from decision_service.api.requests import KeyCache
 from decision_service.api.service import Runtime
 from decision_service.api.turns import Turnstile
 
@@ -62,7 +62,7 @@ def http_application(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.strict_slashes = True
     app.extensions["decision_service"] = runtime
-    app.extensions["decision_service_keys"] = KeyCache(runtime.service.client)
+    app.extensions["decision_service_callers"] = CallerCache(lambda key: key_holder(runtime.service.client(key)))
     app.extensions["decision_service_metrics"] = metrics = Metrics(shared_metrics)
     app.extensions["decision_service_limiter"] = limiter
     app.extensions["decision_service_turnstile"] = Turnstile(limiter, metrics, told=told)

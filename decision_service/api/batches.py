@@ -13,13 +13,14 @@ from marshmallow import fields, validate
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from decision_service.api import batch_lines
-from decision_service.api.decisions import DECISION_ID, KEY_PARAMETER, READING_KINDS
+from decision_service.api.access import allow, caller, owner
+from decision_service.api.decisions import DECISION_ID, KEY_PARAMETER
 from decision_service.api.documents import JSON, MAX_BATCH_BYTES, StrictBlueprint
 from decision_service.api.fields import QueryCount
 from decision_service.api.metrics import BATCHES
 from decision_service.api.problems import HttpProblem
 from decision_service.api.render import moment, to_bytes
-from decision_service.api.requests import DECIDING_KINDS, allow, caller, idempotency_key, owner, request_id, runtime
+from decision_service.api.requests import idempotency_key, request_id, runtime
 from decision_service.api.schemas import DecisionSchema, PageQuery, ProblemSchema, Strict
 from decision_service.errors import NotFound
 from decision_service.store import Answered, Batch, NewBatch
@@ -113,7 +114,7 @@ class ResultsQuery(Strict):
 class Batches(MethodView):
     """The collection."""
 
-    @allow(*DECIDING_KINDS)
+    @allow("decisions:write")
     @blueprint.doc(parameters=[KEY_PARAMETER], requestBody=BODY)
     @blueprint.problems(400, 401, 403, 413, 415, 422, 503)
     @blueprint.response(202, BatchSchema, headers=HEADERS)
@@ -132,7 +133,7 @@ class Batches(MethodView):
             headers["Idempotent-Replayed"] = "true"
         return Response(to_bytes(taken(batch)), status=202, content_type=JSON, headers=headers)
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 422, 503)
     @blueprint.response(200, BatchListSchema)
     @blueprint.arguments(PageQuery(), location="query")
@@ -146,14 +147,14 @@ class Batches(MethodView):
 class OneBatch(MethodView):
     """One batch."""
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, BatchSchema)
     def get(self, batch_id: str) -> Response:
         """How far a batch has come."""
         return Response(to_bytes(document(_found(batch_id))), content_type=JSON)
 
-    @allow(*DECIDING_KINDS)
+    @allow("decisions:write")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, BatchSchema)
     def delete(self, batch_id: str) -> Response:
@@ -167,7 +168,7 @@ class OneBatch(MethodView):
 class Results(MethodView):
     """What became of the lines."""
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 404, 422, 503)
     @blueprint.response(200, BatchResultSchema, content_type=JSON_LINES)
     @blueprint.arguments(ResultsQuery(), location="query")

@@ -13,20 +13,11 @@ from flask import Response, current_app, g
 from flask.views import MethodView
 from werkzeug.datastructures import Headers
 
+from decision_service.api.access import allow, caller, openness, owner
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.explanation_schema import ExplanationSchema
 from decision_service.api.render import decision_bytes, to_bytes
-from decision_service.api.requests import (
-    ALL_KINDS,
-    DECIDING_KINDS,
-    allow,
-    caller,
-    idempotency_key,
-    openness,
-    owner,
-    real,
-    runtime,
-)
+from decision_service.api.requests import idempotency_key, real, runtime
 from decision_service.api.schemas import ApplicationSchema, DecisionListSchema, DecisionSchema, LangQuery, PageQuery
 from decision_service.errors import NotFound
 from decision_service.vocabulary import CreditApplication
@@ -34,7 +25,6 @@ from decision_service.vocabulary import CreditApplication
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-READING_KINDS = tuple(kind for kind in ALL_KINDS if kind != "steward")
 DECISION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 blueprint = StrictBlueprint(
     "decisions", __name__, url_prefix="/v1/decisions", description="Decisions on credit applications"
@@ -68,7 +58,7 @@ class Decisions(MethodView):
 
     init_every_request = False
 
-    @allow(*DECIDING_KINDS)
+    @allow("decisions:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
     @blueprint.response(201, DecisionSchema, headers=HEADERS)
@@ -92,7 +82,7 @@ class Decisions(MethodView):
             current_app.extensions["decision_service_metrics"].decided(decided.outcome.name)
         return Finished(decided.body, status=201, content_type=JSON, headers=headers)
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 422, 503)
     @blueprint.response(200, DecisionListSchema)
     @blueprint.arguments(PageQuery(), location="query")
@@ -111,7 +101,7 @@ class Decisions(MethodView):
 class OneDecision(MethodView):
     """One decision."""
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, DecisionSchema)
     def get(self, decision_id: str) -> Response:
@@ -123,7 +113,7 @@ class OneDecision(MethodView):
 class Explanation(MethodView):
     """Why it was decided so."""
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 404, 422, 503)
     @blueprint.response(200, ExplanationSchema)
     @blueprint.arguments(LangQuery(), location="query")
@@ -139,7 +129,7 @@ class Explanation(MethodView):
 class Proof(MethodView):
     """Evidence that needs no trust in the platform."""
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, {"type": "object"})
     def get(self, decision_id: str) -> Response:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import Response
 from flask.views import MethodView
 
+from decision_service.api.access import allow, caller
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.render import to_bytes
-from decision_service.api.requests import ALL_KINDS, allow, caller, runtime
+from decision_service.api.requests import runtime
 from decision_service.api.schemas import ModelListSchema, RulesetSchema
 
 blueprint = StrictBlueprint("in-force", __name__, url_prefix="/v1", description="What is in force")
@@ -17,8 +18,8 @@ blueprint = StrictBlueprint("in-force", __name__, url_prefix="/v1", description=
 class ActiveRuleset(MethodView):
     """The ruleset that decides now."""
 
-    @allow(*ALL_KINDS)
-    @blueprint.problems(401, 503)
+    @allow("rulesets:read")
+    @blueprint.problems(401, 403, 503)
     @blueprint.response(200, RulesetSchema)
     def get(self) -> Response:
         """Version, digest and closed lists of the active ruleset, and how many rules decide for the caller."""
@@ -30,8 +31,8 @@ class ActiveRuleset(MethodView):
 class Models(MethodView):
     """The models that score now."""
 
-    @allow(*ALL_KINDS)
-    @blueprint.problems(401, 503)
+    @allow("models:read")
+    @blueprint.problems(401, 403, 503)
     @blueprint.response(200, ModelListSchema)
     def get(self) -> Response:
         """Names, versions and digests of the models in use, and why others are not."""
@@ -42,8 +43,8 @@ class Models(MethodView):
 class Checkpoint(MethodView):
     """The log's signed size and root."""
 
-    @allow(*ALL_KINDS)
-    @blueprint.problems(401, 503)
+    @allow("log:read")
+    @blueprint.problems(401, 403, 503)
     @blueprint.response(200, {"type": "string"}, content_type="text/plain")
     def get(self) -> Response:
         """A C2SP signed note over the whole log."""

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response
 from flask.views import MethodView
 
-from decision_service.api.decisions import HEADERS, KEY_PARAMETER, READING_KINDS, checked
+from decision_service.api.access import View, allow, caller, owner
+from decision_service.api.decisions import HEADERS, KEY_PARAMETER, checked
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.life_schemas import (
     ActSchema,
@@ -22,7 +23,7 @@ from decision_service.api.life_schemas import (
     ReviewSchema,
 )
 from decision_service.api.render import money, to_bytes
-from decision_service.api.requests import DECIDING_KINDS, View, allow, caller, idempotency_key, owner, runtime
+from decision_service.api.requests import idempotency_key, runtime
 from decision_service.api.schemas import Strict
 from decision_service.lending import life
 from decision_service.lives import Request
@@ -59,12 +60,12 @@ def done(decision_id: str, how: str, body: dict[str, Any]) -> Response:
     return answered(runtime().service.lives().act(checked(decision_id), owner(), request_of(how, body)))
 
 
-def acts(schema: Strict, *, by: tuple[str, ...]) -> Callable[[View], View]:
-    """A view that does something, once per key: what it reads, and which kinds of client may."""
+def acts(schema: Strict, *, scope: str) -> Callable[[View], View]:
+    """A view that does something, once per key: what it reads, and the scope it needs."""
 
     def decorate(view: View) -> View:
         view = blueprint.response(201, ActSchema, headers=HEADERS)(blueprint.body(schema)(view))
-        return allow(*by)(blueprint.doc(parameters=KEYED)(blueprint.problems(*PROBLEMS)(view)))
+        return allow(scope)(blueprint.doc(parameters=KEYED)(blueprint.problems(*PROBLEMS)(view)))
 
     return decorate
 
@@ -73,7 +74,7 @@ def acts(schema: Strict, *, by: tuple[str, ...]) -> Callable[[View], View]:
 class Final(MethodView):
     """The bank's own decision."""
 
-    @acts(FinalSchema(), by=("bank",))
+    @acts(FinalSchema(), scope="final:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The bank's final decision: what it approves stays reserved for the customer, what it refuses is free again.
 
@@ -87,7 +88,7 @@ class Final(MethodView):
 class Assignment(MethodView):
     """Who reviews."""
 
-    @acts(AssignmentSchema(), by=("risk",))
+    @acts(AssignmentSchema(), scope="reviews:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Take a referred application, or give it to another reviewer."""
         asked = request_of(life.ASSIGNMENT, {"assignee": body.get("assignee", caller().client_id)})
@@ -98,7 +99,7 @@ class Assignment(MethodView):
 class Review(MethodView):
     """A person's decision."""
 
-    @acts(ReviewSchema(), by=("risk",))
+    @acts(ReviewSchema(), scope="reviews:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Decide a referred application that is assigned to the caller.
 
@@ -112,7 +113,7 @@ class Review(MethodView):
 class Pause(MethodView):
     """The clock stands still."""
 
-    @acts(NoteSchema(), by=("risk",))
+    @acts(NoteSchema(), scope="reviews:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Stop the clock while the customer's documents are awaited; at most twice."""
         return done(decision_id, life.PAUSE, body)
@@ -122,7 +123,7 @@ class Pause(MethodView):
 class Resumption(MethodView):
     """The clock goes on."""
 
-    @acts(NoteSchema(), by=("risk", *DECIDING_KINDS))
+    @acts(NoteSchema(), scope="reviews:resume")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The documents have come: the clock goes on."""
         return done(decision_id, life.RESUMPTION, body)
@@ -132,7 +133,7 @@ class Resumption(MethodView):
 class Drawdowns(MethodView):
     """Money lent."""
 
-    @acts(MovementSchema(), by=("bank",))
+    @acts(MovementSchema(), scope="contracts:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer has drawn; in all at most what the bank committed to."""
         return done(decision_id, life.DRAWDOWN, body)
@@ -142,7 +143,7 @@ class Drawdowns(MethodView):
 class Repayments(MethodView):
     """Money that came back."""
 
-    @acts(MovementSchema(), by=("bank",))
+    @acts(MovementSchema(), scope="contracts:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer has repaid; in all at most what was drawn."""
         return done(decision_id, life.REPAYMENT, body)
@@ -152,7 +153,7 @@ class Repayments(MethodView):
 class Overdues(MethodView):
     """Arrears."""
 
-    @acts(OverdueSchema(), by=("bank",))
+    @acts(OverdueSchema(), scope="contracts:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer is in arrears, or no longer; 90 days are a default for the models that learn from it."""
         return done(decision_id, life.ARREARS, {"amount": 0, **body})
@@ -162,7 +163,7 @@ class Overdues(MethodView):
 class Closure(MethodView):
     """The end of a contract."""
 
-    @acts(ClosureSchema(), by=("bank",))
+    @acts(ClosureSchema(), scope="contracts:write")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The contract has ended: settled, cancelled before anything was drawn, or written off.
 
@@ -175,7 +176,7 @@ class Closure(MethodView):
 class History(MethodView):
     """All that happened."""
 
-    @allow(*READING_KINDS)
+    @allow("decisions:read")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, HistorySchema)
     def get(self, decision_id: str) -> Response:

@@ -1,36 +1,21 @@
-"""Around each request: its id, who calls, what it may do, the headers, the time it took."""
+"""Around each request: its id, the headers, the time it took."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, current_app, g, request
 
-from decision_service.api.limits import Limiter, kind_of
 from decision_service.api.metrics import METHODS, Metrics
-from decision_service.api.problems import HttpProblem, bad_header
+from decision_service.api.problems import bad_header
 from decision_service.api.service import Runtime
-from decision_service.api.turns import Turnstile
-from decision_service.errors import DecisionServiceError
-from decision_service.vocabulary import Client
 
-ALL_KINDS = ("bank", "fintech", "risk", "auditor", "steward", "admin")
-DECIDING_KINDS = ("bank", "fintech")
-READING_ALL = frozenset({"risk", "auditor"})
-KEY_SECONDS = 1.0
-MAX_KEYS = 1_024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{1,200})", re.IGNORECASE)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
-View = TypeVar("View", bound=Callable[..., Any])
 Found = TypeVar("Found")
 Told = Callable[..., None]
 
@@ -91,104 +76,6 @@ def request_id() -> str:
 def runtime() -> Runtime:
     """The application's platform and clock."""
     return cast(Runtime, current_app.extensions["decision_service"])
-
-
-def allow(*kinds: str) -> Callable[[View], View]:
-    """Only authenticated clients of these kinds may call a view; 401 or 403 before anything else is read."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            client = authenticate()
-            limited(client)
-            if client.kind not in kinds:
-                raise HttpProblem("forbidden", f"a {client.kind} client may not do that", remedy=f"needs {_or(kinds)}")
-            g.client = client
-            return view(*args, **kwargs)
-
-        return cast(View, guarded)
-
-    return decorate
-
-
-def _or(kinds: tuple[str, ...]) -> str:
-    return " or ".join(kinds)
-
-
-def caller() -> Client:
-    """The authenticated client."""
-    return cast(Client, g.client)
-
-
-def owner() -> str | None:
-    """Whose decisions the caller may see; ``None`` for all."""
-    client = caller()
-    return None if client.kind in READING_ALL else client.client_id
-
-
-def openness() -> int:
-    """The highest openness level whose facts the caller may see."""
-    return 2 if caller().kind == "fintech" else 3
-
-
-def authenticate() -> Client:
-    """The client behind the bearer key; raises a 401 problem."""
-    header = request.headers.get("Authorization", "")
-    match = _BEARER.fullmatch(header)
-    if match is None:
-        raise _unauthorized("send the header Authorization: Bearer <key>", "")
-    client = cast(KeyCache, current_app.extensions["decision_service_keys"]).client(match.group(1))
-    if client is None:
-        raise _unauthorized("the key is not known or was revoked", ', error="invalid_token"')
-    cast(Turnstile, current_app.extensions["decision_service_turnstile"]).learn(header, client.client_id)
-    return client
-
-
-def limited(client: Client) -> None:
-    """Count the request against its client's quota; raises a 429 problem."""
-    limiter = cast(Limiter | None, current_app.extensions["decision_service_limiter"])
-    if limiter is not None:
-        real(g).limits = limiter.admit(client.client_id, kind_of(request.method, request.path))
-
-
-def is_known(app: Flask, environ: dict[str, Any]) -> bool:
-    """Whether a request comes from a client, which is asked before a large body is read."""
-    with app.request_context({**environ, "wsgi.input": io.BytesIO()}):
-        try:
-            authenticate()
-        except DecisionServiceError:
-            return False  # the view tells why
-    return True
-
-
-def _unauthorized(what: str, error: str) -> HttpProblem:
-    headers = {"WWW-Authenticate": f'Bearer realm="decision-service"{error}'}
-    return HttpProblem("unauthorized", what, remedy="ask the platform for a key", headers=headers)
-
-
-class KeyCache:
-    """Remembers clients of good keys for ``KEY_SECONDS``, so that a revoked key dies within that time."""
-
-    def __init__(self, look_up: Callable[[str], Client | None]) -> None:
-        self._look_up = look_up
-        self._known: dict[bytes, tuple[float, Client]] = {}
-        self._lock = threading.Lock()
-
-    def client(self, key: str) -> Client | None:
-        """The client of a key, or ``None``."""
-        digest = hashlib.sha256(key.encode()).digest()
-        found = self._known.get(digest)
-        now = time.monotonic()
-        if found is not None and now - found[0] < KEY_SECONDS:
-            return found[1]
-        client = self._look_up(key)
-        with self._lock:
-            self._known.pop(digest, None)
-            if client is not None:
-                if len(self._known) >= MAX_KEYS:
-                    self._known.clear()
-                self._known[digest] = (now, client)
-        return client
 
 
 def idempotency_key() -> str:

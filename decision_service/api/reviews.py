@@ -7,10 +7,11 @@ from typing import Any
 from flask import Response
 from flask.views import MethodView
 
+from decision_service.api.access import allow
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.life_schemas import QueueQuery, QueueSchema
 from decision_service.api.render import to_bytes
-from decision_service.api.requests import allow, runtime
+from decision_service.api.requests import runtime
 
 blueprint = StrictBlueprint(
     "reviews", __name__, url_prefix="/v1/reviews", description="Referred applications that wait for people"
@@ -21,7 +22,7 @@ blueprint = StrictBlueprint(
 class Reviews(MethodView):
     """The queue."""
 
-    @allow("risk", "auditor")
+    @allow("reviews:read")
     @blueprint.problems(401, 403, 422, 503)
     @blueprint.response(200, QueueSchema)
     @blueprint.arguments(QueueQuery(), location="query")

@@ -5,20 +5,20 @@ from __future__ import annotations
 from flask import Response
 from flask.views import MethodView
 
+from decision_service.api.access import allow, caller
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.render import to_bytes
-from decision_service.api.requests import allow, caller, runtime
+from decision_service.api.requests import runtime
 from decision_service.api.schemas import SimulationRequest, SimulationResultSchema, SimulationSchema
 
 blueprint = StrictBlueprint("simulations", __name__, url_prefix="/v1/simulations", description="What-if")
-KINDS = ("bank", "fintech", "risk", "admin")
 
 
 @blueprint.route("")
 class Simulations(MethodView):
     """Assessments that leave no trace."""
 
-    @allow(*KINDS)
+    @allow("simulations:run")
     @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
     @blueprint.response(200, SimulationResultSchema)
     @blueprint.body(SimulationSchema())

@@ -12,12 +12,13 @@ from flask import Response
 from flask.views import MethodView
 from marshmallow import ValidationError, fields, post_load, validate
 
-from decision_service.api.decisions import DECISION_ID, KEY_PARAMETER, READING_KINDS
+from decision_service.api.access import allow, caller, owner
+from decision_service.api.decisions import DECISION_ID, KEY_PARAMETER
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.fields import Count, QueryCount, Text
 from decision_service.api.preconditions import ETAG, IF_MATCH, changed, etag, require_match
 from decision_service.api.render import moment, to_bytes
-from decision_service.api.requests import DECIDING_KINDS, allow, caller, idempotency_key, owner, runtime
+from decision_service.api.requests import idempotency_key, runtime
 from decision_service.api.schemas import REQUIRED, Strict
 from decision_service.errors import InputError, NotFound
 from decision_service.store import Delivery, Event, NewWebhook, Webhook
@@ -28,7 +29,6 @@ from decision_service.webhooks.reach import LONGEST
 from decision_service.webhooks.signing import HMAC, KINDS
 
 WEBHOOKS, EVENTS = "/v1/webhooks", "/v1/events"
-OWNING_KINDS = (*DECIDING_KINDS, "risk")
 EVENT_ID = re.compile(r"evt_([0-9]{1,18}|start)")
 PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
 KEPT_HOURS, MOST_HOURS = 24, 168
@@ -216,7 +216,7 @@ class EventListSchema(Strict):
 class AllWebhooks(MethodView):
     """The collection."""
 
-    @allow(*OWNING_KINDS)
+    @allow("webhooks:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 409, 413, 415, 422, 503)
     @blueprint.response(201, WebhookMadeSchema, headers={**LOCATION, **ETAG, **REPLAYED})
@@ -249,7 +249,7 @@ class AllWebhooks(MethodView):
         headers = {"Location": f"{WEBHOOKS}/{webhook.webhook_id}", "ETag": etag(1)}
         return Response(to_bytes(content), 201, content_type=JSON, headers={**headers, **_replayed(replayed)})
 
-    @allow(*READING_KINDS)
+    @allow("webhooks:read")
     @blueprint.problems(401, 403, 503)
     @blueprint.response(200, WebhookListSchema)
     def get(self) -> Response:
@@ -262,7 +262,7 @@ class AllWebhooks(MethodView):
 class OneWebhook(MethodView):
     """One webhook."""
 
-    @allow(*READING_KINDS)
+    @allow("webhooks:read")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, WebhookStandingSchema, headers=ETAG)
     def get(self, webhook_id: str) -> Response:
@@ -272,7 +272,7 @@ class OneWebhook(MethodView):
         waiting = {"waiting": count, "oldest_waits_since": None if since is None else moment(since)}
         return _tagged(webhook, {**document(webhook), **waiting})
 
-    @allow(*OWNING_KINDS)
+    @allow("webhooks:write")
     @blueprint.doc(parameters=[IF_MATCH])
     @blueprint.problems(400, 401, 403, 404, 412, 413, 415, 422, 428, 503)
     @blueprint.response(200, WebhookSchema, headers=ETAG)
@@ -289,7 +289,7 @@ class OneWebhook(MethodView):
             raise changed()
         return _tagged(found, document(found))
 
-    @allow(*OWNING_KINDS)
+    @allow("webhooks:write")
     @blueprint.doc(parameters=[IF_MATCH])
     @blueprint.problems(401, 403, 404, 412, 428, 503)
     @blueprint.response(204)
@@ -306,7 +306,7 @@ class OneWebhook(MethodView):
 class Secret(MethodView):
     """The key that signs."""
 
-    @allow(*OWNING_KINDS)
+    @allow("webhooks:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
     @blueprint.response(201, SecretSchema, headers=REPLAYED)
@@ -325,7 +325,7 @@ class Secret(MethodView):
 class Test(MethodView):
     """Trying a webhook."""
 
-    @allow(*OWNING_KINDS)
+    @allow("webhooks:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 503)
     @blueprint.response(202, SentSchema)
@@ -339,7 +339,7 @@ class Test(MethodView):
 class Replay(MethodView):
     """Delivering again."""
 
-    @allow(*OWNING_KINDS)
+    @allow("webhooks:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
     @blueprint.response(202, WebhookSchema)
@@ -356,7 +356,7 @@ class Replay(MethodView):
 class Deliveries(MethodView):
     """What became of events."""
 
-    @allow(*READING_KINDS)
+    @allow("webhooks:read")
     @blueprint.problems(401, 403, 404, 422, 503)
     @blueprint.response(200, DeliveryListSchema)
     @blueprint.arguments(DeliveriesQuery(), location="query")
@@ -371,7 +371,7 @@ class Deliveries(MethodView):
 class Events(MethodView):
     """The stream."""
 
-    @allow(*READING_KINDS)
+    @allow("events:read")
     @events_blueprint.problems(401, 403, 422, 503)
     @events_blueprint.response(200, EventListSchema)
     @events_blueprint.arguments(EventsQuery(), location="query")

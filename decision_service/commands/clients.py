@@ -6,7 +6,6 @@ from datetime import datetime
 
 import click
 
-from decision_service.api.requests import ALL_KINDS
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
@@ -19,6 +18,7 @@ from decision_service.commands.console import (
 )
 from decision_service.commands.persons import os_user
 from decision_service.errors import InputError, NotFound
+from decision_service.permissions import KINDS
 from decision_service.quotas import DEFAULTS, Quota, parsed
 from decision_service.store import Store
 
@@ -35,7 +35,7 @@ def clients() -> None:
 
 @clients.command()
 @click.option("--name", required=True, help="How people call the client.")
-@click.option("--kind", required=True, type=click.Choice(ALL_KINDS), help="What it may do, see above.")
+@click.option("--kind", required=True, type=click.Choice(tuple(KINDS)), help="What it may do, see above.")
 @click.option("--id", "client_id", help="Its id, such as bank-03, by which its overlay of rules is called. [random]")
 @as_json_option
 def add(name: str, kind: str, client_id: str | None, as_json: bool) -> None:

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from decision_service.audit.release import read_person, written_person
 from decision_service.errors import InputError, NotFound, StoreError
+from decision_service.permissions import KINDS
 from decision_service.store.database import Session
 from decision_service.store.tables import CLIENTS
 from decision_service.vocabulary import CLIENT_ID, Client, Person
 
-KINDS = ("bank", "fintech", "risk", "auditor", "steward", "admin")
 KEY_PREFIX = "dsk_"
 KEY_BYTES = 32
 _COLUMNS = (CLIENTS.c.client_id, CLIENTS.c.name, CLIENTS.c.kind)
