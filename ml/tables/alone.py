@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score as auc
+from scipy.stats import rankdata
 
 from ml.tables.kinds import Column, days, numbers, texts
 from ml.tables.parts import Fold, Labels
@@ -20,8 +20,21 @@ LEAST_BINS = 5
 PRIOR = 4.0  # rows' worth of the overall rate in each bin
 NEAR = 4  # distinct values on either side of one
 NEARLY_ALL = 0.9  # rate of a bin that counts as "only bads"
+USUAL = 0.5  # share of the rows that one value, or its being missing, must hold to be the usual one
 RARE = 5  # rows of a level that are too few to be told apart
 Z = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """Rows that do not hold the column's usual value (or being missing, if that is usual): the lower bound of their
+    share of bads, and which share of all bads they hold. ``share`` is that of the usual rows, ``spared`` the upper
+    bound of their rate of bads as a share of the overall rate. Without a usual value all is as if nothing was told."""
+
+    precision: float = 0.0
+    recall: float = 0.0
+    share: float = 0.0
+    spared: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,7 @@ class Alone:
     """``auc`` out of fold of the column cut into bins, ``later`` of the same learnt earlier and judged later,
     ``missing`` of its missingness, ``often`` of nothing but how often each number occurs beside its neighbours. Among
     the rows in bins where nearly all are bad: ``precision`` (its lower bound) and ``recall``. ``given`` is the rate of
-    bads where it is known, as a share of the overall rate."""
+    bads where it is known, as a share of the overall rate. ``unusual``: how it is where it is not as it usually is."""
 
     auc: float
     later: float
@@ -39,6 +52,7 @@ class Alone:
     recall: float
     known: float
     given: float
+    unusual: Unusual
 
 
 def alone(series: pd.Series, column: Column, labels: Labels, folds: list[Fold], forward: Fold | None) -> Alone:
@@ -58,11 +72,35 @@ def alone(series: pd.Series, column: Column, labels: Labels, folds: list[Fold], 
         later=_judged_later(codes, labels, forward),
         missing=0.5 + abs(float(present[labels == 1].mean() - present[labels == 0].mean())) / 2,
         often=often,
-        precision=_lower_bound(bads, int(pure.sum())),
+        precision=lower_bound(bads, int(pure.sum())),
         recall=bads / int(labels.sum()),
         known=float(present.mean()),
         given=given,
+        unusual=_unusual(codes, labels),
     )
+
+
+def _unusual(codes: Codes, labels: Labels) -> Unusual:
+    """A number's other values may be many: together they tell what none of their bins has the rows to tell."""
+    counts = np.bincount(codes)
+    usual = codes == counts.argmax()
+    if usual.mean() < USUAL or usual.all():
+        return Unusual()
+    bads, rows = int(labels[~usual].sum()), int((~usual).sum())
+    goods = int((1 - labels[usual]).sum())
+    return Unusual(
+        precision=lower_bound(bads, rows),
+        recall=bads / int(labels.sum()),
+        share=float(usual.mean()),
+        spared=(1 - lower_bound(goods, int(usual.sum()))) / float(labels.mean()),
+    )
+
+
+def auc(labels: Labels, scores: Array) -> float:
+    """ROC-AUC by ranks, ties half: without the checks that would take longer than the columns of a wide table."""
+    bad = labels == 1
+    bads, goods = int(bad.sum()), int((~bad).sum())
+    return float((rankdata(scores)[bad].sum() - bads * (bads + 1) / 2) / (bads * goods))
 
 
 def codes_of(series: pd.Series, column: Column) -> Codes:
@@ -120,7 +158,7 @@ def _judged_later(codes: Codes, labels: Labels, forward: Fold | None) -> float:
     return auc(labels[forward.judge], rates[codes[forward.judge]])
 
 
-def _lower_bound(hits: int, count: int) -> float:
+def lower_bound(hits: int, count: int) -> float:
     """Of a share, by Wilson."""
     if not count:
         return 0.0

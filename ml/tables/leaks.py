@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score as auc
 
-from ml.tables.alone import Alone, alone
+from ml.tables.alone import Alone, alone, auc
 from ml.tables.kinds import Column, days, numbers, texts, words
 from ml.tables.parts import Labels, Rows, folds, latest
 
@@ -30,10 +29,13 @@ OFTEN, MANY = 0.85, 10  # ROC-AUC of how often a value occurs, of more values th
 PURE = 0.90  # lower bound of the share of bads in the part that holds nearly only bads
 PURE_ODDS = 50.0  # how many times the odds of bad are there those of all rows
 PURE_RECALL = 0.3
+UNUSUAL_RECALL = 0.05  # where all but the usual value are bad: chance and honest columns leave fewer such rows
+NEVER = 0.02  # rate of bads that the usual value of all goods may still have, of the overall one
 SPARED = 0.05  # rate of bads where the column is known, of the overall one: known for good ones only
 SPARED_KNOWN = (0.2, 0.95)
 LATER = 0.05  # share of dates after the row's moment
 NAMED = 0.60  # ROC-AUC that confirms a telling name
+ADDED = 0.02  # ROC-AUC that columns with telling names, none confirmed alone, must add to all others
 ORDERED = 0.60  # ROC-AUC of the rows' own order
 PROXY = 0.98  # rank correlation with the time
 EXAMINED = 50_000  # rows; of more, a draw
@@ -48,6 +50,7 @@ AFTERWARDS: tuple[tuple[str, ...], ...] = (
     ("closed", "date"), ("bankruptcy", "date"), ("delisted",), ("delisting",), ("loss", "given"), ("lgd",),
     ("loan", "status"), ("outcome",), ("核销",), ("催收",), ("清收",), ("追偿",), ("违约日期",), ("违约金额",),
 )  # fmt: skip
+BEFORE = frozenset("since prior previous previously history historical hist past before earlier 历史 此前 上次 以往".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ def examine(question: Question, together: Together, *, seed: int) -> Leaks:
         if finding is not None:
             found[column.name] = finding
     found |= _suspects(question, figures, found, together)
+    found |= _named_and_adding(question, found, together)
     order = [column.name for column in question.columns]
     findings = tuple(sorted(found.values(), key=lambda one: order.index(one.column)))
     return Leaks(findings, tuple(_orders(question)), figures)
@@ -140,15 +144,19 @@ def _by_itself(column: Column, seen: Alone, question: Question) -> Finding | Non
                 auc_missing=seen.missing,
             )
         return found("copy of the outcome", f"alone it reaches ROC-AUC {seen.auc:.3f} out of fold (limit {COPY})")
-    odds = seen.precision / max(1 - seen.precision, 1e-9) / (rate / (1 - rate))
-    if seen.precision >= PURE and seen.recall >= PURE_RECALL and odds >= PURE_ODDS:
-        return found(
-            "known for bad ones only",
-            f"values that hold {seen.recall:.0%} of the bads hold at least {seen.precision:.0%} bads"
-            f" (limits {PURE_RECALL:.0%} and {PURE:.0%}; {rate:.1%} overall)",
-            precision=seen.precision,
-            recall=seen.recall,
-        )
+    unusual = seen.unusual
+    for part, precision, recall, least in (
+        ("values that hold", seen.precision, seen.recall, PURE_RECALL),
+        ("values other than its usual one, with", unusual.precision, unusual.recall, UNUSUAL_RECALL),
+    ):
+        if recall >= least and _pure(precision, rate):
+            return found(
+                "known for bad ones only",
+                f"{part} {recall:.0%} of the bads hold at least {precision:.0%} bads"
+                f" (limits {least:.0%} and {PURE:.0%}; {rate:.1%} overall)",
+                precision=precision,
+                recall=recall,
+            )
     expected = rate * seen.known * len(question.labels)
     if seen.given <= SPARED and SPARED_KNOWN[0] <= seen.known <= SPARED_KNOWN[1] and expected >= 20:
         return found(
@@ -156,6 +164,13 @@ def _by_itself(column: Column, seen: Alone, question: Question) -> Finding | Non
             f"where it is known ({seen.known:.0%} of the rows) the rate of bads is {seen.given:.1%} of the overall one"
             f" (limit {SPARED:.0%})",
             rate_where_known=seen.given,
+        )
+    if unusual.spared <= NEVER and unusual.share <= SPARED_KNOWN[1]:
+        return found(
+            "known for good ones only",
+            f"where it is as usual ({unusual.share:.0%} of the rows) the rate of bads is at most"
+            f" {unusual.spared:.1%} of the overall one (limit {NEVER:.0%})",
+            rate_where_usual=unusual.spared,
         )
     if column.kind == "number" and seen.often >= OFTEN and question.frame[column.name].nunique() > MANY:
         return found(
@@ -180,6 +195,10 @@ def _by_itself(column: Column, seen: Alone, question: Question) -> Finding | Non
     return None
 
 
+def _pure(precision: float, rate: float) -> bool:
+    return precision >= PURE and precision / max(1 - precision, 1e-9) >= PURE_ODDS * rate / (1 - rate)
+
+
 def _dated_later(column: Column, question: Question) -> float:
     if column.kind != "date" or not question.dated or question.times is None:
         return 0.0
@@ -189,8 +208,9 @@ def _dated_later(column: Column, question: Question) -> float:
 
 
 def _named_afterwards(name: str) -> bool:
+    """``months_since_last_payment`` and ``prior_recoveries`` tell of what was before the row."""
     parts = words(name)
-    return any(
+    return not BEFORE & set(parts) and any(
         parts[place : place + len(one)] == one for one in AFTERWARDS for place in range(len(parts) - len(one) + 1)
     )
 
@@ -218,6 +238,27 @@ def _suspects(
         for column in suspects
         if figures[column.name].auc - reached >= BEATS
     }
+
+
+def _named_and_adding(
+    question: Question, found: Mapping[str, Finding], together: Together
+) -> dict[str, Finding]:
+    """Columns that are named as known afterwards and say little alone, but much beside the others: what was paid by
+    now is nothing without the loan's amount and rate."""
+    others = [column for column in question.columns if column.name not in found]
+    named = [column for column in others if _named_afterwards(column.name)]
+    rest = [column for column in others if not _named_afterwards(column.name)]
+    if not named or not rest:
+        return {}
+    without, reached = together(rest), together(others)
+    if reached - without < ADDED:
+        return {}
+    evidence = (
+        f"its name says it is recorded after the outcome, and such columns raise the ROC-AUC of all others"
+        f" from {without:.3f} to {reached:.3f} (limit {ADDED} more)"
+    )
+    figures = {"auc_with_named": reached, "auc_of_others": without}
+    return {column.name: Finding(column.name, "named as known afterwards", evidence, figures) for column in named}
 
 
 def _orders(question: Question) -> list[str]:

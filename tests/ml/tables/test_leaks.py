@@ -54,7 +54,22 @@ LEAKS: dict[str, tuple[Planting, str]] = {
         lambda f, bad, r: np.where(bad, r.integers(1, 300, len(bad)), r.choice([60, 84, 120, 240], len(bad))),
         "o",
     ),
-    "what was recovered": (lambda f, bad, r: np.where(bad & (r.random(len(bad)) < 0.25), 9.0, 0.0), "named as known"),
+    "a number of days that only half of the bads have": (
+        lambda f, bad, r: np.where(bad & (r.random(len(bad)) < 0.5), r.normal(90, 20, len(bad)).round(3), np.nan),
+        "known for bad ones only",
+    ),
+    "a mark that one bad in five has": (
+        lambda f, bad, r: np.where(bad & (r.random(len(bad)) < 0.2), "Y", "N"),
+        "known for bad ones only",
+    ),
+    "a mark that every bad has and one good in four": (
+        lambda f, bad, r: np.where(bad | (r.random(len(bad)) < 0.25), "Y", "N"),
+        "known for good ones only",
+    ),
+    "what was recovered": (
+        lambda f, bad, r: np.where(r.random(len(bad)) < np.where(bad, 0.5, 0.05), 9.0, 0.0),
+        "named as known",
+    ),
 }
 NAMES = {"what was recovered": "recoveries"}
 
@@ -73,6 +88,24 @@ def test_a_planted_leak_is_left_out_with_its_reason(planted: str, tmp_path: Path
     assert found.naive is not None and found.plain is not None
     if reason != "dated after the row's moment":
         assert found.naive > found.plain
+
+
+def test_a_late_sum_that_tells_only_beside_the_amount_is_left_out_if_its_name_says_so(tmp_path: Path) -> None:
+    frame = loans(2000)
+    bad = (frame["status"] == "DEFAULTED").to_numpy()
+    amount = frame["amount"].str.strip(" $").str.replace(",", "").astype(float)
+    share = np.where(bad, 0.8, 1.0) * np.random.default_rng(3).uniform(0.97, 1.03, len(frame))
+    for name, columns in (("total_rec_int", ("total_rec_int",)), ("months_since_last_payment", ())):
+        found = prepared(frame.assign(**{name: (amount * share).round(2)}), tmp_path)
+        assert found.leaks.alone[name].auc < 0.6 and found.leaks.columns == columns
+        assert all("raise" in one.evidence for one in found.leaks.findings)
+
+
+@pytest.mark.parametrize("name", ["months_since_last_payment", "prior_recoveries", "total_payment_history"])
+def test_a_name_that_tells_of_what_was_before_is_none_of_afterwards(name: str, tmp_path: Path) -> None:
+    frame = loans(1500).rename(columns={" leverage": name})
+    found = prepared(frame, tmp_path)
+    assert found.leaks.alone[name].auc > 0.6 and found.leaks.columns == ()
 
 
 def test_two_noisy_copies_do_not_excuse_each_other(tmp_path: Path) -> None:
