@@ -26,6 +26,7 @@ from decision_service.api.requests import Told
 from decision_service.api.rsgi import Handle, rsgi
 from decision_service.api.service import Runtime
 from decision_service.audit.signing import Signer
+from decision_service.card_watch import CardWatch
 from decision_service.decide import Platform, business_date
 from decision_service.errors import DecisionServiceError
 from decision_service.policy import Policies
@@ -98,9 +99,10 @@ def served() -> Handle:
     metrics = app.extensions["decision_service_metrics"]
     ShadowFollower(platform, utc_now, metrics.shadowed).start()
     ChallengerFollower(platform, utc_now).start()
-    ModelWatch(platform, metrics.model).start()
+    ModelWatch(platform, metrics.model, utc_now).start()
     BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()
     ReviewClock(platform, utc_now).start()
+    CardWatch(platform, utc_now).start()
     WebhookFollower(platform, utc_now, Sender(Reach.from_environ(os.environ))).start()
     handle = rsgi(app, app.extensions["decision_service_turnstile"], is_known=partial(is_known, app))
     gc.collect()

@@ -17,8 +17,10 @@ from decision_service.commands.deciding import decide
 from decision_service.commands.demo import demo
 from decision_service.commands.feeds import feeds
 from decision_service.commands.models import models
+from decision_service.commands.outcomes import outcomes_
 from decision_service.commands.portraits import portrait
 from decision_service.commands.replay import replay
+from decision_service.commands.reviews import reviews
 from decision_service.commands.rules import rules
 from decision_service.commands.serving import serve
 
@@ -35,7 +37,7 @@ def main() -> None:
     """
 
 
-for command in (serve, decide, replay, demo, clients, rules, models, audit, feeds, portrait):
+for command in (serve, decide, replay, demo, clients, rules, models, audit, feeds, portrait, reviews, outcomes_):
     main.add_command(command)
 
 

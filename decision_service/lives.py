@@ -199,12 +199,12 @@ def _next(
     """When a request is done, and the life after it. Raises ``NotNow``."""
     # A clock that is behind another worker's must not tell acts in the wrong order.
     at = max([request.now, newest or request.now, *(one.at for one in before)])
-    return at, life.after(life_of(stored, before), Step(request.how, at, request.client.client_id, details))
+    return at, life.after(life_of(stored.record, before), Step(request.how, at, request.client.client_id, details))
 
 
-def life_of(stored: StoredDecision, acts: Iterable[Act]) -> Life:
-    """The life that a decision's acts make."""
-    return life.lived(_born(parsed(stored.record)), (_step(one) for one in acts))
+def life_of(record: bytes, acts: Iterable[Act]) -> Life:
+    """The life that the acts on a decision make, by its record."""
+    return life.lived(_born(parsed(record)), (_step(one) for one in acts))
 
 
 def _step(act: Act) -> Step:
@@ -271,7 +271,7 @@ def _due(left: Life) -> str | None:
 def history_of(stored: StoredDecision, acts: Sequence[Act], *, viewer: Client, now: datetime) -> Document:
     """The application from its arrival on. A bank sees who of itself acted, of others only their kind."""
     record = parsed(stored.record)
-    left = life_of(stored, acts).on(now)
+    left = life_of(stored.record, acts).on(now)
     decided = record["decided_at"]
     before = [
         {"act": "submitted", "at": decided, "by": _shown(("client", stored.client_id), viewer), "details": {}},

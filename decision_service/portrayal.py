@@ -15,7 +15,8 @@ from decision_service.portrait.relations import Cards
 from decision_service.portrait.snapshot import Snapshot, snapshot
 from decision_service.rulebook.facts import FactCatalogue, Facts
 from decision_service.rulebook.rules import Stage
-from decision_service.rulebook.stages import sets
+from decision_service.rulebook.ruleset import RulesInForce
+from decision_service.rulebook.stages import set_status, sets
 
 
 def portray(
@@ -37,11 +38,27 @@ def red_card(
     What its own parents pass on is not asked again: that makes a yellow card, which never passes on.
     """
     seen = _snapshot(records, policy=policy, in_force=in_force, product=product, now=now, cards={})
-    rules, code = in_force.rules, industry_code(records.registration)
-    values = {**seen.facts, "product": product, "industry_status": rules.industry_status(code)}
-    facts = Facts(rules.catalogue, {**encoded(rules.catalogue, values), **rules.parameters(product, code)})
+    facts = _standing(seen, records, in_force.rules, product)
     verdict = in_force.engines.evaluate(Stage.STATUS, facts)
-    return None if verdict.alarm else sets(rules, verdict.result, "card", RED)
+    return None if verdict.alarm else sets(in_force.rules, verdict.result, "card", RED)
+
+
+def card(
+    records: EnterpriseRecords, *, policy: Policy, in_force: PolicyInForce, product: str, now: datetime
+) -> str | None:
+    """The card of an enterprise by its records, whatever it may apply for; ``None`` is unknown."""
+    seen = portray(records, policy=policy, in_force=in_force, product=product, now=now)
+    facts = _standing(seen, records, in_force.rules, product)
+    verdict = in_force.engines.evaluate(Stage.STATUS, facts)
+    found = None if verdict.alarm else set_status(in_force.rules, verdict.result, facts)["card"]
+    return None if found is None else str(found)
+
+
+def _standing(seen: Snapshot, records: EnterpriseRecords, rules: RulesInForce, product: str) -> Facts:
+    """The facts of an enterprise that applies for nothing."""
+    code = industry_code(records.registration)
+    values = {**seen.facts, "product": product, "industry_status": rules.industry_status(code)}
+    return Facts(rules.catalogue, {**encoded(rules.catalogue, values), **rules.parameters(product, code)})
 
 
 def encoded(catalogue: FactCatalogue, values: Mapping[str, Any]) -> dict[str, Any]:

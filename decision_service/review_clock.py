@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from decision_service.audit.act import NewAct
+from decision_service.audit.act import SLA_BREACHED, SLA_NEAR, NewAct
 from decision_service.audit.canonical import moment
 from decision_service.decide import Platform
 from decision_service.following import Follower
 from decision_service.lives import sla_of
 from decision_service.store import Waiting, Written
-
-SLA_NEAR, SLA_BREACHED = "sla.near", "sla.breached"
 
 
 class ReviewClock(Follower):

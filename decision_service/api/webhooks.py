@@ -180,7 +180,7 @@ class EventsQuery(Strict):
     """Which events: those after `after`, of these types."""
 
     after = Text(EVENT_ID, longest=24, description="Id of an event; `evt_start` for all", load_default="evt_start")
-    types = fields.String(validate=validate.Length(max=400), metadata={"description": "Types with commas between"})
+    types = fields.String(validate=validate.Length(max=600), metadata={"description": "Types with commas between"})
     limit = QueryCount(least=1, most=200, load_default=50)
 
 
@@ -190,6 +190,15 @@ class EventDataSchema(Strict):
     decision_id = fields.String()
     application_id = fields.String()
     outcome = fields.String()
+    days = fields.Integer(metadata={"description": "How long it is overdue"})
+    end = fields.String(metadata={"description": "How the contract ended"})
+    day = fields.Integer(metadata={"description": "Of the working days, which has ended"})
+    close = fields.String(metadata={"format": "date-time"})
+    due_at = fields.String(metadata={"format": "date-time"})
+    card = fields.String()
+    card_before = fields.String(allow_none=True)
+    model = fields.String()
+    version_before = fields.String(allow_none=True)
     version = fields.String()
     digest = fields.String()
     effective_at = fields.String(metadata={"format": "date-time"})

@@ -14,6 +14,13 @@ from decision_service.audit.record import SECRET_SIZE, Record, commitments
 
 LIFE, OBJECTION, NOTICE = ACT_KINDS = ("life", "objection", "notice")
 """Kinds of such leaves, as the ``type`` of their records."""
+SLA_NEAR, SLA_BREACHED, CARD_CHANGED, MODEL_SWITCHED = NOTICES = (
+    "sla.near",
+    "sla.breached",
+    "card.changed",
+    "model.switched",
+)
+"""What the platform notices by itself."""
 FORMAT = 1
 TEXTS = ("type", "how", "subject", "at")
 OPTIONAL_TEXTS = ("client_id", "once")

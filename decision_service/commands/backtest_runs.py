@@ -17,6 +17,7 @@ from decision_service.policy import Policy
 from decision_service.workbench.backtest import MOST_FLIPS, Backtest, backtest
 from decision_service.workbench.backtest_report import html, industry_names
 from decision_service.workbench.bulk import ENGINES, opened
+from decision_service.workbench.outcomes import labels
 from decision_service.workbench.populations import DECISIONS, Population, from_decisions, from_file
 from decision_service.workbench.portfolio import Models, Standard, made_by, models_in_force, portfolio
 
@@ -99,7 +100,8 @@ def _populations(built: Platform, old: Policy, new: Policy, over: Over, work: Pa
             yield from_file(file, work / f"facts-{number}.parquet", **catalogues, tick=moving.update)
     if over.decisions:
         stored = stepping(built.store.each_decision(), what="reading decisions")
-        yield from_decisions(built, work / f"{DECISIONS}.parquet", **catalogues, stored=stored)
+        bad = labels(built, business_date(now()))
+        yield from_decisions(built, work / f"{DECISIONS}.parquet", **catalogues, stored=stored, bad=bad)
     if over.portfolio:
         yield portrayed_by_both(built, old, new, over)
 

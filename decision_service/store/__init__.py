@@ -9,7 +9,7 @@ from decision_service.store.drift import DayCount, DayMeasure, Drifts, Revised, 
 from decision_service.store.events import Event, Stretch
 from decision_service.store.exposure import ExposureChanged, ExposureState
 from decision_service.store.idempotency import Asked, KeptAnswer, Stored
-from decision_service.store.lives import Lives, Standing, Waiting
+from decision_service.store.lives import Borrower, Lives, Standing, Waiting
 from decision_service.store.migrate import upgrade
 from decision_service.store.releases import InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
@@ -24,6 +24,7 @@ __all__ = [
     "Attempt",
     "Batch",
     "Batches",
+    "Borrower",
     "Challenged",
     "ChallengerResult",
     "Challengers",

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
+from decision_service.audit.act import LIFE, NOTICE, NOTICES
 from decision_service.audit.canonical import parsed
 from decision_service.audit.release import ACTIVATION
 from decision_service.errors import AuditError, InputError, StoreError
+from decision_service.lending import life
 from decision_service.store.database import Database
-from decision_service.store.tables import DECISIONS, LEAVES, LOG_HEAD, RELEASE_EVENTS, moment_text
+from decision_service.store.tables import ACTS, DECISIONS, LEAVES, LOG_HEAD, RELEASE_EVENTS, moment_text
 
 DECISION_MADE, RULESET_SWITCHED = "decision.made", "ruleset.switched"
-TYPES = (DECISION_MADE, RULESET_SWITCHED)
+APPLICATION = "application."
+TYPES = (DECISION_MADE, *(APPLICATION + how for how in life.ACTS), *NOTICES, RULESET_SWITCHED)
 """What may be subscribed to."""
+TOLD = ("outcome", "days", "end")
+"""What an event says of an act beside its ids: states, neither money nor people."""
 PING = "ping"
 START = -1
 """The place before the first leaf."""
@@ -69,7 +74,11 @@ def events_after(database: Database, client_id: str | None, after: int, limit: i
     with database.read() as connection:
         newest = newest_in(connection)
         found = sorted(
-            [*_decisions(connection, client_id, after, newest, limit), *_activations(connection, after, newest, limit)],
+            [
+                *_decisions(connection, client_id, after, newest, limit),
+                *_acts(connection, client_id, after, newest, limit),
+                *_activations(connection, after, newest, limit),
+            ],
             key=lambda one: one.place,
         )[:limit]
     return Stretch(tuple(found), found[-1].place if len(found) == limit else max(after, newest))
@@ -102,6 +111,31 @@ def _decisions(connection: Connection, client_id: str | None, after: int, newest
         yield Event(event_id(leaf), leaf, DECISION_MADE, f"{whose} {application_id}", at, data)
 
 
+def _acts(connection: Connection, client_id: str | None, after: int, newest: int, limit: int) -> Iterator[Event]:
+    """Acts on applications, and what the platform has noticed; what concerns no client is for all of them."""
+    known = ACTS.c
+    statement = (
+        select(known.leaf_index, known.kind, known.how, known.subject, known.at)
+        .add_columns(DECISIONS.c.client_id, DECISIONS.c.application_id, LEAVES.c.record)
+        .join_from(ACTS, LEAVES, known.leaf_index == LEAVES.c.leaf_index)
+        .outerjoin(DECISIONS, DECISIONS.c.decision_id == known.subject)
+        .where(known.leaf_index > after, known.leaf_index <= newest, known.kind.in_((LIFE, NOTICE)))
+        .order_by(known.leaf_index)
+        .limit(limit)
+    )
+    if client_id is not None:
+        statement = statement.where(or_(known.client_id == client_id, known.client_id.is_(None)))
+    for leaf, kind, how, subject, at, whose, application_id, record in connection.execute(statement):
+        details = _read(leaf, record, "details")
+        if application_id is None:
+            yield Event(event_id(leaf), leaf, how, subject, at, details)
+            continue
+        shown = {name: details[name] for name in TOLD if name in details} if kind == LIFE else details
+        data = {"decision_id": subject, "application_id": application_id, **shown}
+        named = APPLICATION + how if kind == LIFE else how
+        yield Event(event_id(leaf), leaf, named, f"{whose} {application_id}", at, data)
+
+
 def _activations(connection: Connection, after: int, newest: int, limit: int) -> Iterator[Event]:
     known = RELEASE_EVENTS.c
     statement = (
@@ -112,10 +146,14 @@ def _activations(connection: Connection, after: int, newest: int, limit: int) ->
         .limit(limit)
     )
     for leaf, at, effective_at, record in connection.execute(statement):
-        try:
-            named = parsed(record)["ruleset"]
-            data = {"version": named["version"], "digest": named["digest"], "effective_at": moment_text(effective_at)}
-        except (AuditError, KeyError, TypeError) as error:
-            remedy = "run: decision-service audit verify"
-            raise StoreError(f"leaf {leaf}, an activation, cannot be read", remedy=remedy) from error
+        data = _read(leaf, record, "ruleset", ("version", "digest")) | {"effective_at": moment_text(effective_at)}
         yield Event(event_id(leaf), leaf, RULESET_SWITCHED, "ruleset", at, data)
+
+
+def _read(leaf: int, record: bytes, part: str, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """A part of a leaf's record, or what these names have in it. Raises ``StoreError``."""
+    try:
+        found = parsed(record)[part]
+        return {name: found[name] for name in (found if names is None else names)}
+    except (AuditError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"leaf {leaf} cannot be read", remedy="run: decision-service audit verify") from error

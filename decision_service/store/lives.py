@@ -22,7 +22,8 @@ from decision_service.store.releases import IsSigned
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LIVES, REFERRED, moment_text
 
-TURN = "lives"
+CLOCK, CARDS = "lives", "cards"
+"""What one process at a time watches."""
 PAGE = 500
 Pauses = Sequence[tuple[datetime, datetime | None]]
 
@@ -52,6 +53,19 @@ class Waiting:
     state: str | None
     assignee: str | None
     pauses: tuple[tuple[datetime, datetime | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Borrower:
+    """An application that became a contract; ``record`` is that of its decision."""
+
+    leaf_index: int
+    decision_id: str
+    client_id: str
+    application_id: str
+    uscc: str
+    product: str
+    record: bytes
 
 
 Next = Callable[[tuple[Act, ...], datetime], tuple[NewAct, Standing]]
@@ -103,9 +117,24 @@ class Lives:
         session.change(_stands, _row(decision, standing, new.at))
         return written
 
-    def turn(self, now: datetime) -> AbstractContextManager[bool]:
-        """Whether the caller is the one to watch the clock; another's turn ends with its process, or by time."""
-        return turn_of(self._leases, TURN, now)
+    def turn(self, now: datetime, watched: str = CLOCK) -> AbstractContextManager[bool]:
+        """Whether the caller is the one to watch it; another's turn ends with its process, or by time."""
+        return turn_of(self._leases, watched, now)
+
+    def borrowers(self, states: Sequence[str], after: int, limit: int = PAGE) -> tuple[Borrower, ...]:
+        """Up to ``limit`` applications in these states that were decided after a leaf, oldest first."""
+        known = DECISIONS.c
+        statement = (
+            select(known.leaf_index, known.decision_id, known.client_id, known.application_id)
+            .add_columns(known.uscc, known.product, LEAVES.c.record)
+            .join_from(LIVES, DECISIONS, LIVES.c.decision_id == known.decision_id)
+            .join(LEAVES, LEAVES.c.leaf_index == known.leaf_index)
+            .where(LIVES.c.state.in_(states), known.leaf_index > after)
+            .order_by(known.leaf_index)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return tuple(Borrower(*row) for row in connection.execute(statement))
 
     def waiting(self) -> tuple[Waiting, ...]:
         """All referred applications that people have not decided, oldest first."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from datetime import datetime
 
+from decision_service.audit.act import MODEL_SWITCHED, NOTICE, NewAct
 from decision_service.decide import Platform
 from decision_service.errors import DecisionServiceError
+from decision_service.vocabulary import ModelVersion
 
 EVERY_SECONDS = 1.0
 Told = Callable[[str, str | None, bool], None]
@@ -19,9 +22,11 @@ log = logging.getLogger(__name__)
 class ModelWatch:
     """Looks each second, in a thread of its own for as long as the process lives; the registry is asked less often."""
 
-    def __init__(self, platform: Platform, told: Told) -> None:
+    def __init__(self, platform: Platform, told: Told, clock: Callable[[], datetime]) -> None:
         self._platform = platform
         self._told = told
+        self._clock = clock
+        self._seen: dict[str, ModelVersion] = {}
         self._end = threading.Event()
 
     def start(self) -> None:
@@ -49,3 +54,21 @@ class ModelWatch:
         for name, kept in self._platform.scorer.standing(names).items():
             version = None if kept.model is None else kept.model.identity.version
             self._told(name, version, kept.problem is not None)
+            if kept.model is not None:
+                self._note(name, kept.model.identity)
+
+    def _note(self, name: str, present: ModelVersion) -> None:
+        """Tell in the log, once for all workers, of a version that has taken the place of another."""
+        before = self._seen.get(name)
+        if before == present:
+            return
+        store = self._platform.store
+        notices = [one for one in store.acts(NOTICE, name) if one.how == MODEL_SWITCHED]
+        # Of what was switched while nothing ran, the last notice knows; before the first, nobody does.
+        known = notices[-1].details["version"] if notices else before and before.version
+        if known not in (None, present.version):
+            details = {"model": name, "version_before": known, "version": present.version, "digest": present.digest}
+            once = f"{MODEL_SWITCHED}:{name}:{len(notices)}"
+            new = NewAct(MODEL_SWITCHED, self._clock(), details=details, once=once)
+            store.notice(name, new, self._platform.signer.receipt)
+        self._seen[name] = present

@@ -18,6 +18,7 @@ from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.facts import FactCatalogue
 from decision_service.store import StoredDecision
 from decision_service.workbench.fact_tables import (
+    BAD,
     CLIENT,
     INDUSTRY_CODE,
     KEY,
@@ -64,12 +65,15 @@ def from_decisions(
     old: FactCatalogue,
     new: FactCatalogue,
     stored: Iterable[StoredDecision],
+    bad: Mapping[str, bool],
 ) -> Population:
     """The facts of stored decisions as recorded; each is also taken again under its own rules, of its own day.
 
+    ``bad`` says of decisions, by id, how they turned out, as far as that is known.
+
     Erased ones are left out. Raises ``InputError`` for a fact that the two rulesets hold in different units.
     """
-    reading = _Reading(platform, merged_facts(old, new), {**new, **old})
+    reading = _Reading(platform, merged_facts(old, new), {**new, **old}, bad)
     write_rows(out, reading.schema, reading.rows(stored))
     return Population(
         DECISIONS, out, reading.read, reading.erased + reading.unreadable, tuple(reading.mistakes), reading.notes()
@@ -79,11 +83,14 @@ def from_decisions(
 class _Reading:
     """Stored decisions read one by one, and what was seen."""
 
-    def __init__(self, platform: Platform, facts: Mapping[str, Fact], declared: Mapping[str, Fact]) -> None:
+    def __init__(
+        self, platform: Platform, facts: Mapping[str, Fact], declared: Mapping[str, Fact], bad: Mapping[str, bool]
+    ) -> None:
         self._platform = platform
+        self._bad = bad
         self._facts = facts
         self._kept = {name: fact for name, fact in declared.items() if name in facts or name.startswith("industry.")}
-        self.schema = schema(self._kept.values(), own=(KEY, INDUSTRY_CODE, CLIENT))
+        self.schema = schema(self._kept.values(), own=(KEY, INDUSTRY_CODE, BAD, CLIENT))
         self.read = self.erased = self.unreadable = self.without_code = self.otherwise = 0
         self.mistakes: list[str] = []
 
@@ -115,7 +122,8 @@ class _Reading:
             for name, fact in self._kept.items()
             if name in declared and declared[name].type is fact.type and _admits(fact, recorded.facts.get(name))
         }
-        return {KEY: stored.decision_id, INDUSTRY_CODE: code, CLIENT: stored.client_id, **values}
+        own = {KEY: stored.decision_id, INDUSTRY_CODE: code, BAD: self._bad.get(stored.decision_id)}
+        return {**own, CLIENT: stored.client_id, **values}
 
     def _tell(self, what: str) -> None:
         if len(self.mistakes) < TOLD:

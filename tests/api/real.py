@@ -48,6 +48,7 @@ class FixedScorer:
 
     pd: Decimal | None = Decimal("0.003000")
     shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
+    in_force: ModelVersion = VERSION
 
     def score(self, features: Any, series: Any, mask: Any, **options: Any) -> Scores:
         if self.pd is None:
@@ -73,6 +74,9 @@ class FixedScorer:
         if self.pd is None:
             return {name: Kept(problem=ModelWithdrawn("down")) for name in names}
         return {name: Kept(LoadedModel(VERSION, self)) for name in names}  # type: ignore[arg-type]
+
+    def standing(self, names: Any) -> dict[str, Kept]:
+        return {name: Kept(LoadedModel(self.in_force, self)) for name in names}  # type: ignore[arg-type]
 
     def holding(self, versions: Any) -> FixedScorer:
         return self

@@ -176,7 +176,7 @@ def most_at_an_automatic_approval(platform: Platform) -> int:
         if record["type"] == "decision":
             stored = platform.store.decision(record["decision_id"])
             assert stored is not None
-            lives[record["decision_id"]] = life_of(stored, ())
+            lives[record["decision_id"]] = life_of(stored.record, ())
             if record["outcome"] == "APPROVE":
                 at = datetime.fromisoformat(record["decided_at"])
                 most = max(most, sum(counted(one, at) for one in lives.values()))

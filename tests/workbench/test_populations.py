@@ -76,7 +76,7 @@ class Home:
 
     def decisions(self, out: Path, new: Policy | None = None) -> tuple[Population, dict[str, dict[str, Any]]]:
         catalogues = {"old": self.policy.ruleset.catalogue, "new": (new or self.policy).ruleset.catalogue}
-        found = from_decisions(self.platform, out, stored=self.platform.store.each_decision(), **catalogues)
+        found = from_decisions(self.platform, out, stored=self.platform.store.each_decision(), bad={}, **catalogues)
         return found, {row["key"]: row for row in pyarrow.parquet.read_table(found.path).to_pylist()}
 
     def portfolio(self, home: Path, progress: Any = lambda chunks, total: chunks, **options: Any) -> Population:
@@ -149,7 +149,7 @@ def test_an_erased_decision_is_left_out_and_a_changed_one_is_told(tmp_path: Path
         for one in home.platform.store.each_decision()
     ]
     catalogue = home.policy.ruleset.catalogue
-    found = from_decisions(home.platform, tmp_path / "d.parquet", old=catalogue, new=catalogue, stored=stored)
+    found = from_decisions(home.platform, tmp_path / "d.parquet", old=catalogue, new=catalogue, stored=stored, bad={})
     assert found.left_out == 1 and found.rows == len(stored) - 1
     assert any("values are erased" in note["en"] and note["en"].startswith("1 ") for note in found.notes)
     assert len(found.mistakes) == 1 and tampered in found.mistakes[0]
