@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xgboost
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from decision_service.errors import InputError
@@ -16,7 +17,7 @@ from ml.tables.inputs import Inputs
 from ml.tables.kinds import Column, column_of, days
 from ml.tables.leaks import Leaks, Question, examine, proxies_of_time
 from ml.tables.parts import Rows, both_occur, folds, group_codes
-from ml.tables.read import read_tables
+from ml.tables.read import below, read_tables
 from ml.tables.recipe import Recipe, fit_recipe
 from ml.tables.roles import Meaning, Roles, Units, check_roles, meaning_of, refines, time_column, units_of
 from ml.tables.sameness import copies, joined, owner_column
@@ -225,13 +226,30 @@ def _apart_from_validation(
     check_roles(table.frame, request.roles)
     known = ~np.isnan(sample.meaning.labels(table.frame[request.roles.target]))
     frame = table.frame[known].reset_index(drop=True)
-    name = sample.roles.group or sample.roles.id
-    if name is None or name not in frame.columns:
-        return sample, frame
-    other = set(units_of(frame, replace(sample.roles, id=name, group=None, window=None), None).ids)
-    own = sample.units.groups or sample.units.ids
-    shared = np.array([one in other for one in own])
+    shared = _shared(sample, frame) | _copied(sample, frame)
     if shared.any():
-        notes.append(f"{int(shared.sum())} training units share {name!r} with the validation files and are left out")
+        notes.append(
+            f"{int(shared.sum())} training units are in the validation files too (by name, or as copies of their"
+            " rows) and are left out"
+        )
         sample = sample.rows(np.flatnonzero(~shared))
     return sample, frame
+
+
+def _shared(sample: Sample, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Units that other rows name too, by group or id."""
+    name = sample.roles.group or sample.roles.id
+    if name is None or name not in frame.columns:
+        return np.zeros(len(sample.units), dtype=bool)
+    other = set(units_of(frame, replace(sample.roles, id=name, group=None, window=None), None).ids)
+    return np.array([one in other for one in sample.units.groups or sample.units.ids])
+
+
+def _copied(sample: Sample, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows that agree with other rows in every column, whatever they are called."""
+    read = [one for one in sample.columns if one.kind in READ]
+    if sample.roles.window is not None or any(one.name not in frame.columns for one in read):
+        return np.zeros(len(sample.units), dtype=bool)
+    own = sample.frame.iloc[sample.units.places[:, -1]]
+    same = copies(below([own, frame]), read)
+    return np.isin(same[: len(own)], same[len(own) :]) if same is not None else np.zeros(len(own), dtype=bool)

@@ -26,17 +26,22 @@ EPOCH = datetime(1970, 1, 1)
 CENTURY = 40  # a year written 41…99 is 1941…1999
 CODES = (999.0, 9999.0, 99999.0, 999999.0, 9999999.0, 99999999.0, 999999999.0)
 CODE_SHARE = 0.005
+QUARTERS = "%YQ%q"  # not one of strptime's
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y",
     "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d.%m.%y", "%m-%d-%Y", "%d-%m-%Y",
     "%b-%Y", "%b-%y", "%b %Y", "%Y-%m", "%Y/%m", "%Y%m", "%Y年%m月%d日", "%Y年%m月", "%d%b%Y", "%d%b%Y:%H:%M:%S",
     "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M", "%m/%d/%Y %H:%M",
     "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f",
+    "%d/%m/%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%d-%m-%Y %H:%M:%S",
+    "%m/%d/%y %H:%M", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%d-%b-%Y %H:%M:%S", QUARTERS,
 )  # fmt: skip
 _DIGITS_ONLY = frozenset(("%Y%m%d", "%Y%m"))
+_QUARTER = re.compile(r"(?P<year>\d{4})[-/ ]?q(?P<number>[1-4])|q([1-4])[-/ ]?(\d{4})", re.IGNORECASE)
 _UNITS = re.compile(r"(?i)(usd|eur|gbp|cny|rmb|us\$|[$€£¥￥元%％\s\u00a0'])")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
+_DOTTED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _IDENTITY = frozenset(
     "id ids nr no num number key index idx uuid guid ssn serial code ref reference permno gvkey cik uscc row rowid"
@@ -203,8 +208,13 @@ def _decimal_comma(text: str) -> float:
 
 
 def _decimal_mark(levels: Iterable[str]) -> str:
-    """A comma if some values can only be read with one, and none has a comma of thousands and a point."""
-    looked = [_UNITS.sub("", value) for value in list(levels)[:2000] if "," in value]
+    """A comma if some values can only be read with one, and none has a comma of thousands and a point; or if points
+    part thousands, as in 1.234.567."""
+    levels = list(levels)
+    pointed = [bare for value in levels[:2000] if "." in (bare := _UNITS.sub("", value))]
+    if any(bare.count(".") > 1 for bare in pointed) and all(_DOTTED.fullmatch(bare) for bare in pointed):
+        return ","
+    looked = [_UNITS.sub("", value) for value in levels[:2000] if "," in value]
     with_comma = [value for value in looked if _DECIMAL_COMMA.fullmatch(value)]
     thousands = [value for value in looked if _GROUPED.fullmatch(value)]
     return "," if len(with_comma) > len(thousands) and len(with_comma) >= 0.9 * len(looked) else "."
@@ -232,6 +242,8 @@ def _date_form(levels: Iterable[str]) -> str:
 
 
 def _parse_date(text: str, form: str) -> datetime | None:
+    if form == QUARTERS:
+        return _quarter(text)
     bare = _ZONE.sub("", text) if "%H" in form else text
     try:
         found = datetime.strptime(bare, form)
@@ -241,6 +253,14 @@ def _parse_date(text: str, form: str) -> datetime | None:
         year = found.year % 100
         return found.replace(year=(1900 if year > CENTURY else 2000) + year, day=min(found.day, 28))
     return found
+
+
+def _quarter(text: str) -> datetime | None:
+    """The first day of ``2005Q1``, ``2005-Q1`` or ``Q1 2005``."""
+    found = _QUARTER.fullmatch(text)
+    if found is None:
+        return None
+    return datetime(int(found["year"] or found[4]), 3 * int(found["number"] or found[3]) - 2, 1)
 
 
 def days(series: pd.Series, column: Column) -> Array:

@@ -20,6 +20,7 @@ from decision_service.errors import InputError
 from decision_service.regular_file import REMEDY, irregular
 
 DELIMITERS = (",", ";", "\t", "|")
+BLANK = " "  # parts fields only where none of the delimiters does
 LOOKED_AT = 50  # lines that decide on the delimiter
 MOST_MALFORMED = 0.001  # share of rows with another number of fields that may be left out, told
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -43,13 +44,15 @@ def read_tables(paths: Sequence[Path]) -> Table:
         apart = sorted(set(first) ^ set(table.frame.columns))
         if apart:
             notes.append(f"{path.name}: not in every file: {', '.join(apart[:5])}")
-    frame = tables[0].frame if len(tables) == 1 else _below(tables)
+    frame = tables[0].frame if len(tables) == 1 else below([table.frame for table in tables])
     return Table(frame, tuple(notes))
 
 
-def _below(tables: Sequence[Table]) -> pd.DataFrame:
-    """A column that is text in one file is text in all: `1` of one file and 1.0 of another are read alike later."""
-    frames = [table.frame for table in tables]
+def below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames below each other by column name.
+
+    A column that is text in one file is text in all: `1` of one file and 1.0 of another are read alike later.
+    """
     for name in set.intersection(*(set(frame.columns) for frame in frames)):
         kinds = {str(frame[name].dtype) for frame in frames}
         if len(kinds) > 1 and any(not pd.api.types.is_numeric_dtype(frame[name]) for frame in frames):
@@ -97,7 +100,11 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
 
 
 def _from_arrow(table: pa.Table) -> pd.DataFrame:
+    """Lists and structs become text: nothing else can be said of them as of one value."""
     frame = table.to_pandas()
+    for place, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type) and field.name in frame.columns:
+            frame[field.name] = table.column(place).to_pandas().map(str, na_action="ignore")
     return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
 
 
@@ -111,6 +118,9 @@ def _delimited(content: bytes, path: Path) -> Table:
     if not lines:
         raise InputError("the file is empty", where=str(path), remedy="give a file with a header line and rows")
     delimiter, skipped = _layout(lines)
+    if _names_again(lines[skipped:], delimiter):
+        notes = [*notes, f"{path.name}: two lines of names; the later, {lines[skipped + 1][:60]!r}…, is the header"]
+        skipped += 1
     header = next(csv.reader([lines[skipped]], delimiter=delimiter))
     if len(header) > 1 and all(_is_number(cell) for cell in header):
         raise InputError("the first line holds numbers, not names", where=str(path), remedy="add a header line")
@@ -204,13 +214,27 @@ def _first_lines(content: bytes) -> list[str]:
 def _layout(lines: Sequence[str]) -> tuple[str, int]:
     """The delimiter, and how many lines of prose stand before the header."""
     best = (0.0, ",", 0)
-    for delimiter in DELIMITERS:
+    for delimiter in (*DELIMITERS, BLANK):
+        if delimiter == BLANK and best[0] > 0:
+            break
         widths = [len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines if line.strip()]
         width, often = Counter(widths).most_common(1)[0]
         score = often / len(widths) * (width > 1) * (1 + width / 1000)
         skipped = next((place for place, found in enumerate(widths) if found > width / 2), 0)
         best = max(best, (score, delimiter, skipped if skipped <= 5 else 0), key=lambda one: one[0])
     return best[1], best[2]
+
+
+def _names_again(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether a second line of names stands below the first: words, each another, where all rows below hold numbers."""
+    rows = [row for row in csv.reader(lines, delimiter=delimiter) if len(row) > 1]
+    if len(rows) < 5:
+        return False
+    second, below = rows[1], [row for row in rows[2:] if len(row) == len(rows[1])]
+    numeric = [place for place in range(len(second)) if below and all(_is_number(row[place]) for row in below)]
+    names = [second[place].strip() for place in numeric]
+    worded = all(any(sign.isalpha() for sign in name) and not _is_number(name) for name in names)
+    return len(names) > len(second) / 2 and worded and len(set(names)) == len(names) > 1
 
 
 def _is_number(text: str) -> bool:

@@ -56,6 +56,10 @@ def kind(values: object, name: str = "x") -> str:
         (["20040131", "20050228"] * 50, "x", "date"),
         (["Dec-2015", "Jan-2016"] * 50, "x", "date"),
         (["2015年3月", "2016年12月"] * 50, "x", "date"),
+        (["28/02/1997 13:05:00", "01/12/1998 00:00:00"] * 50, "x", "date"),
+        (["2/28/1997 1:05:00 PM", "12/1/1998 12:00:00 AM"] * 50, "x", "date"),
+        (["28.02.1997 13:05", "01.12.1998 00:00"] * 50, "x", "date"),
+        (["2005Q1", "2006-Q4", "Q2 2007"] * 50, "x", "date"),
         ([f"a long story told number {value}" for value in range(MANY)], "x", "text"),
         ([True, False] * 50, "x", "flag"),
         (pd.to_datetime(["2020-01-01", "2021-01-01"] * 9), "x", "date"),
@@ -82,6 +86,18 @@ def test_commas_as_decimal_marks() -> None:
     series = pd.Series(["1.234,56", "0,5", "12,75", "3"] * 10)
     column = column_of(series, "x")
     assert numbers(series, column)[:4].tolist() == [1234.56, 0.5, 12.75, 3.0]
+
+
+def test_points_that_part_thousands() -> None:
+    series = pd.Series([f"{place}.234.567" for place in range(1, 99)] + ["12.345", "7"])
+    found = numbers(series, column_of(series, "x"))
+    assert found[[0, 98, 99]].tolist() == [1234567.0, 12345.0, 7.0]
+    assert np.isnan(numbers(pd.Series(["1.2.3", "4.5"]), column_of(pd.Series(["1.2.3", "4.5"]), "x"))[0])
+
+
+def test_a_quarter_is_its_first_day() -> None:
+    series = pd.Series(["1970Q1", "Q2 1970", None])
+    assert days(series, column_of(series, "x"))[:2].tolist() == [0.0, 90.0]
 
 
 def test_dates_of_the_last_century_and_of_other_formats() -> None:

@@ -198,3 +198,10 @@ def test_units_of_the_validation_files_are_not_trained_on(tmp_path: Path) -> Non
     other = written(frame.iloc[700:], tmp_path, "validation.csv")
     found = prepared(frame, tmp_path, validation=(other,))
     assert len(found.sample.units) == 700 and any("100 training units" in note for note in found.notes)
+
+
+def test_copies_of_rows_of_the_validation_files_are_not_trained_on_either(tmp_path: Path) -> None:
+    frame = loans(800).drop(columns="loan")
+    other = written(frame.iloc[700:], tmp_path, "validation.csv")
+    found = prepared(frame, tmp_path, validation=(other,), roles=Roles("status"))
+    assert len(found.sample.units) == 700 and any("100 training units" in note for note in found.notes)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from decision_service.errors import InputError
+from ml.tables.kinds import column_of
 from ml.tables.read import read_table, read_tables
 
 ROWS = "name,amount\r\n甲公司,1\r\n乙公司,2\r\n"
@@ -49,6 +50,32 @@ def test_the_delimiter_is_found(delimiter: str, tmp_path: Path) -> None:
 def test_prose_before_the_header_spaces_in_names_and_repeated_names(tmp_path: Path) -> None:
     frame = table(tmp_path, b"Notes offered by prospectus\n a ,b,b\n1,2,3\n4,5,6\n")
     assert list(frame.columns) == ["a", "b", "b.2"]
+
+
+def test_of_two_lines_of_names_the_later_is_the_header(tmp_path: Path) -> None:
+    rows = "".join(f"{place},{place * 7},{place % 2}\n" for place in range(9))
+    (tmp_path / "t.csv").write_text(",X1,Y\nID,LIMIT_BAL,default payment\n" + rows)
+    found = read_table(tmp_path / "t.csv")
+    assert list(found.frame.columns) == ["ID", "LIMIT_BAL", "default payment"] and len(found.frame) == 9
+    assert "two lines of names" in found.notes[0]
+
+
+@pytest.mark.parametrize("second", ["north,1,0", "a,?,NA", "USD,USD,USD", "a,b,c"])
+def test_a_first_row_is_not_taken_for_names(second: str, tmp_path: Path) -> None:
+    below = "x,y,z\n" * 9 if second == "a,b,c" else "south,2,1\n" * 9
+    assert len(table(tmp_path, f"region,n,bad\n{second}\n{below}".encode())) == 10
+
+
+def test_blanks_part_fields_where_nothing_else_does(tmp_path: Path) -> None:
+    assert list(table(tmp_path, b'a "b c" d\n1 2 3\n4 5 6\n').columns) == ["a", "b c", "d"]
+    assert list(table(tmp_path, b"net income\n12\n13\n").columns) == ["net income"]
+    assert list(table(tmp_path, b"at,v\n2020-01-01 10:00,x y\n2020-01-02 11:00,y z\n").columns) == ["at", "v"]
+
+
+def test_lists_and_structs_of_parquet_are_read_as_text(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [[1, 2], [3], None], "b": [{"x": 1}] * 3, "c": [1, 2, 3]}).to_parquet(tmp_path / "t.parquet")
+    frame = read_table(tmp_path / "t.parquet").frame
+    assert column_of(frame["a"], "a").kind == "flag" and column_of(frame["b"], "b").kind == "constant"
 
 
 def test_values_keep_their_text(tmp_path: Path) -> None:
