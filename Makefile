@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 2
 
 DATA ?=
 PORT ?= 8080
-.PHONY: help setup demo serve bench test test-all lint clean
+.PHONY: help setup demo serve sandbox bench test test-all lint clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,7 +47,12 @@ serve: setup ## Serve the API; an empty store gets the synthetic city and a sand
 	@if $(BIN)/decision-service serve --check-empty; then set -e; \
 	  $(BIN)/python -m ml city --out var/feeds; $(BIN)/python -m ml train-city; \
 	  $(BIN)/decision-service rules activate rules; $(BIN)/decision-service feeds load var/feeds; fi
+	@$(MAKE) --no-print-directory sandbox
 	$(BIN)/decision-service serve --port $(PORT) --sandbox
+
+sandbox: setup ## Renew the sandbox's enterprises, whose records grow old, where they are on record
+	@if $(BIN)/decision-service sandbox list --check-loaded; then set -e; \
+	  $(BIN)/python -m ml city --enterprises 0 --out var/sandbox; $(BIN)/decision-service feeds load var/sandbox; fi
 
 lint: setup ## Style, types and import contracts
 	$(BIN)/flake8 decision_service decision_service_client ml tests bench notebooks

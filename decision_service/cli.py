@@ -22,6 +22,7 @@ from decision_service.commands.portraits import portrait
 from decision_service.commands.replay import replay
 from decision_service.commands.reviews import reviews
 from decision_service.commands.rules import rules
+from decision_service.commands.sandbox import sandbox
 from decision_service.commands.serving import serve
 
 
@@ -37,7 +38,8 @@ def main() -> None:
     """
 
 
-for command in (serve, decide, replay, demo, clients, rules, models, audit, feeds, portrait, reviews, outcomes_):
+COMMANDS = (serve, decide, replay, demo, sandbox, clients, rules, models, audit, feeds, portrait, reviews, outcomes_)
+for command in COMMANDS:
     main.add_command(command)
 
 

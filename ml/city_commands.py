@@ -35,7 +35,13 @@ AS_OF = click.option(
 
 @click.command()
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
-@click.option("--enterprises", default=3000, type=click.IntRange(1, 400_000), show_default=True, help="How many.")
+@click.option(
+    "--enterprises",
+    default=3000,
+    type=click.IntRange(0, 400_000),
+    show_default=True,
+    help="How many besides the showcase.",
+)
 @click.option("--seed", default=7, type=click.IntRange(0), show_default=True, help="Same seed, same city.")
 @AS_OF
 @RULES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from decision_service.portrait.records import FEEDS, CreditLine, EnterpriseRecords
+from decision_service.sandbox import SandboxCase, sandbox_cases
 from ml.city import Firm, Place
 from ml.city_events import draw_counterparties, draw_registration
 from ml.city_indicators import Past, draw_indicators, draw_statements
@@ -32,12 +32,10 @@ CYCLE: dict[str, Any] = {
 def showcase(place: Place) -> tuple[list[Firm], list[dict[str, object]]]:
     """The firms, and for each its story, application and expected outcome, as written to ``showcase.json``."""
     industries = {industry.code: industry for industry in place.industries}
-    firms, entries = [], []
-    for number, show in enumerate(SHOWS, start=FIRST_NUMBER):
-        firm = _firm(show, number, place, industries[show.industry])
-        firms.append(firm)
-        entries.append(_entry(show, firm.records.registration.uscc))
-    return firms, entries
+    firms = [
+        _firm(show, number, place, industries[show.industry]) for number, show in enumerate(SHOWS, start=FIRST_NUMBER)
+    ]
+    return firms, [_entry(case) for case in sandbox_cases()]
 
 
 def _firm(show: Show, number: int, place: Place, industry: Industry) -> Firm:
@@ -59,13 +57,17 @@ def _firm(show: Show, number: int, place: Place, industry: Industry) -> Firm:
     return Firm(show.change(_records(show, traits, place), place.as_of), risk, False)
 
 
+def _for_months(show: Show, traits: Traits) -> Traits:
+    return traits if show.months_momentum is None else replace(traits, momentum=show.months_momentum)
+
+
 def _records(show: Show, traits: Traits, place: Place) -> EnterpriseRecords:
     """A firm without events: complete and fresh data, rated B for three years, one bank line if any."""
     random = np.random.default_rng([traits.number])  # not the city's seed: the showcase is the same in every city
     as_of = place.as_of
     months = calendar(as_of)
     statements = draw_statements(traits, random, as_of)
-    series = draw_months(traits, random, months)
+    series = draw_months(_for_months(show, traits), random, months)
     sales = sum(month.sales or 0 for month in series[-12:])
     plain = EnterpriseRecords(
         registration=replace(
@@ -90,21 +92,12 @@ def _records(show: Show, traits: Traits, place: Place) -> EnterpriseRecords:
     return replace(plain, indicators=rows)
 
 
-def _entry(show: Show, uscc: str) -> dict[str, object]:
-    application: Mapping[str, object] = {
-        "application_id": f"SHOW-{show.key}",
-        "product": show.product,
-        "amount": show.amount,
-        "term_months": 12,
-        "purpose": show.purpose,
-        "authorization_id": f"AUTH-{show.key}",
-        "enterprise": {"uscc": uscc},
-    }
+def _entry(case: SandboxCase) -> dict[str, object]:
     return {
-        "key": show.key,
-        "uscc": uscc,
-        "story": {"zh": show.zh, "en": show.en},
-        "application": application,
-        "expected_outcome": show.outcome,
-        "expected_reasons": list(show.reasons),
+        "key": case.key,
+        "uscc": case.uscc,
+        "story": {"zh": case.zh, "en": case.en},
+        "application": case.application(f"SHOW-{case.key}"),
+        "expected_outcome": case.outcome,
+        "expected_reasons": list(case.reasons),
     }

@@ -144,6 +144,7 @@ def _sandbox(built: Platform, found: Settings) -> None:
             built.store.revoke_client(entry.client.client_id, now())
     client, key = built.store.add_client(SANDBOX, "bank", now())
     click.echo(f"sandbox key: {key}")
+    click.echo("enterprises with known outcomes: decision-service sandbox list")
     uscc, outcome = worth_trying(built, client)
     if uscc is not None:
         click.echo(f"try, in another terminal ({outcome} to be expected):")
