@@ -17,6 +17,7 @@ from decision_service.commands.deciding import decide
 from decision_service.commands.demo import demo
 from decision_service.commands.feeds import feeds
 from decision_service.commands.models import models
+from decision_service.commands.objections import objections
 from decision_service.commands.outcomes import outcomes_
 from decision_service.commands.portraits import portrait
 from decision_service.commands.replay import replay
@@ -38,7 +39,10 @@ def main() -> None:
     """
 
 
-COMMANDS = (serve, decide, replay, demo, sandbox, clients, rules, models, audit, feeds, portrait, reviews, outcomes_)
+COMMANDS = (
+    *(serve, decide, replay, demo, sandbox, clients, rules, models, audit, feeds, portrait),
+    *(reviews, objections, outcomes_),
+)
 for command in COMMANDS:
     main.add_command(command)
 

@@ -18,6 +18,7 @@ from decision_service.lending.clock import due_at
 from decision_service.lending.exposure import exposure_facts
 from decision_service.lending.limits import limit_max
 from decision_service.policy import Policies, Policy, PolicyInForce, Verdict
+from decision_service.portrait.disputes import spoken
 from decision_service.portrait.industry import industry_code
 from decision_service.portrait.records import EnterpriseRecords
 from decision_service.portrait.snapshot import Snapshot
@@ -73,11 +74,15 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything learnt about one application before the rules: facts, what the models read, what they said."""
+    """Everything learnt about one application before the rules: facts, what the models read, what they said.
+
+    ``records`` are those that spoke, by kind.
+    """
 
     facts: Facts
     portrait: Snapshot
     scores: Scores
+    records: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +250,7 @@ def find(
         contributions=False,
     )
     exact.update(encoded(catalogue, score_values(scores)))
-    return Findings(Facts(catalogue, exact), portrait, scores)
+    return Findings(Facts(catalogue, exact), portrait, scores, spoken(records, portrait.as_of))
 
 
 def blend_weights(catalogue: FactCatalogue, parameters: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
@@ -370,6 +375,7 @@ def _commit(
         idempotency_key=idempotency_key,
         body_digest=body_digest,
         code_version=platform.code_version,
+        records=draft.findings.records,
     )
 
     def finish(leaf_index: int, leaf_hash: bytes) -> bytes:

@@ -13,6 +13,7 @@ from decision_service.explain_changes import changes
 from decision_service.explain_limit import limit
 from decision_service.explain_view import TRUTH, View
 from decision_service.recorded import assess_again, in_force
+from decision_service.repaired import later_repairs, told
 from decision_service.rulebook.rules import Rule, Stage
 from decision_service.store import StoredDecision
 
@@ -41,6 +42,7 @@ def explain(platform: Platform, stored: StoredDecision, *, lang: str, openness: 
         "blend": explain_reasons.blend(why, view, recorded),
         "limit": limit(view),
         "changes": list(changes(view)),
+        **told(later_repairs(platform, stored)),
     }
 
 

@@ -22,6 +22,7 @@ from decision_service.lending.clock import Sla, sla
 from decision_service.lending.life import Life, Step
 from decision_service.lending.review_reasons import texts_of
 from decision_service.permissions import KINDS
+from decision_service.repaired import later_repairs, told
 from decision_service.store import (
     Act,
     Asked,
@@ -169,7 +170,8 @@ class LifeDesk:
         """All that happened to an application, as far as the viewer may see it. Raises ``NotFound``."""
         stored = self._stored(decision_id, None if viewer.kind in OWN_SEARCH else viewer.client_id)
         acts = self._platform.store.lives().acts(decision_id)
-        return history_of(stored, acts, viewer=viewer, now=now)
+        repairs = told(later_repairs(self._platform, stored))
+        return {**history_of(stored, acts, viewer=viewer, now=now), **repairs}
 
     def queue(self, *, state: str | None, after: str | None, limit: int, now: datetime) -> Document:
         """Referred applications that wait for people: whitelisted ones first, then by the time they are due."""

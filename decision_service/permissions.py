@@ -16,6 +16,9 @@ SCOPES: Mapping[str, str] = {
     "reviews:read": "Read the queue of referred applications",
     "reviews:write": "Assign, decide and pause referred applications",
     "reviews:resume": "Let a paused application go on",
+    "objections:read": "Read objections and their histories",
+    "objections:write": "Object to records and decisions, and appeal",
+    "objections:rule": "Accept, check, rule on and close objections",
     "webhooks:read": "Read webhooks and their deliveries",
     "webhooks:write": "Make, change and try webhooks",
     "events:read": "Read events",
@@ -38,7 +41,8 @@ class Kind:
 
 _IN_FORCE = frozenset({"rulesets:read", "models:read", "log:read"})
 _READING = _IN_FORCE | {"decisions:read", "webhooks:read", "events:read"}
-_DECIDING = _READING | {"decisions:write", "reviews:resume", "webhooks:write", "simulations:run"}
+_OBJECTING = frozenset({"objections:read", "objections:write"})
+_DECIDING = _READING | _OBJECTING | {"decisions:write", "reviews:resume", "webhooks:write", "simulations:run"}
 KINDS: Mapping[str, Kind] = {
     "bank": Kind(_DECIDING | {"final:write", "contracts:write"}),
     "fintech": Kind(_DECIDING, openness=2),
@@ -46,8 +50,8 @@ KINDS: Mapping[str, Kind] = {
         _READING | {"reviews:read", "reviews:write", "reviews:resume", "webhooks:write", "simulations:run"},
         sees_all=True,
     ),
-    "auditor": Kind(_READING | {"reviews:read"}, sees_all=True),
-    "steward": Kind(_IN_FORCE),
+    "auditor": Kind(_READING | {"reviews:read", "objections:read"}, sees_all=True),
+    "steward": Kind(_IN_FORCE | _OBJECTING | {"objections:rule"}),
     "admin": Kind(_READING | {"simulations:run"}),
 }
 

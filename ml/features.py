@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decision_service.errors import InputError
+from decision_service.portrait.disputes import for_training
 from decision_service.portrait.invoices import FEATURES as INVOICE_FEATURES
 from decision_service.portrait.lists import Lists
 from decision_service.portrait.records import EnterpriseRecords
@@ -82,7 +83,10 @@ def read_table(
     now: datetime,
     progress: Callable[[int], object] = lambda count: None,
 ) -> Table:
-    """One snapshot a firm as of ``now`` (aware). ``progress`` is told how many firms were read since the last call."""
+    """One snapshot a firm as of ``now`` (aware), without what was ruled wrong or repaired since.
+
+    ``progress`` is told how many firms were read since the last call.
+    """
     names = portraits.names
     indicators = np.empty((len(firms), len(names)))
     invoices = np.empty((len(firms), len(INVOICE_NAMES)))
@@ -91,7 +95,12 @@ def read_table(
     codes = []
     for place, records in enumerate(firms):
         seen = snapshot(
-            records, registry=portraits.registry, lists=portraits.lists, industry={}, product=INVOICE_LOAN, now=now
+            for_training(records),
+            registry=portraits.registry,
+            lists=portraits.lists,
+            industry={},
+            product=INVOICE_LOAN,
+            now=now,
         )
         indicators[place] = _row(seen.features, names)
         invoices[place] = _row(seen.invoice_features, INVOICE_NAMES)

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from decision_service.api.life_schemas import RepairSchema
 from decision_service.api.schemas import OUTCOMES, ModelSchema, Strict
 
 RESULTS = ("matched", "not_matched", "unknown")
@@ -237,3 +238,9 @@ class ExplanationSchema(Strict):
     )
     limit = fields.Nested(ExplainedLimitSchema, required=True)
     changes = fields.List(fields.Nested(ChangeSchema), required=True)
+    later_repaired = fields.Boolean(required=True, allow_none=True)
+    repairs = fields.List(
+        fields.Nested(RepairSchema),
+        required=True,
+        metadata={"description": "Records that it used and that were ruled wrong or repaired since"},
+    )

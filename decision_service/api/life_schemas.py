@@ -13,6 +13,7 @@ from decision_service.api.schemas import CURSOR, REQUIRED, ReasonSchema, Receipt
 from decision_service.lending.life import ACTS, APPROVE, DECLINE, ENDS, STATES, WAITING
 from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
 from decision_service.lives import SLA_STATES
+from decision_service.repaired import OBJECTION, REPAIR
 from decision_service.vocabulary import CLIENT_ID
 
 PLAIN = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
@@ -162,9 +163,19 @@ class ToldSchema(Strict):
     leaf_index = fields.Integer()
 
 
-class HistorySchema(Strict):
-    """An application from its arrival on."""
+class RepairSchema(Strict):
+    """A record that a decision used and that was ruled wrong (`objection`) or repaired at its source since."""
 
+    kind = fields.String(required=True)
+    how = fields.String(required=True, validate=validate.OneOf((OBJECTION, REPAIR)))
+    at = fields.String(required=True)
+
+
+class HistorySchema(Strict):
+    """An application from its arrival on. `later_repaired` is null once the values of the decision are erased."""
+
+    later_repaired = fields.Boolean(required=True, allow_none=True)
+    repairs = fields.List(fields.Nested(RepairSchema), required=True)
     decision_id = fields.String(required=True)
     application_id = fields.String(required=True)
     outcome = fields.String(required=True)

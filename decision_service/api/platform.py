@@ -24,6 +24,7 @@ from decision_service.decide import (
 from decision_service.errors import FactError, NotFound, StoreError
 from decision_service.explain import explain
 from decision_service.lives import LifeDesk
+from decision_service.objections import ObjectionDesk
 from decision_service.policy import Policy
 from decision_service.recorded import COMPUTED
 from decision_service.rulebook.rules import Stage
@@ -114,6 +115,10 @@ class PlatformService:
     def lives(self) -> LifeDesk:
         """Over the store, the rules and the log's key."""
         return LifeDesk(self._platform)
+
+    def objections(self) -> ObjectionDesk:
+        """Over the store and the log's key."""
+        return ObjectionDesk(self._platform)
 
     def webhooks(self) -> WebhookDesk:
         """The store's, with secrets that follow from the log's key."""

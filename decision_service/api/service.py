@@ -13,6 +13,7 @@ from decision_service.vocabulary import Client, CreditApplication
 if TYPE_CHECKING:
     from decision_service.decide import Decided, Render
     from decision_service.lives import LifeDesk
+    from decision_service.objections import ObjectionDesk
     from decision_service.store import Batches
     from decision_service.webhooks.desk import WebhookDesk
 
@@ -68,6 +69,9 @@ class Service(Protocol):
 
     def lives(self) -> LifeDesk:
         """What becomes of applications after their decisions."""
+
+    def objections(self) -> ObjectionDesk:
+        """Objections to records and decisions."""
 
     def webhooks(self) -> WebhookDesk:
         """Webhooks, and the events they send."""

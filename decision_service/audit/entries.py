@@ -40,6 +40,9 @@ class Things(Protocol):
     def lives(self) -> Iterable[Row]:
         """What the store says of applications on which there was any act."""
 
+    def objections(self) -> Iterable[Row]:
+        """What the store says of objections."""
+
 
 class ActOrder(Protocol):
     """Sees the acts of one kind one after the other, in the order of the log."""

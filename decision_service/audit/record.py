@@ -22,6 +22,8 @@ SALT_SIZE = 16
 SECRET_SIZE = 32
 SHANGHAI = timezone(timedelta(hours=8))  # no daylight saving since 1991; the record needs the date only
 FACT_PREFIX = "facts."
+RECORDS = "records"
+"""The commitment to which records spoke: their keys, and the digests of what they said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,18 @@ def build_record(
     idempotency_key: str,
     body_digest: str,
     code_version: str,
+    records: Mapping[str, Any] | None = None,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Record:
     """The record of a decision. ``verdicts`` is keyed by stage; ``entropy(n)`` gives n random bytes.
 
+    ``records`` are those that were used, by kind.
+
     Raises ``AuditError`` for text that is not Unicode.
     """
     values, secret = committed_values(decision, facts, features), entropy(SECRET_SIZE)
+    if records is not None:
+        values[RECORDS] = dict(records)
     body = {
         **_decided(decision),
         "type": "decision",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import click
 
+from decision_service import lives, objections
 from decision_service.api.render import decision_bytes
 from decision_service.audit.act import LIFE, NOTICE, OBJECTION
-from decision_service.audit.entries import Outside
+from decision_service.audit.entries import ActOrder, Outside
 from decision_service.audit.release import ACTIVATION, APPROVAL, PUBLICATION, SHADOW, SWITCH
 from decision_service.audit.signing import Checkpoint, LogKey
 from decision_service.audit.verify import LogStore, VerifyReport, verify_log
@@ -27,8 +28,10 @@ from decision_service.commands.console import (
 )
 from decision_service.decide import Platform
 from decision_service.errors import AuditError
-from decision_service.lives import ORDERS
 from decision_service.rulebook.ruleset import digest_of
+
+ORDERS: Mapping[str, Callable[[], ActOrder]] = {**lives.ORDERS, **objections.ORDERS}
+"""By kind of act, what sees whether acts were allowed in their order."""
 
 
 @click.group()

@@ -15,9 +15,9 @@ from decision_service.commands.console import as_json_option, existing_platform,
 from decision_service.commands.rules_shared import on_option
 from decision_service.decide import Platform
 from decision_service.errors import InputError
-from decision_service.workbench.outcomes import TARGET, outcomes, training_row
+from decision_service.workbench.outcomes import ERASED, REPAIRED, TARGET, outcomes, training_row
 
-KNOWN, DEFAULTED, OPEN, ERASED = "known", "defaulted", "not known yet", "erased"
+KNOWN, DEFAULTED, OPEN = "known", "defaulted", "not known yet"
 
 
 @click.group("outcomes")
@@ -46,7 +46,7 @@ def export(out: Path, product: str, on: date, as_json: bool) -> None:
     with existing_platform() as built:
         counts, rows = _rows(built, on, product)
     if not rows:
-        told = f"{counts[OPEN]} not known yet, {counts[ERASED]} erased"
+        told = _left_out(counts)
         remedy = "look again when contracts have aged, or name another product"
         raise InputError(f"no outcome of {product} is known on {on}: {told}", remedy=remedy)
     table = pyarrow.Table.from_pylist(rows)
@@ -54,21 +54,25 @@ def export(out: Path, product: str, on: date, as_json: bool) -> None:
         pyarrow.csv.write_csv(table, out)
     else:
         pyarrow.parquet.write_table(table, out)
-    found = {name.replace(" ", "_"): counts[name] for name in (KNOWN, DEFAULTED, OPEN, ERASED)}
+    found = {name.replace(" ", "_"): counts[name] for name in (KNOWN, DEFAULTED, OPEN, ERASED, REPAIRED)}
     if as_json:
         print_json({"file": str(out), "on": on.isoformat(), **found})
         return
     click.echo(f"{out}: {counts[KNOWN]} outcomes, {counts[DEFAULTED]} defaulted")
-    click.echo(f"left out: {counts[OPEN]} not known yet, {counts[ERASED]} erased")
+    click.echo(f"left out: {_left_out(counts)}")
+
+
+def _left_out(counts: Counter[str]) -> str:
+    return ", ".join(f"{counts[why]} {why}" for why in (OPEN, ERASED, REPAIRED))
 
 
 def _rows(built: Platform, on: date, product: str) -> tuple[Counter[str], list[dict[str, object]]]:
     counts: Counter[str] = Counter()
     rows = []
     for one in stepping(outcomes(built, on, product), what="reading contracts"):
-        row = None if one.defaulted is None else training_row(built, one)
-        if row is None:
-            counts[OPEN if one.defaulted is None else ERASED] += 1
+        row = OPEN if one.defaulted is None else training_row(built, one)
+        if isinstance(row, str):
+            counts[row] += 1
             continue
         rows.append(row)
         counts[KNOWN] += 1

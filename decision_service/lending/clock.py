@@ -1,4 +1,4 @@
-"""The three-working-day clock on the State Council calendar, including working Saturdays (调休), and its pauses."""
+"""Due times on the State Council calendar, working Saturdays (调休) included: working days, plain days, pauses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,33 @@ def due_at(accepted_at: datetime) -> datetime:
     Accepted after 17:30, or on a day off, counts as accepted on the next working day. ``accepted_at`` is aware.
     Raises ``CalendarError`` instead of guessing.
     """
-    return next(islice(_closes(accepted_at), WORKING_DAYS, None))
+    return close_after(accepted_at, WORKING_DAYS)
+
+
+def close_after(moment: datetime, working_days: int) -> datetime:
+    """Close of business of the so-many-th working day after a moment, which counts as ``due_at`` says.
+
+    Raises ``CalendarError``.
+    """
+    return next(islice(_closes(moment), working_days, None))
+
+
+def close_after_days(moment: datetime, days: int) -> datetime:
+    """Close of business of the so-many-th calendar day after a moment's; on a day off, of the next working day.
+
+    So periods in days are counted by articles 201 and 203 of the Civil Code (民法典): the day on which they begin does
+    not count, and a last day that is off is followed by the next that is not. Raises ``CalendarError``.
+    """
+    day = moment.astimezone(SHANGHAI).date() + timedelta(days=days)
+    return datetime.combine(day if is_working_day(day) else _next_working_day(day), CLOSE_OF_BUSINESS, SHANGHAI)
+
+
+def close_before(moment: datetime) -> datetime:
+    """The last close of business of a working day that lies on an earlier day. Raises ``CalendarError``."""
+    day = moment.astimezone(SHANGHAI).date() - timedelta(days=1)
+    while not is_working_day(day):
+        day -= timedelta(days=1)
+    return datetime.combine(day, CLOSE_OF_BUSINESS, SHANGHAI)
 
 
 def sla(accepted_at: datetime, pauses: Sequence[Pause] = ()) -> Sla:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 
 from decision_service.portrait.calculators import (
@@ -20,6 +21,7 @@ from decision_service.portrait.calculators import (
 )
 from decision_service.portrait.records import IndicatorValue
 from decision_service.portrait.registry import IndicatorSpec, Registry
+from decision_service.portrait.repairs import distrusted, without_them
 
 FEED = "indicators"
 INVALID = Indicator(None, MISSING, ("invalid",))
@@ -33,8 +35,28 @@ RANK = (OK, NOT_APPLICABLE, STALE, MISSING)
 
 def indicator_values(sight: Sight, registry: Registry) -> dict[str, Indicator]:
     """Every indicator of the registry by id. An unknown value always says why by its status and flags."""
+    until = distrusted(sight.records, sight.as_of)
     delivered = {row.indicator: row for row in sight.records.indicators}
-    return {spec.id: _indicator(spec, delivered.get(spec.id), sight) for spec in registry.specs}
+    if not until:
+        return {spec.id: _indicator(spec, delivered.get(spec.id), sight) for spec in registry.specs}
+    doubtful = {name for name, row in delivered.items() if name in until and _contains(row, until[name])}
+    return {
+        spec.id: _corrected(spec, sight)
+        if spec.id in doubtful
+        else _indicator(spec, delivered.get(spec.id), sight)
+        for spec in registry.specs
+    }
+
+
+def _corrected(spec: IndicatorSpec, sight: Sight) -> Indicator:
+    """An indicator whose value that arrived does not count."""
+    again = without_them(spec.id, sight) if spec.id not in CALCULATED else CALCULATED[spec.id](sight, spec)
+    return checked(again, spec)
+
+
+def _contains(row: IndicatorValue, until: date) -> bool:
+    """Whether a value may have been computed from a record that does not count."""
+    return row.status != NOT_APPLICABLE and row.observed_on <= until
 
 
 def _indicator(spec: IndicatorSpec, row: IndicatorValue | None, sight: Sight) -> Indicator:

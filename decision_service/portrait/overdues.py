@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 
 from decision_service.portrait.calendar import add_months
@@ -10,23 +10,30 @@ from decision_service.portrait.records import Overdue
 
 SERIOUS_MONTHS = 12
 RECENT_MONTHS = 6
+BELOW_RED_DAYS = 89
+"""What an episode under dispute counts for at most: 90 days are a default and a red card, fewer a yellow one."""
 
 FactValue = int | bool | None
 
 
-def overdue_facts(overdues: Iterable[Overdue], as_of: date, *, fresh: bool) -> dict[str, FactValue]:
+def overdue_facts(
+    overdues: Iterable[Overdue], as_of: date, *, fresh: bool, disputed: Collection[str] = ()
+) -> dict[str, FactValue]:
     """``overdue_days_serious``, ``overdue_days_recent``, ``written_off_uncured``.
 
     An episode that is not cured lasts: it is past due for at least the days since it began, whatever was reported.
     An episode counts as serious until 12 months, as recent until 6 months after it was cured. Arrears that are known
-    stay known when the feed is not fresh; having none does not.
+    stay known when the feed is not fresh; having none does not. ``disputed`` are the ids of episodes under dispute.
     """
     begun = [overdue for overdue in overdues if overdue.started_on <= as_of]
     silent = 0 if fresh else None
-    written_off = any(overdue.written_off and not _cured(overdue, as_of) for overdue in begun)
+    sure = [overdue for overdue in begun if overdue.record_id not in disputed]
+    doubtful = [overdue for overdue in begun if overdue.record_id in disputed]
+    written_off = any(overdue.written_off and not _cured(overdue, as_of) for overdue in sure)
+    disputed_days = min(_longest(doubtful, as_of, RECENT_MONTHS), BELOW_RED_DAYS)
     return {
-        "overdue_days_serious": _longest(begun, as_of, SERIOUS_MONTHS) or silent,
-        "overdue_days_recent": _longest(begun, as_of, RECENT_MONTHS) or silent,
+        "overdue_days_serious": max(_longest(sure, as_of, SERIOUS_MONTHS), disputed_days) or silent,
+        "overdue_days_recent": max(_longest(sure, as_of, RECENT_MONTHS), disputed_days) or silent,
         "written_off_uncured": written_off or (False if fresh else None),
     }
 

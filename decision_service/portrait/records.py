@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FEEDS = (
     "registrations",
@@ -173,13 +173,31 @@ class ControlChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What an objection makes of one record since a business date: ``disputed``, or ``struck`` out.
+
+    ``about`` is the list of an entry. ``digest`` is of what the record said when it was struck; empty: whatever it
+    says. ``record`` is what is on file, if anything still is.
+    """
+
+    kind: str
+    key: str
+    effect: str
+    since: date
+    about: str = ""
+    digest: str = ""
+    record: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class EnterpriseRecords:
     """Everything on record of one enterprise at one moment; what a portrait snapshot is computed from.
 
     ``feeds`` maps a feed kind to the aware time of its newest delivery: absence of a record means something only
     while its feed is fresh. ``related_*`` hold list entries of related parties by uscc or person token, and their
     own relations for the second hop. ``controllers`` are the records of the firms that may control the enterprise, one
-    step up; a controlling firm that is not among them is one of which nothing is known.
+    step up; a controlling firm that is not among them is one of which nothing is known. ``marks`` say what is under
+    dispute, and what was struck: that is not among the records any more.
     """
 
     registration: Registration
@@ -197,3 +215,4 @@ class EnterpriseRecords:
     related_lists: Mapping[str, tuple[ListEntry, ...]] = field(default_factory=dict)
     related_relations: Mapping[str, tuple[Relation, ...]] = field(default_factory=dict)
     controllers: Mapping[str, EnterpriseRecords] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()

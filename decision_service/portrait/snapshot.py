@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from decision_service.portrait.calculators import HUNDRED, OK, Indicator, Sight
 from decision_service.portrait.calendar import YEAR
 from decision_service.portrait.counterparties import goes_round, is_recent
+from decision_service.portrait.disputes import OVERDUES, disputed_keys, is_disputed, ratings_of
 from decision_service.portrait.feeds import FEED_MAX_AGE, Freshness
 from decision_service.portrait.financials import financial_facts
 from decision_service.portrait.indicators import indicator_values
@@ -123,9 +124,11 @@ def _facts(
         **_registration_facts(records, fresh=fresh("registrations")),
         **lists.statuses(records.lists, as_of, fresh=lists_fresh),
         **tax_rating_facts(
-            records.tax_ratings, as_of, fresh=fresh("tax_ratings"), delivered=_business_date(records, "tax_ratings")
+            ratings_of(records), as_of, fresh=fresh("tax_ratings"), delivered=_business_date(records, "tax_ratings")
         ),
-        **overdue_facts(records.overdues, as_of, fresh=fresh("overdues")),
+        **overdue_facts(
+            records.overdues, as_of, fresh=fresh("overdues"), disputed=disputed_keys(records, OVERDUES)
+        ),
         **relation_facts(
             records, lists, as_of, relations_fresh=fresh("relations"), lists_fresh=lists_fresh, cards=cards
         ),
@@ -135,10 +138,14 @@ def _facts(
         **invoice_facts(view),
         "control_changes_90d": _recent_control_changes(sight),
         "stale_feeds": len(sight.freshness.stale_feeds()),
-        "disputed_data": lists.any_disputed(records.lists, as_of) or (False if lists_fresh else None),
+        "disputed_data": _disputed(records, lists, as_of, fresh=lists_fresh),
         "circular_invoices": _circular(sight),
         "revenue_12m": _revenue(sight),
     }
+
+
+def _disputed(records: EnterpriseRecords, lists: Lists, as_of: date, *, fresh: bool) -> bool | None:
+    return is_disputed(records) or lists.any_disputed(records.lists, as_of) or (False if fresh else None)
 
 
 def _business_date(records: EnterpriseRecords, feed: str) -> date | None:

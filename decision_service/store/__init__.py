@@ -11,6 +11,7 @@ from decision_service.store.exposure import ExposureChanged, ExposureState
 from decision_service.store.idempotency import Asked, KeptAnswer, Stored
 from decision_service.store.lives import Borrower, Lives, Standing, Waiting
 from decision_service.store.migrate import upgrade
+from decision_service.store.objections import Objections, ObjectionStanding, StoredObjection, Subject
 from decision_service.store.releases import InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadowed, ShadowResult, ShadowRun, Shadows
@@ -44,6 +45,8 @@ __all__ = [
     "Lives",
     "NewBatch",
     "NewWebhook",
+    "ObjectionStanding",
+    "Objections",
     "ReleaseEvent",
     "Revised",
     "RulesetEntry",
@@ -56,7 +59,9 @@ __all__ = [
     "Store",
     "Stored",
     "StoredDecision",
+    "StoredObjection",
     "Stretch",
+    "Subject",
     "Waiting",
     "Watched",
     "Webhook",

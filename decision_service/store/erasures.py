@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, null, select, update
+from sqlalchemy import bindparam, insert, null, select, union_all, update
 
+from decision_service.audit.act import OBJECTION
 from decision_service.audit.record import erasure_record
 from decision_service.errors import NotFound
 from decision_service.store.database import Session
@@ -27,13 +28,22 @@ def erase_private(session: Session, decision_id: str, *, now: datetime, sign: Si
         session.change(_forget_acts, {"given_id": decision_id})
 
 
-def is_erased(session: Session, decision_id: str) -> bool:
-    """Whether a decision's values were erased."""
-    return session.row(_erased, {"given_id": decision_id}) is not None
+def is_erased(session: Session, subject: str) -> bool:
+    """Whether a decision's values, or an objection's comments, were erased."""
+    values = {"given_id": subject, "once": erasure_once(subject), "kind": OBJECTION}
+    return session.row(_erased, values) is not None
+
+
+def erasure_once(objection_id: str) -> str:
+    """What an objection's erasure has as its ``once``: no objection has two, and each is found by it."""
+    return f"erased:{objection_id}"
 
 
 def _erased(_: str) -> Any:
-    return select(ERASURES.c.leaf_index).where(ERASURES.c.decision_id == bindparam("given_id"))
+    return union_all(
+        select(ERASURES.c.leaf_index).where(ERASURES.c.decision_id == bindparam("given_id")),
+        select(ACTS.c.leaf_index).where(ACTS.c.kind == bindparam("kind"), ACTS.c.once == bindparam("once")),
+    )
 
 
 def _private(_: str) -> Any:

@@ -11,19 +11,27 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from decision_service.audit.act import LIFE, NOTICE, NOTICES
+from decision_service.audit.act import LIFE, NOTICE, NOTICES, OBJECTION
 from decision_service.audit.canonical import parsed
 from decision_service.audit.release import ACTIVATION
 from decision_service.errors import AuditError, InputError, StoreError
+from decision_service.governance import objection
 from decision_service.lending import life
 from decision_service.store.database import Database
 from decision_service.store.tables import ACTS, DECISIONS, LEAVES, LOG_HEAD, RELEASE_EVENTS, moment_text
 
 DECISION_MADE, RULESET_SWITCHED = "decision.made", "ruleset.switched"
 APPLICATION = "application."
-TYPES = (DECISION_MADE, *(APPLICATION + how for how in life.ACTS), *NOTICES, RULESET_SWITCHED)
+OBJECTED = "objection."
+TYPES = (
+    DECISION_MADE,
+    *(APPLICATION + how for how in life.ACTS),
+    *(OBJECTED + how for how in objection.ACTS),
+    *NOTICES,
+    RULESET_SWITCHED,
+)
 """What may be subscribed to."""
-TOLD = ("outcome", "days", "end")
+TOLD = ("outcome", "days", "end", "answer", "ruling")
 """What an event says of an act beside its ids: states, neither money nor people."""
 PING = "ping"
 START = -1
@@ -112,14 +120,14 @@ def _decisions(connection: Connection, client_id: str | None, after: int, newest
 
 
 def _acts(connection: Connection, client_id: str | None, after: int, newest: int, limit: int) -> Iterator[Event]:
-    """Acts on applications, and what the platform has noticed; what concerns no client is for all of them."""
+    """Acts on applications and objections, and what the platform has noticed; what concerns no client is for all of them."""
     known = ACTS.c
     statement = (
         select(known.leaf_index, known.kind, known.how, known.subject, known.at)
         .add_columns(DECISIONS.c.client_id, DECISIONS.c.application_id, LEAVES.c.record)
         .join_from(ACTS, LEAVES, known.leaf_index == LEAVES.c.leaf_index)
         .outerjoin(DECISIONS, DECISIONS.c.decision_id == known.subject)
-        .where(known.leaf_index > after, known.leaf_index <= newest, known.kind.in_((LIFE, NOTICE)))
+        .where(known.leaf_index > after, known.leaf_index <= newest, known.kind.in_((LIFE, NOTICE, OBJECTION)))
         .order_by(known.leaf_index)
         .limit(limit)
     )
@@ -127,6 +135,10 @@ def _acts(connection: Connection, client_id: str | None, after: int, newest: int
         statement = statement.where(or_(known.client_id == client_id, known.client_id.is_(None)))
     for leaf, kind, how, subject, at, whose, application_id, record in connection.execute(statement):
         details = _read(leaf, record, "details")
+        if kind == OBJECTION:
+            shown = {name: details[name] for name in TOLD if name in details}
+            yield Event(event_id(leaf), leaf, OBJECTED + how, subject, at, {"objection_id": subject, **shown})
+            continue
         if application_id is None:
             yield Event(event_id(leaf), leaf, how, subject, at, details)
             continue

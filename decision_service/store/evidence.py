@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, String, and_, literal, select, type_coerce, union_all
+from sqlalchemy import RowMapping, String, and_, func, literal, select, type_coerce, union_all
 
+from decision_service.audit.act import OBJECTION
 from decision_service.store.database import Database
+from decision_service.store.erasures import erasure_once
 from decision_service.store.tables import (
     ACTS,
     ATTACHMENTS,
@@ -17,6 +19,7 @@ from decision_service.store.tables import (
     LEAVES,
     LIVES,
     LOG_HEAD,
+    OBJECTIONS,
     RELEASE_EVENTS,
     RESERVATIONS,
     RULESETS,
@@ -46,6 +49,13 @@ _ERASED = ERASURES.alias("erased")
 
 _ACT_ERASED = ERASURES.alias("act_erased")
 """The erasure of the decision that an act is about."""
+_OBJECTION_ERASED = ACTS.alias("objection_erased")
+"""The act by which the comments on an act's objection were erased."""
+_OBJECTION_IS_ERASED = (
+    _OBJECTION_ERASED.c.kind == OBJECTION,
+    _OBJECTION_ERASED.c.kind == ACTS.c.kind,
+    _OBJECTION_ERASED.c.once == literal(erasure_once("")) + ACTS.c.subject,
+)
 
 _ENTRIES = select(
     LEAVES.c.leaf_index,
@@ -70,7 +80,7 @@ _ENTRIES = select(
     *(ACTS.c[name].label(f"act_{name}") for name in ("kind", "how", "subject", "client_id", "once", "signature")),
     ACTS.c.private.label("act_private"),
     type_coerce(ACTS.c.at, String).label("act_at"),
-    _ACT_ERASED.c.leaf_index.label("act_erased_by"),
+    func.coalesce(_ACT_ERASED.c.leaf_index, _OBJECTION_ERASED.c.leaf_index).label("act_erased_by"),
 ).select_from(
     # One statement: a decision, its reservation and its erasure are seen in one moment, whatever happens meanwhile.
     LEAVES.outerjoin(DECISIONS, DECISIONS.c.leaf_index == LEAVES.c.leaf_index)
@@ -81,6 +91,7 @@ _ENTRIES = select(
     .outerjoin(LIVES, LIVES.c.decision_id == DECISIONS.c.decision_id)
     .outerjoin(ACTS, ACTS.c.leaf_index == LEAVES.c.leaf_index)
     .outerjoin(_ACT_ERASED, _ACT_ERASED.c.decision_id == ACTS.c.subject)
+    .outerjoin(_OBJECTION_ERASED, and_(*_OBJECTION_IS_ERASED))
 )
 _WITHOUT_LEAF = union_all(
     *(
@@ -142,6 +153,13 @@ class LogRows:
         """What stands of each application on which there was any act."""
         moments = (type_coerce(LIVES.c[name], String).label(name) for name in ("expires_at", "changed_at"))
         plain = (LIVES.c[name] for name in LIVES.c.keys() if name not in ("expires_at", "changed_at"))
+        with self.database.read() as connection:
+            yield from connection.execution_options(yield_per=PAGE).execute(select(*plain, *moments)).mappings()
+
+    def objections(self) -> Iterator[RowMapping]:
+        """What stands of each objection."""
+        moments = (type_coerce(OBJECTIONS.c[name], String).label(name) for name in ("effect_at", "changed_at"))
+        plain = (OBJECTIONS.c[name] for name in OBJECTIONS.c.keys() if name not in ("effect_at", "changed_at"))
         with self.database.read() as connection:
             yield from connection.execution_options(yield_per=PAGE).execute(select(*plain, *moments)).mappings()
 

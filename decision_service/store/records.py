@@ -6,18 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, Text, bindparam, cast, func, null, select, text, type_coerce, union_all
 
 from decision_service.errors import InputError
-from decision_service.portrait.records import EnterpriseRecords, ListEntry, Relation
+from decision_service.portrait.disputes import key_of, marked
+from decision_service.portrait.records import EnterpriseRecords, ListEntry, Mark, Relation
 from decision_service.portrait.relations import CONTROLLER, PARENT, firms_above, is_person
-from decision_service.store.codecs import CODECS, Codec, decode_all, read, written
+from decision_service.store.codecs import CODECS, Codec, decode, decode_all, read, written
 from decision_service.store.database import Database, Session
 from decision_service.store.edges import controllers, write_edges
 from decision_service.store.statements import POSTGRESQL, insert_into, is_any, spread
-from decision_service.store.tables import FEEDS, RECORDS, moment_text
+from decision_service.store.tables import FEEDS, OBJECTIONS, RECORDS, moment_text
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 CHUNK = 2_000
 RELATIONS = "relations"
 MOST_CONTROLLERS = 8
@@ -78,7 +81,7 @@ def read_records(session: Session, uscc: str, *, upward: bool = True) -> Enterpr
     ``upward`` adds all records of the first ``MOST_CONTROLLERS`` firms that control it or may do so; of more, nothing
     is known.
     """
-    found = decode_all(session.rows(_of_one, {"uscc": uscc}))
+    found, marks = _marked(session.rows(_of_one, {"uscc": uscc}))
     if not found["registrations"]:
         return None
     registration = found["registrations"][0]
@@ -101,7 +104,32 @@ def read_records(session: Session, uscc: str, *, upward: bool = True) -> Enterpr
         related_lists=lists,
         related_relations=relations,
         controllers=_firms_above(session, found[RELATIONS]) if upward else {},
+        marks=marks,
     )
+
+
+def stored_record(session: Session, uscc: str, kind: str, key: str) -> Any:
+    """One record as its feed delivered it, whatever objections say; ``None`` when there is none."""
+    row = session.row(_of_kind, {"uscc": uscc, "kind": kind})
+    return next((one for one in decode(kind, row[0]) if key_of(one) == key), None) if row is not None else None
+
+
+def _marked(rows: Iterable[tuple[Any, ...]]) -> tuple[dict[str, list[Any]], tuple[Mark, ...]]:
+    """Records by kind as objections leave them, and what these say of the enterprise."""
+    delivered: list[tuple[Any, ...]] = []
+    objected: list[tuple[Any, ...]] = []
+    for row in rows:
+        (delivered if row[2] is None else objected).append(row)
+    found = decode_all(row[:2] for row in delivered)
+    marks = tuple(_mark(row) for row in objected)
+    for kind in {mark.kind for mark in marks}:
+        found[kind] = marked(kind, found[kind], marks)
+    return found, marks
+
+
+def _mark(row: tuple[Any, ...]) -> Mark:
+    kind, key, effect, at, about, digest = row
+    return Mark(kind, key, effect, datetime.fromisoformat(at).astimezone(SHANGHAI).date(), about or "", digest or "")
 
 
 def _firms_above(session: Session, relations: Iterable[Relation]) -> dict[str, EnterpriseRecords]:
@@ -154,12 +182,12 @@ def _related(
 
 
 def _of_parties(session: Session, parties: set[str], kinds: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
-    payloads: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[tuple[Any, ...]]] = {}
     for some in _chunks(sorted(parties), PARTIES):
         values = {**spread("party", some), **spread("kind", kinds)}
-        for party, kind, payload in session.rows(_of_some, values, len(some), len(kinds)):
-            payloads.setdefault(party, []).append((kind, payload))
-    return {party: decode_all(rows) for party, rows in payloads.items()}
+        for party, *row in session.rows(_of_some, values, len(some), len(kinds)):
+            found.setdefault(party, []).append(tuple(row))
+    return {party: _marked(rows)[0] for party, rows in found.items()}
 
 
 def _by_enterprise(codec: Codec, chunk: Iterable[Row], moment: str) -> dict[str, Kept]:
@@ -190,6 +218,14 @@ def _row(uscc: str, kind: str, kept: Kept, given: Kept, now: datetime) -> Mappin
     }
 
 
+_NOTHING = cast(null(), Text)
+_DELIVERED = (cast(RECORDS.c.kind, Text), RECORDS.c.payload, *(_NOTHING.label(f"none_{n}") for n in range(4)))
+_OBJECTED = (
+    *(cast(OBJECTIONS.c[name], Text) for name in ("record_kind", "record_key", "effect")),
+    type_coerce(OBJECTIONS.c.effect_at, Text),
+    *(cast(OBJECTIONS.c[name], Text) for name in ("about", "effect_digest")),
+)
+
 _KEPT = select(RECORDS.c.uscc, RECORDS.c.payload, RECORDS.c.origins).where(
     RECORDS.c.kind == bindparam("kind"), RECORDS.c.uscc.in_(bindparam("enterprises", expanding=True))
 )
@@ -204,12 +240,27 @@ def _upsert(dialect: str) -> Any:
 
 
 def _of_one(_: str) -> Any:
-    return select(RECORDS.c.kind, RECORDS.c.payload).where(RECORDS.c.uscc == bindparam("uscc"))
+    """What was delivered of an enterprise, and what objections make of it."""
+    return union_all(
+        select(*_DELIVERED).where(RECORDS.c.uscc == bindparam("uscc")),
+        select(*_OBJECTED).where(OBJECTIONS.c.uscc == bindparam("uscc"), OBJECTIONS.c.effect.is_not(None)),
+    )
+
+
+def _of_kind(_: str) -> Any:
+    return select(RECORDS.c.payload).where(RECORDS.c.uscc == bindparam("uscc"), RECORDS.c.kind == bindparam("kind"))
 
 
 def _of_some(_: str, parties: int, kinds: int) -> Any:
-    return select(RECORDS.c.uscc, RECORDS.c.kind, RECORDS.c.payload).where(
-        is_any(RECORDS.c.uscc, "party", parties), is_any(RECORDS.c.kind, "kind", kinds)
+    delivered = select(cast(RECORDS.c.uscc, Text), *_DELIVERED)
+    objected = select(cast(OBJECTIONS.c.uscc, Text), *_OBJECTED)
+    return union_all(
+        delivered.where(is_any(RECORDS.c.uscc, "party", parties), is_any(RECORDS.c.kind, "kind", kinds)),
+        objected.where(
+            is_any(OBJECTIONS.c.uscc, "party", parties),
+            is_any(OBJECTIONS.c.record_kind, "kind", kinds),
+            OBJECTIONS.c.effect.is_not(None),
+        ),
     )
 
 

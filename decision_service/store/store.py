@@ -43,6 +43,7 @@ from decision_service.store.leases import leases_of
 from decision_service.store.lives import Lives
 from decision_service.store.log import Sign
 from decision_service.store.migrate import migrate
+from decision_service.store.objections import Objections
 from decision_service.store.releases import Decide, InForce, IsSigned, ReleaseEvent, SignedActs, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadows
@@ -168,6 +169,10 @@ class Store:
     def lives(self) -> Lives:
         """What became of applications after their decisions."""
         return self._lives
+
+    def objections(self) -> Objections:
+        """Objections to records and decisions."""
+        return Objections(self._database, self._is_signed)
 
     def acts(self, kind: str, subject: str) -> tuple[Act, ...]:
         """All acts of a kind on a subject, oldest first."""

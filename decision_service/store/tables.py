@@ -411,6 +411,27 @@ LIVES = Table(
     Index("lives_by_application", "client_id", "application_id", "uscc"),
 )
 
+OBJECTIONS = Table(
+    "objections",
+    METADATA,
+    Column("leaf_index", Place, ForeignKey("leaves.leaf_index"), primary_key=True, autoincrement=False),  # its filing
+    Column("objection_id", String(64), nullable=False, unique=True),
+    Column("client_id", String(64), nullable=False),
+    Column("uscc", String(18), nullable=False),
+    Column("record_kind", String(32)),  # null: it is about a decision
+    Column("record_key", Text),
+    Column("about", Text),  # the list of an entry
+    Column("decision_id", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("open_about", Text, unique=True),  # what it is about, while it is open: of one thing one objection
+    Column("effect", String(16)),  # on its record: disputed, struck
+    Column("effect_at", Moment),
+    Column("effect_digest", String(64)),  # of what was struck; empty: whatever it says
+    Column("changed_at", Moment, nullable=False),
+    Index("objections_by_client", "client_id", "leaf_index"),
+    Index("objections_by_uscc", "uscc", "effect"),
+)
+
 ERASURES = Table(
     "erasures",
     METADATA,

@@ -13,10 +13,12 @@ from decision_service.errors import InputError
 from decision_service.lending import life
 from decision_service.lending.outcomes import defaulted
 from decision_service.lives import life_of
+from decision_service.repaired import later_repairs
 from decision_service.store import Borrower
 
 CONTRACTS = (life.DRAWN, life.OVERDUE, life.REPAID, life.CLOSED)
 TARGET = "defaulted"
+ERASED, REPAIRED = "erased", "repaired since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,16 @@ def labels(platform: Platform, on: date) -> dict[str, bool]:
     return {one.borrower.decision_id: one.defaulted for one in found if one.defaulted is not None}
 
 
-def training_row(platform: Platform, outcome: Outcome) -> dict[str, Any] | None:
-    """The row of a known outcome: inputs as the models read them; ``None`` when they are erased.
+def training_row(platform: Platform, outcome: Outcome) -> dict[str, Any] | str:
+    """The row of a known outcome: inputs as the models read them; or why it is left out.
 
-    Raises ``AuditError``, and ``InputError`` for an input that is called as one of the row's own columns.
+    It is ``ERASED``, or ``REPAIRED``: the decision used a record that was ruled wrong or repaired since. Raises ``AuditError``, and ``InputError`` for an input that is called as one of the row's own columns.
     """
     stored = platform.store.decision(outcome.borrower.decision_id)
     if stored is None or stored.private is None:
-        return None
+        return ERASED
+    if later_repairs(platform, stored):
+        return REPAIRED
     recorded, decided = read_record(stored), outcome.life.decided_at
     own = {
         "decision_id": stored.decision_id,

@@ -1,0 +1,103 @@
+"""`objections`: what is objected to, how far it is, what is late; and forgetting comments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from decision_service.commands.console import as_json_option, existing_platform, now, print_json, print_table
+from decision_service.governance.objection import STATES
+from decision_service.objections import ObjectionDesk
+from decision_service.vocabulary import Client
+
+STEWARD = Client("", "", "steward")
+"""Whoever may use the command line sees what stewards see."""
+
+
+@click.group()
+def objections() -> None:
+    """Objections to records and decisions, and what is due.
+
+    Example: decision-service objections list --state filed
+    """
+
+
+@objections.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@click.option("--after", help="The cursor that --json gives as next.")
+@as_json_option
+def list_(state: str | None, limit: int, after: str | None, as_json: bool) -> None:
+    """All objections, newest first.
+
+    Example: decision-service objections list --state accepted --json
+    """
+    with existing_platform() as built:
+        found = ObjectionDesk(built).page(STEWARD, state=state, after=after, limit=limit, now=now())
+    if as_json:
+        print_json(found)
+        return
+    head = ("objection", "about", "state", "next step", "due", "clock", "ruling")
+    print_table(head, [_row(one) for one in found["objections"]])
+    if found["next"] is not None:
+        click.echo(f"more: --after {found['next']}", err=True)
+
+
+@objections.command()
+@click.argument("objection_id")
+@as_json_option
+def show(objection_id: str, as_json: bool) -> None:
+    """One objection with all acts: when, by whom, with which documents.
+
+    Example: decision-service objections show 0b54c7a2-...
+    """
+    with existing_platform() as built:
+        found = ObjectionDesk(built).history(objection_id, STEWARD, now())
+    if as_json:
+        print_json(found)
+        return
+    print_table(("objection", "about", "state", "next step", "due", "clock", "ruling"), [_row(found)])
+    click.echo()
+    print_table(("at", "act", "by", "leaf", "details"), map(_act, found["acts"]))
+
+
+@objections.command()
+@click.argument("objection_id")
+def erase(objection_id: str) -> None:
+    """Forget the comments of an objection; a leaf of the log says so, and the log still verifies.
+
+    Example: decision-service objections erase 0b54c7a2-...
+    """
+    with existing_platform() as built:
+        ObjectionDesk(built).erase(objection_id, now())
+    click.echo(f"erased the comments of {objection_id}")
+
+
+def _row(one: dict[str, Any]) -> tuple[Any, ...]:
+    step = one["steps"][0] if one["steps"] else {}
+    return (
+        one["objection_id"], about(one["target"]), one["state"],
+        step.get("step"), step.get("due_at"), one["sla"], one["ruling"],
+    )  # fmt: skip
+
+
+def about(target: dict[str, Any]) -> str:
+    """What is objected to, in one line."""
+    if target["type"] == "decision":
+        return f"decision {target['decision_id']}"
+    return f"{target['uscc']} {target['list'] or target['kind']} {target['key']}"
+
+
+def _act(one: dict[str, Any]) -> tuple[Any, ...]:
+    return one["at"], one["act"], _who(one["by"]), one["leaf_index"], _details(one["details"])
+
+
+def _who(by: dict[str, Any] | None) -> str:
+    return "the platform" if by is None else f"{by['kind']} {by['id']}"
+
+
+def _details(details: dict[str, Any]) -> str:
+    shown = {name: value for name, value in details.items() if name not in ("evidence", "texts", "record_digest")}
+    parts = [f"{name} {value}" for name, value in shown.items()]
+    return ", ".join([*parts, f"{len(details.get('evidence', ()))} documents"])

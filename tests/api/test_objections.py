@@ -1,0 +1,494 @@
+"""Objections over the real platform: what they make of decisions, who may do what and when, evidence."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from decision_service.api.life_schemas import HistorySchema
+from decision_service.api.objection_schemas import (
+    ObjectionActSchema,
+    ObjectionHistorySchema,
+    ObjectionListSchema,
+    ObjectionSchema,
+)
+from decision_service.audit.record import values_of
+from decision_service.objections import ObjectionDesk
+from decision_service.portrait.records import IndicatorValue, ListEntry, Overdue, Relation, TaxRating
+from decision_service.recorded import differences
+from decision_service.review_clock import ReviewClock
+from tests.api.test_lives import DAY, City, findings, refusal
+
+PROOF = "ab" * 32
+PROVEN = {"evidence": [PROOF]}
+STEWARDS = {"steward": "steward", "steward2": "steward", "steward3": "steward"}
+ACTS: dict[str, dict[str, Any]] = {
+    "acceptance": {},
+    "source-check": {"answer": "wrong", **PROVEN},
+    "ruling": {"ruling": "delete", **PROVEN},
+    "application": {},
+    "notification": {},
+}
+"""The way of an objection, and what each step says."""
+
+
+class Town(City):
+    """A platform with stewards, whose records tests change."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        for name, kind in STEWARDS.items():
+            client, self.keys[name] = self.platform.store.add_client(name, kind, self.now)
+            self.ids[name] = client.client_id
+
+    def deliver(self, show: str, kind: str, key: str, record: Any) -> None:
+        """One record more, or in the place of the one with this key, in a delivery of this moment."""
+        self.platform.store.write_records(kind, [(self.uscc(show), key, record)], source_time=self.now, now=self.now)
+
+    def object(self, show: str, kind: str, key: str, who: str = "bank", **given: Any) -> Any:
+        body = {"enterprise": {"uscc": self.uscc(show)}, "record": {"kind": kind, "key": key}, **PROVEN, **given}
+        return self.post("/v1/objections", body, who)
+
+    def filed(self, show: str, kind: str, key: str, who: str = "bank") -> str:
+        answer = self.object(show, kind, key, who)
+        assert state(answer) == "filed"
+        return str(answer.get_json()["objection_id"])
+
+    def step(self, objection: str, act: str, who: str | None = None, **changes: Any) -> Any:
+        by = who or ("steward2" if act == "ruling" else "steward")
+        body = {**ACTS.get(act, {}), **changes}
+        return self.post(f"/v1/objections/{objection}/{act}", body, by)
+
+    def ruled(self, objection: str, ruling: str) -> None:
+        for act in ("acceptance", "source-check"):
+            state(self.step(objection, act))
+        state(self.step(objection, "ruling", ruling=ruling))
+
+    def values(self, decision: dict[str, Any]) -> dict[str, Any]:
+        """What the decision rested on, by its evidence."""
+        stored = self.platform.store.decision(decision["decision_id"])
+        assert stored is not None and stored.private is not None
+        return values_of(stored.private)
+
+    def today(self) -> date:
+        return (self.now + timedelta(hours=8)).date()
+
+
+def state(answer: Any) -> str:
+    assert answer.status_code == 201, answer.text
+    document = answer.get_json()
+    assert not ObjectionActSchema().validate(document)
+    return str(document["state"])
+
+
+def codes(decision: dict[str, Any]) -> set[str]:
+    return {one["code"] for one in decision["reasons"]}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    made = Town(tmp_path_factory.mktemp("town"))
+    yield made
+    made.platform.store.close()
+
+
+@pytest.fixture
+def town(shared: Town) -> Town:
+    shared.now = datetime.now(UTC)
+    return shared
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Iterator[Town]:
+    """A town where nothing was decided yet, so that its clock may stand at any day."""
+    made = Town(tmp_path)
+    yield made
+    made.platform.store.close()
+
+
+def dishonest(town: Town, key: str, **changes: Any) -> ListEntry:
+    return ListEntry(key, "list_court_dishonest", town.today() - timedelta(days=90), **changes)
+
+
+def test_a_red_record_turns_yellow_while_it_is_disputed_and_is_gone_from_the_ruling_on(town: Town) -> None:
+    before_all = town.decide("approve", amount="1000.00")
+    town.deliver("approve", "lists", "L-court", dishonest(town, "L-court"))
+    town.deliver("approve", "indicators", "IND15", IndicatorValue("IND15", Decimal(12), town.today()))
+    red = town.decide("approve", amount="1000.00")
+    assert (red["outcome"], red["card"]) == ("DECLINE", "red") and "RED_COURT" in codes(red)
+    kept = town.get(f"/v1/decisions/{red['decision_id']}").data
+
+    objection = town.filed("approve", "lists", "L-court")
+    assert town.decide("approve", amount="1000.00")["card"] == "red", "filing alone changes nothing"
+    assert state(town.step(objection, "acceptance")) == "accepted"
+    disputed = town.decide("approve", amount="1000.00")
+    assert (disputed["outcome"], disputed["card"]) == ("REFER", "yellow")
+    assert "DATA_DISPUTE" in codes(disputed) and "RED_COURT" not in codes(disputed)
+    assert town.values(disputed)["features"]["enforcement_amount_ratio"] is None, "models do not read it either"
+
+    assert state(town.step(objection, "source-check")) == "source_check"
+    assert state(town.step(objection, "ruling")) == "ruled"
+    after = town.decide("approve", amount="1000.00")
+    assert (after["outcome"], after["card"]) == ("APPROVE", "none") or "MULTI_LENDER" in codes(after), after
+    assert not {"RED_COURT", "DATA_DISPUTE", "CARD_YELLOW"} & codes(after)
+    values = town.values(after)
+    assert values["facts.list_court_dishonest"] == "none" and values["features"]["enforcement_amount_ratio"] is None
+    assert "L-court" not in str(values.get("records"))
+    explained = town.get(f"/v1/decisions/{after['decision_id']}/explanation?lang=en").get_json()
+    shown = [one for stage in explained["stages"] for one in stage["rules"] if one.get("reason") == "RED_COURT"]
+    assert [one["result"] for one in shown] == ["not_matched"]
+    assert state(town.step(objection, "application")) == "applied"
+    assert state(town.step(objection, "notification")) == "notified"
+
+    assert town.get(f"/v1/decisions/{red['decision_id']}").data == kept, "what was decided stays byte for byte"
+    told = {name: town.history(one).get_json() for name, one in
+            {"before": before_all, "red": red, "disputed": disputed, "after": after}.items()}  # fmt: skip
+    assert not HistorySchema().validate(told["red"])
+    assert {name: one["later_repaired"] for name, one in told.items()} == {
+        "before": False, "red": True, "disputed": True, "after": False,
+    }  # fmt: skip
+    assert [(one["kind"], one["how"]) for one in told["red"]["repairs"]] == [("lists", "objection")]
+    why = town.get(f"/v1/decisions/{red['decision_id']}/explanation").get_json()
+    assert why["later_repaired"] is True
+    for one in (red, disputed, after):
+        stored = town.platform.store.decision(one["decision_id"])
+        assert stored is not None and differences(town.platform, stored) == []
+    # Its source delivers it again and again: what is deleted stays so.
+    town.deliver("approve", "lists", "L-court", dishonest(town, "L-court", severity="serious"))
+    assert town.decide("approve", amount="1000.00")["card"] == "none"
+    assert "counts for nothing" in refusal(town.object("approve", "lists", "L-court"))
+    assert findings(town) == []
+
+
+def test_a_rejected_objection_brings_the_red_card_back_from_the_ruling_on(town: Town) -> None:
+    town.deliver("whitelist", "lists", "L-reject", dishonest(town, "L-reject"))
+    objection = town.filed("whitelist", "lists", "L-reject")
+    state(town.step(objection, "acceptance"))
+    assert town.decide("whitelist")["card"] == "yellow"
+    state(town.step(objection, "source-check", answer="confirmed"))
+    assert town.decide("whitelist")["card"] == "yellow", "the provider's answer is no ruling"
+    state(town.step(objection, "ruling", ruling="reject"))
+    again = town.decide("whitelist")
+    assert (again["outcome"], again["card"]) == ("DECLINE", "red")
+    assert town.history(again).get_json()["later_repaired"] is False
+    assert findings(town) == []
+
+
+def test_a_corrected_record_counts_again_once_its_source_says_otherwise(town: Town) -> None:
+    def overdue(**changes: Any) -> Overdue:
+        started = town.today() - timedelta(days=300)
+        return Overdue("O-1", "bank-x", started, 120, town.today() - timedelta(days=100), **changes)
+
+    town.deliver("invoice", "overdues", "O-1", overdue())
+    town.deliver("invoice", "indicators", "IND22", IndicatorValue("IND22", Decimal(120), town.today()))
+    red = town.decide("invoice")
+    assert red["card"] == "red" and "RED_DPD" in codes(red)
+    objection = town.filed("invoice", "overdues", "O-1")
+    state(town.step(objection, "acceptance"))
+    disputed = town.decide("invoice")
+    assert disputed["card"] != "red" and "DATA_DISPUTE" in codes(disputed) and disputed["outcome"] == "REFER"
+    assert town.values(disputed)["facts.max_overdue_days_24m"] == 0
+    state(town.step(objection, "source-check"))
+    state(town.step(objection, "ruling", ruling="correct"))
+    assert not {"RED_DPD", "DATA_DISPUTE"} & codes(town.decide("invoice"))
+    town.deliver("invoice", "overdues", "O-1", overdue())
+    assert town.decide("invoice")["card"] != "red", "the same mistake again"
+    town.deliver("invoice", "overdues", "O-1", replace(overdue(), max_days=95))
+    corrected = town.decide("invoice")
+    assert corrected["card"] == "red"
+    assert town.history(red).get_json()["later_repaired"] is True
+    assert town.history(corrected).get_json()["later_repaired"] is False, "what it used is not what was ruled wrong"
+
+
+def test_a_tax_rating_under_dispute_makes_no_red_card(town: Town) -> None:
+    year = town.today().year - 1
+    wrong = TaxRating(year, "D", date(year + 1, 4, 20), "direct")
+    town.deliver("line", "tax_ratings", str(year), wrong)
+    assert "red" == town.decide("line")["card"]
+    objection = town.filed("line", "tax_ratings", str(year))
+    state(town.step(objection, "acceptance"))
+    disputed = town.decide("line")
+    assert (disputed["card"], disputed["outcome"]) == ("yellow", "REFER") and "DATA_DISPUTE" in codes(disputed)
+    state(town.step(objection, "source-check"))
+    state(town.step(objection, "ruling", ruling="correct"))
+    assert town.decide("line")["card"] != "red"
+
+
+def test_an_indicator_under_dispute_is_not_known_and_a_struck_value_stays_out_until_another_comes(town: Town) -> None:
+    def value(number: int) -> IndicatorValue:
+        return IndicatorValue("IND01", Decimal(number), town.today())
+
+    town.deliver("control", "indicators", "IND01", value(64))
+    before = town.decide("control")
+    objection = town.filed("control", "indicators", "IND01")
+    state(town.step(objection, "acceptance"))
+    disputed = town.values(town.decide("control"))
+    assert "facts.debt_to_asset_ratio" not in disputed and disputed["features"]["debt_to_asset_ratio"] is None
+    state(town.step(objection, "source-check"))
+    state(town.step(objection, "ruling", ruling="correct"))
+    town.deliver("control", "indicators", "IND01", value(64))
+    assert town.values(town.decide("control"))["features"]["debt_to_asset_ratio"] is None
+    town.deliver("control", "indicators", "IND01", value(41))
+    after = town.decide("control")
+    assert town.values(after)["features"]["debt_to_asset_ratio"] == "41.0"
+    assert [town.history(one).get_json()["later_repaired"] for one in (before, after)] == [True, False]
+
+
+def test_a_repair_at_the_source_ends_the_card_and_takes_the_penalty_out_of_the_indicator(town: Town) -> None:
+    listed = town.today() - timedelta(days=183)
+    penalty = ListEntry("P-1", "list_admin_penalty", listed, "general")
+    town.deliver("purpose", "lists", "P-1", penalty)
+    town.deliver("purpose", "lists", "P-2", replace(penalty, record_id="P-2", listed_on=listed - timedelta(days=366)))
+    town.deliver("purpose", "indicators", "IND14", IndicatorValue("IND14", Decimal("2.49"), town.today()))
+    carded = town.decide("purpose")
+    assert carded["card"] == "yellow" and town.values(carded)["features"]["admin_penalty_lookback"] == "2.49"
+    for key, one in {"P-1": penalty, "P-2": replace(penalty, record_id="P-2")}.items():
+        ended = replace(one, ended_on=town.today(), end_reason="repaired")
+        town.deliver("purpose", "lists", key, ended)
+    after = town.decide("purpose")
+    assert after["card"] == "none" and town.values(after)["features"]["admin_penalty_lookback"] == "0.0"
+    told = town.history(carded).get_json()
+    assert told["later_repaired"] is True and {one["how"] for one in told["repairs"]} == {"repair"}
+    assert town.history(after).get_json()["later_repaired"] is False
+
+
+def test_what_a_controlling_firm_is_ruled_free_of_does_not_reach_its_subsidiaries(town: Town) -> None:
+    town.deliver("over-limit", "relations", "parent", Relation(town.uscc("first-loan"), "parent"))
+    town.deliver("first-loan", "lists", "L-parent", dishonest(town, "L-parent"))
+    red_above = town.decide("over-limit")
+    assert "YEL_REL" in codes(red_above)
+    objection = town.filed("first-loan", "lists", "L-parent")
+    state(town.step(objection, "acceptance"))
+    assert "YEL_REL" not in codes(town.decide("over-limit")), "a yellow card never passes on"
+    state(town.step(objection, "source-check"))
+    state(town.step(objection, "ruling"))
+    assert "YEL_REL" not in codes(town.decide("over-limit"))
+    assert town.history(red_above).get_json()["later_repaired"] is True
+
+
+def test_an_objection_to_a_decision_changes_nothing_of_it_and_nothing_of_the_next(town: Town) -> None:
+    made = town.decide("over-limit")
+    kept = town.get(f"/v1/decisions/{made['decision_id']}").data
+    body = {"decision_id": made["decision_id"], **PROVEN}
+    assert town.post("/v1/objections", body, "other").status_code == 404
+    answer = town.post("/v1/objections", body)
+    assert state(answer) == "filed"
+    objection = answer.get_json()["objection_id"]
+    assert "is open" in refusal(town.post("/v1/objections", body))
+    for act in ("acceptance", "source-check"):
+        state(town.step(objection, act))
+    assert "never deleted" in refusal(town.step(objection, "ruling", ruling="delete"))
+    state(town.step(objection, "ruling", ruling="correct"))
+    assert town.get(f"/v1/decisions/{made['decision_id']}").data == kept
+    assert "DATA_DISPUTE" not in codes(town.decide("over-limit"))
+    assert findings(town) == []
+
+
+def test_the_second_instance_is_heard_once_by_people_who_have_not_ruled(town: Town) -> None:
+    town.deliver("yellow", "lists", "L-appeal", dishonest(town, "L-appeal"))
+    objection = town.filed("yellow", "lists", "L-appeal")
+    town.ruled(objection, "reject")
+    state(town.step(objection, "application"))
+    assert state(town.step(objection, "notification")) == "notified"
+    assert town.step(objection, "appeal", "other", **PROVEN).status_code == 404
+    assert "only who filed" in refusal(town.step(objection, "appeal", "steward", **PROVEN))
+    assert state(town.step(objection, "appeal", "bank", **PROVEN)) == "arbitration"
+    assert town.decide("yellow")["card"] == "red", "until the second ruling the first holds"
+    for who in ("steward", "steward2"):
+        assert "another person" in refusal(town.step(objection, "arbitration", who, ruling="delete", **PROVEN))
+    assert state(town.step(objection, "arbitration", "steward3", ruling="delete", **PROVEN)) == "ruled"
+    assert town.decide("yellow")["card"] != "red"
+    state(town.step(objection, "application"))
+    state(town.step(objection, "notification"))
+    assert "cannot be appealed" in refusal(town.step(objection, "appeal", "bank", **PROVEN))
+    assert findings(town) == []
+
+
+def test_a_record_has_one_open_objection_at_a_time(town: Town) -> None:
+    town.deliver("old-code", "lists", "L-twice", dishonest(town, "L-twice"))
+    first = town.filed("old-code", "lists", "L-twice")
+    assert "is open" in refusal(town.object("old-code", "lists", "L-twice"))
+    assert "is open" in refusal(town.object("old-code", "lists", "L-twice", "other"))
+    assert state(town.step(first, "refusal", reason="EVIDENCE_MISSING")) == "refused"
+    assert town.decide("old-code")["card"] == "red"
+    town.filed("old-code", "lists", "L-twice", "other")
+    told = town.get(f"/v1/objections/{first}/history").get_json()
+    assert told["acts"][-1]["details"]["texts"]["zh"] == "未提供有效证明材料"
+
+
+def test_of_two_who_file_or_accept_at_once_one_is_too_late(town: Town) -> None:
+    town.deliver("control", "lists", "L-race", dishonest(town, "L-race"))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: town.object("control", "lists", "L-race", ("bank", "other")[n % 2]), range(12)))
+    assert sorted(one.status_code for one in found) == [201] + [409] * 11
+    objection = next(one.get_json()["objection_id"] for one in found if one.status_code == 201)
+    with ThreadPoolExecutor(8) as pool:
+        tried = list(pool.map(lambda n: town.step(objection, "acceptance", f"steward{(n % 2 + 2)}"), range(8)))
+    assert sorted(one.status_code for one in tried) == [201] + [409] * 7
+    assert findings(town) == []
+
+
+def test_retries_of_one_filing_are_one_objection(town: Town) -> None:
+    town.deliver("control", "lists", "L-key", dishonest(town, "L-key"))
+    body = {"enterprise": {"uscc": town.uscc("control")}, "record": {"kind": "lists", "key": "L-key"}, **PROVEN}
+    key = str(uuid.uuid4())
+    first, second = (town.post("/v1/objections", body, key=key) for _ in "ab")
+    assert first.data == second.data and second.headers["Idempotent-Replayed"] == "true"
+    assert first.headers["Location"] == f"/v1/objections/{first.get_json()['objection_id']}"
+    other = town.post("/v1/objections", {**body, "comment": "more"}, key=key)
+    assert other.status_code == 422 and other.get_json()["type"] == "/problems/idempotency-conflict"
+
+
+def test_nobody_sees_or_moves_what_belongs_to_another(town: Town) -> None:
+    town.deliver("invoice", "lists", "L-own", dishonest(town, "L-own"))
+    authorised = {"authorization_id": "AUTH-1", "comment": "Confidential Zhang"}
+    assert town.object("invoice", "lists", "L-own", "fintech").status_code == 422
+    objection = town.object("invoice", "lists", "L-own", "fintech", **authorised).get_json()["objection_id"]
+    for path in ("", "/history"):
+        for who, status in {"fintech": 200, "steward": 200, "auditor": 200, "bank": 404, "risk": 403}.items():
+            assert town.get(f"/v1/objections/{objection}{path}", who).status_code == status, who
+    told = town.get(f"/v1/objections/{objection}/history", "fintech").get_json()
+    assert not ObjectionHistorySchema().validate(told)
+    assert not ObjectionSchema().validate(town.get(f"/v1/objections/{objection}", "fintech").get_json())
+    state(town.step(objection, "acceptance", comment="Confidential Li"))
+    mine = town.get(f"/v1/objections/{objection}/history", "fintech").text
+    assert "Zhang" in mine and "Li" not in mine and town.ids["steward"] not in mine
+    whole = town.get(f"/v1/objections/{objection}/history", "auditor").text
+    assert "Zhang" in whole and "Li" in whole and town.ids["steward"] in whole
+    for act in ACTS:
+        assert town.step(objection, act, "bank").status_code == 403
+    listed = {who: town.get("/v1/objections?limit=100", who).get_json() for who in ("fintech", "bank", "auditor")}
+    assert not ObjectionListSchema().validate(listed["auditor"])
+    ids = {who: [one["objection_id"] for one in page["objections"]] for who, page in listed.items()}
+    assert objection in ids["fintech"] and objection in ids["auditor"] and objection not in ids["bank"]
+
+    ObjectionDesk(town.platform).erase(objection, town.now)
+    told_after = town.get(f"/v1/objections/{objection}/history", "auditor").text
+    assert "Confidential" not in told_after and '"erased"' in told_after
+    state(town.step(objection, "source-check", comment="Confidential Wu"))
+    assert "Confidential" not in town.get(f"/v1/objections/{objection}/history", "auditor").text
+    assert findings(town) == []
+
+
+def test_the_list_is_read_page_by_page(town: Town) -> None:
+    for number in range(5):
+        town.deliver("line", "lists", f"L-page-{number}", dishonest(town, f"L-page-{number}"))
+        town.filed("line", "lists", f"L-page-{number}", "other")
+    seen, after = [], ""
+    while True:
+        page = town.get(f"/v1/objections?limit=2&state=filed{after}", "other").get_json()
+        seen += [one["target"]["key"] for one in page["objections"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert seen[:5] == [f"L-page-{number}" for number in (4, 3, 2, 1, 0)]
+    assert town.get("/v1/objections?after=nowhere", "other").status_code == 422
+
+
+BAD_BODIES: list[tuple[str, dict[str, Any], set[str]]] = [
+    ("", PROVEN, {"enterprise", "record"}),
+    ("", {}, {"evidence"}),
+    ("", {"decision_id": "d", "record": {"kind": "lists", "key": "L"}, **PROVEN}, {"record"}),
+    ("", {"enterprise": {"uscc": "1"}, "record": {"kind": "months", "key": ""}, **PROVEN},
+     {"enterprise.uscc", "record.kind", "record.key"}),
+    ("", {"decision_id": "d", "evidence": ["AB" * 32]}, {"evidence.0"}),
+    ("/x/refusal", {"reason": "NONE"}, {"reason"}),
+    ("/x/ruling", {"ruling": "maybe"}, {"ruling", "evidence"}),
+    ("/x/source-check", {"answer": "wrong"}, {"evidence"}),
+    ("/x/acceptance", {"comment": "x" * 1001, "more": 1}, {"comment", "more"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body", "wrong"), BAD_BODIES)
+def test_fields_that_are_not_acceptable_are_all_named(
+    town: Town, path: str, body: dict[str, Any], wrong: set[str]
+) -> None:
+    answer = town.post(f"/v1/objections{path}", body, "steward")
+    assert answer.status_code == 422, answer.text
+    assert {one["field"] for one in answer.get_json()["errors"]} == wrong
+
+
+def test_what_is_not_on_record_cannot_be_objected_to(town: Town) -> None:
+    for kind, key in {"lists": "nothing", "tax_ratings": "1999", "indicators": "IND99", "overdues": "O-none"}.items():
+        assert town.object("approve", kind, key).status_code == 404
+    assert town.step("nothing", "acceptance").status_code == 404
+    assert town.step("no%20such", "acceptance").status_code == 404
+
+
+def test_what_is_late_is_told_once_and_silence_of_the_provider_can_be_told_then(quiet: Town) -> None:
+    def at(moment: str) -> None:
+        quiet.now = datetime.fromisoformat(f"{moment}+08:00").astimezone(UTC)
+
+    at("2026-11-30T10:00")  # a Monday
+    quiet.deliver("approve", "lists", "L-late", ListEntry("L-late", "list_court_dishonest", date(2026, 1, 5)))
+    objection = quiet.filed("approve", "lists", "L-late")
+    clock = ReviewClock(quiet.platform, lambda: quiet.now)
+    told: Callable[[], list[tuple[str, str]]] = lambda: [
+        (one.act.how, str(one.act.details["step"])) for one in clock.look() if one.act.subject == objection
+    ]
+    document = quiet.get(f"/v1/objections/{objection}").get_json()
+    assert [(one["step"], one["due_at"]) for one in document["steps"]] == [
+        ("acceptance", "2026-12-02T09:30:00.000000Z"),  # 17:30 of the second working day
+        ("objection", "2026-12-21T09:30:00.000000Z"),  # the 20th day is a Sunday
+    ]
+    assert document["sla"] == "running" and told() == []
+    at("2026-12-01T17:30")
+    assert told() == [("objection.near", "acceptance")] and told() == []
+    at("2026-12-02T17:30")
+    assert told() == [("objection.breached", "acceptance")]
+    assert quiet.get(f"/v1/objections/{objection}").get_json()["sla"] == "breached"
+    state(quiet.step(objection, "acceptance"))
+    silent = {"answer": "no_answer", "evidence": []}
+    assert "the provider has time until" in refusal(quiet.step(objection, "source-check", **silent))
+    at("2026-12-09T17:30")
+    assert told() == [("objection.near", "source_check"), ("objection.breached", "source_check")]
+    assert ReviewClock(quiet.platform, lambda: quiet.now).look() == (), "another worker knows of them"
+    assert state(quiet.step(objection, "source-check", **silent)) == "source_check"
+    at("2026-12-21T18:00")
+    assert told() == [("objection.near", "objection"), ("objection.breached", "objection")]
+    for act in ("ruling", "application", "notification"):
+        state(quiet.step(objection, act))
+    quiet.now += 30 * DAY
+    assert told() == [] and quiet.get(f"/v1/objections/{objection}").get_json()["sla"] is None
+    assert findings(quiet) == []
+
+
+TAMPERS = {
+    "UPDATE objections SET effect = NULL WHERE objection_id = :id": "not what its acts have left",
+    "UPDATE objections SET uscc = '91350100M000100Y43' WHERE objection_id = :id": "not what its acts have left",
+    "UPDATE objections SET state = 'ruled' WHERE objection_id = :id": "not what its acts have left",
+    "UPDATE acts SET how = 'refused' WHERE subject = :id": "the record says",
+    "DELETE FROM objections WHERE objection_id = :id": "does not tell of the objection",
+}
+
+
+def test_who_changes_what_stands_behind_the_log_is_found_out(quiet: Town) -> None:
+    quiet.deliver("approve", "lists", "L-tamper", dishonest(quiet, "L-tamper"))
+    objection = quiet.filed("approve", "lists", "L-tamper")
+    quiet.step(objection, "acceptance")
+    assert findings(quiet) == []
+    engine = quiet.platform.store._database.engine
+    for tamper, told in TAMPERS.items():
+        with engine.connect() as connection, connection.begin() as transaction:
+            tables = ("objections", "acts")
+            kept = [connection.execute(text(f"SELECT * FROM {table}")).mappings().all() for table in tables]
+            transaction.rollback()
+        with engine.begin() as connection:
+            connection.execute(text(tamper), {"id": objection})
+        assert any(told in one for one in findings(quiet)), tamper
+        with engine.begin() as connection:
+            for table, rows in zip(("objections", "acts"), kept, strict=True):
+                connection.execute(text(f"DELETE FROM {table}"))
+                for row in rows:
+                    columns, values = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
+                    connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), dict(row))
+    assert findings(quiet) == []
