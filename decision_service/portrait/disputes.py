@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, fields, is_dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -43,7 +43,7 @@ def digest_of(record: Any) -> str:
 
     When a value was observed is no part of that, nor a dispute, nor what is left empty.
     """
-    kind: Hashable = type(record)
+    kind = record.__class__
     said = {name: _text(value) for name, empty in _said(kind) if (value := getattr(record, name)) != empty}
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

@@ -120,7 +120,7 @@ def _decisions(connection: Connection, client_id: str | None, after: int, newest
 
 
 def _acts(connection: Connection, client_id: str | None, after: int, newest: int, limit: int) -> Iterator[Event]:
-    """Acts on applications and objections, and what the platform has noticed; what concerns no client is for all of them."""
+    """Acts on applications and objections, and notices; what concerns no client is for all of them."""
     known = ACTS.c
     statement = (
         select(known.leaf_index, known.kind, known.how, known.subject, known.at)

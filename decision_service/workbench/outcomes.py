@@ -52,7 +52,8 @@ def labels(platform: Platform, on: date) -> dict[str, bool]:
 def training_row(platform: Platform, outcome: Outcome) -> dict[str, Any] | str:
     """The row of a known outcome: inputs as the models read them; or why it is left out.
 
-    It is ``ERASED``, or ``REPAIRED``: the decision used a record that was ruled wrong or repaired since. Raises ``AuditError``, and ``InputError`` for an input that is called as one of the row's own columns.
+    It is ``ERASED``, or ``REPAIRED``: the decision used a record that was ruled wrong or repaired since. Raises
+    ``AuditError``, and ``InputError`` for an input that is called as one of the row's own columns.
     """
     stored = platform.store.decision(outcome.borrower.decision_id)
     if stored is None or stored.private is None:
