@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -21,6 +21,7 @@ MISSING = frozenset(
 READ_AS = 0.95  # share of known values that must be numbers (or dates) for a column to be one
 GREATEST = 1e30
 FLAG_LEVELS = 2
+LOOKED_AT = 2000  # values that tell how a table writes a column that is known already
 TEXT_WORDS = 4.0
 EPOCH = datetime(1970, 1, 1)
 CENTURY = 40  # a year written 41…99 is 1941…1999
@@ -249,10 +250,35 @@ def _parse_date(text: str, form: str) -> datetime | None:
         found = datetime.strptime(bare, form)
     except ValueError:
         return None
-    if "%y" in form:
+    if "%y" in form:  # a century apart: 29 February is in both years or in none
         year = found.year % 100
-        return found.replace(year=(1900 if year > CENTURY else 2000) + year, day=min(found.day, 28))
+        return found.replace(year=(1900 if year > CENTURY else 2000) + year)
     return found
+
+
+def as_written(series: pd.Series, column: Column) -> Column:
+    """The column with the form in which this table has it: another export may write 1,5 for 1.5, or dates otherwise.
+
+    Only values that contradict the known form change it: 1,234 alone is read as it was learnt.
+    """
+    if column.kind not in ("number", "date") or pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return column
+    if _is_numeric(series) or pd.api.types.is_bool_dtype(series.dtype):
+        return column
+    levels = texts(series.dropna().iloc[:LOOKED_AT]).dropna().unique()
+    if column.kind == "number":
+        return replace(column, form=_mark_of(levels, column.form))
+    read = np.isfinite(days(pd.Series(levels, dtype=object), column)).sum()
+    return column if read >= READ_AS * len(levels) else replace(column, form=_date_form(levels) or column.form)
+
+
+def _mark_of(levels: Iterable[str], known: str) -> str:
+    """The decimal mark that these values prove, else the known one."""
+    if known != ",":
+        return _decimal_mark(levels)
+    plain = [_UNITS.sub("", value) for value in levels if "." in value or "," in value]
+    pointed = [value for value in plain if _NUMBER.fullmatch(value) and not _DOTTED.fullmatch(value)]
+    return "." if pointed and not any(_DECIMAL_COMMA.fullmatch(value) for value in plain) else known
 
 
 def _quarter(text: str) -> datetime | None:

@@ -18,7 +18,7 @@ from ml.tables.categories import Encoding, cross_fitted, encoding_of
 from ml.tables.categories import from_data as encoding_from_data
 from ml.tables.categories import to_data as encoding_to_data
 from ml.tables.inputs import Inputs
-from ml.tables.kinds import GREATEST, Column, days, numbers, texts
+from ml.tables.kinds import GREATEST, Column, as_written, days, numbers, texts
 from ml.tables.parts import fold_numbers, group_codes
 from ml.tables.ratios import ratios, recognised, signed_log
 from ml.tables.roles import Meaning, Roles, Units, time_column, units_of
@@ -46,12 +46,15 @@ class Recipe:
     def inputs(self, frame: pd.DataFrame) -> Inputs:
         """Model inputs of every unit of a table; labels where the target is there and known.
 
-        New categories, more columns and missing values are fine. Raises ``InputError`` for a column that is missing.
+        New categories, more columns, missing values, other decimal marks and forms of dates are fine.
+        Raises ``InputError`` for a column that is missing.
         """
         self._check(frame)
         time = self.time if self.time is not None and self.time.name in frame.columns else None
+        time = None if time is None else as_written(frame[time.name], time)
         group = self.roles.group if self.roles.group in frame.columns else None
-        return self._inputs(frame, units_of(frame, replace(self.roles, group=group), time), {})
+        written = replace(self, columns=tuple(as_written(frame[one.name], one) for one in self.columns))
+        return written._inputs(frame, units_of(frame, replace(self.roles, group=group), time), {})
 
     def of_units(self, frame: pd.DataFrame, units: Units) -> Inputs:
         """Model inputs of units already told apart."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.tables.kinds import column_of, days, numbers, parse_number, texts
+from ml.tables.kinds import Column, as_written, column_of, days, numbers, parse_number, texts
 
 RANDOM = np.random.default_rng(1)
 MANY = 200
@@ -104,6 +104,8 @@ def test_dates_of_the_last_century_and_of_other_formats() -> None:
     series = pd.Series(["28-Feb-97", "1-Mar-04"])
     found = days(series, column_of(series, "x"))
     assert found.tolist() == [9920.0, 12478.0]
+    ends = pd.Series(["31-Jan-97", "29-Feb-44", "29-Feb-00", "31-Dec-40"])
+    assert days(ends, column_of(ends, "x")).tolist() == [9892.0, -9438.0, 11016.0, 25932.0]
     stamps = pd.Series(pd.to_datetime(["1997-02-28", "2004-03-01"]))
     assert days(stamps, column_of(stamps, "x")).tolist() == found.tolist()
 
@@ -111,3 +113,26 @@ def test_dates_of_the_last_century_and_of_other_formats() -> None:
 def test_whole_numbers_and_their_floats_are_one_text() -> None:
     assert texts(pd.Series([1.0, np.nan, 2.0])).tolist()[0] == "1"
     assert texts(pd.Series([" a  b ", "?"])).tolist() == ["a b", None]
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "form"),
+    [
+        (["1.5", "0.25"], ",", "."),
+        (["1,5", "0,25"], ".", ","),
+        (["1.234", "5"], ",", ","),
+        (["1,234", "5"], ".", "."),
+        (["1.234,5", "0.5"], ",", ","),
+        (["?", None], ",", ","),
+    ],
+)
+def test_a_table_is_read_in_its_own_decimal_mark_only_if_it_proves_one(values: object, known: str, form: str) -> None:
+    assert as_written(pd.Series(values), Column("x", "number", form=known)).form == form
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [(["2020-01-31"], "%Y-%m-%d"), (["31-Jan-20"], "%d-%b-%y"), (["soon"], "%d-%b-%y"), ([None], "%d-%b-%y")],
+)
+def test_a_table_is_read_in_its_own_form_of_dates(values: object, form: str) -> None:
+    assert as_written(pd.Series(values), Column("x", "date", form="%d-%b-%y")).form == form

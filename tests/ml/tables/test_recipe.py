@@ -45,6 +45,22 @@ def test_new_levels_more_columns_and_missing_values_never_fail() -> None:
     assert not np.isinf(inputs.matrix).any()
 
 
+def test_another_export_of_the_same_table_gives_the_same_inputs() -> None:
+    """Decimal commas and dates written otherwise, either way round."""
+    plain = LOANS.assign(amount=LOANS["amount"].str.strip(" $").str.replace(",", ""))
+    plain = plain.assign(leverage=plain["leverage"].map("{:.4f}".format), opened=plain["approved"])
+    other = plain.assign(
+        amount=plain["amount"].str.replace(".", ","),
+        leverage=plain["leverage"].str.replace(".", ","),
+        approved=pd.to_datetime(plain["approved"], format="%d-%b-%y").dt.strftime("%Y/%m/%d"),
+        opened=pd.to_datetime(plain["opened"], format="%d-%b-%y").dt.strftime("%d.%m.%Y"),
+    )
+    for taught, scored in ((plain, other), (other, plain)):
+        recipe, inputs = fitted(taught, Roles("status", id="loan", time="approved"))
+        assert np.array_equal(recipe.inputs(scored).matrix, recipe.inputs(taught).matrix, equal_nan=True)
+        assert np.array_equal(recipe.inputs(scored).times, inputs.times)
+
+
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(InputError, match="'sector'"):
         RECIPE.inputs(LOANS.drop(columns="sector"))
