@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from decision_service.errors import ModelError
-from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE, build
-from decision_service.scoring.spec import Spec, from_json, kind_of, to_json
+from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE, Model, build
+from decision_service.scoring.spec import LstmSpec, Spec, from_json, kind_of, to_json
 from ml.export import companions
 from ml.fitted import Array, FittedModel, as_probabilities, margins_of, probabilities
 from ml.metrics import Labels, auc
@@ -38,6 +38,17 @@ class Blend:
         return self.members[0].spec
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The members' kinds, in order."""
+        return tuple(kind_of(member.spec) for member in self.members)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """All that its members read: features and series by name."""
+        specs = (member.spec for member in self.members)
+        return frozenset(name for one in specs for name in (one.series if isinstance(one, LstmSpec) else one.features))
+
+    @property
     def params(self) -> dict[str, Any]:
         """The members' parameters by kind, and their weights."""
         found: dict[str, Any] = {}
@@ -50,6 +61,11 @@ class Blend:
         """Calibrated PDs; nan: no score."""
         chances = [probabilities(one, margins_of(one, inputs)) for one in self.members]
         return mixed(chances, self.weights)
+
+
+def probabilities_of(model: FittedModel | Blend, inputs: Inputs) -> Array:
+    """Calibrated PDs of the units by a model alone or a blend; nan: no score."""
+    return model.probabilities(inputs) if isinstance(model, Blend) else probabilities(model, margins_of(model, inputs))
 
 
 def mixed(chances: Sequence[Array], weights: Sequence[float]) -> Array:
@@ -96,8 +112,24 @@ def blend_from(files: Mapping[str, bytes]) -> Blend:
     return Blend(members, weights)
 
 
+def built(files: Mapping[str, bytes]) -> Model | Blend:
+    """A version's model, of whatever kind, from its files; its canaries are proven. Raises ``ModelError``."""
+    return blend_from(files) if BLEND_FILE in files else build(files)
+
+
+def own_files(files: Mapping[str, bytes]) -> dict[str, Mapping[str, bytes]]:
+    """The files of every model of a version by its kind: of a blend those of its members, else all under no name."""
+    if BLEND_FILE not in files:
+        return {"": files}
+    return {kind: _of(files, kind) for kind in json.loads(files[BLEND_FILE])["kinds"]}
+
+
+def _of(files: Mapping[str, bytes], kind: str) -> dict[str, bytes]:
+    return {name.removeprefix(f"{kind}."): content for name, content in files.items() if name.startswith(f"{kind}.")}
+
+
 def _member(files: Mapping[str, bytes], kind: str) -> FittedModel:
-    own = {name.removeprefix(f"{kind}."): content for name, content in files.items() if name.startswith(f"{kind}.")}
+    own = _of(files, kind)
     build(own)
     spec = from_json(own[SPEC_FILE])
     if kind_of(spec) != kind:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from decision_service.errors import InputError
 from decision_service.scoring.stability import PROFILE_FILE, profile
-from ml.blend import Blend, mixed, weights_for
+from ml.blend import Blend, mixed, probabilities_of, weights_for
 from ml.calibration import calibrate
 from ml.deadline import AVERAGES, Deadline, Pace
 from ml.fitted import Array, FittedModel, margins_of, probabilities
@@ -99,6 +99,7 @@ def train(request: Request, *, uri: str, told: Told, began: float | None = None)
     report["notes"] += [member.shortened for member in found if member.shortened]
     told("register")
     seen = sample.inputs(recipe, np.arange(len(inputs)))  # as rows are when they are scored: log-odds not cross-fitted
+    looks = profile(seen.matrix, inputs.names, probabilities_of(model, seen))
     stated, _ = _held_out(task, found, weights, base_rate=base_rate)
     kept = HeldOut(held.ids, held.outcomes, stated, held.segments, held.groups)
     registered = register(
@@ -106,7 +107,7 @@ def train(request: Request, *, uri: str, told: Told, began: float | None = None)
         name=request.name,
         metrics=metrics,
         data_hash=data_hash([inputs.matrix, inputs.outcomes]),
-        files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: profile(seen.matrix, inputs.names, stated).to_json()},
+        files={RECIPE_FILE: recipe.to_json(), PROFILE_FILE: looks.to_json()},
         facts=report,
         held_out=kept,
         alias=request.alias,

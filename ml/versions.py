@@ -16,8 +16,8 @@ from decision_service.errors import InputError, ModelError
 from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE, build
 from decision_service.scoring.registry import model_errors, read_files, registered_hashes, verify
 from decision_service.scoring.spec import from_json, kind_of
-from ml.blend import BLEND_FILE, Blend, blend_from
-from ml.fitted import Array, FittedModel, margins_of, probabilities
+from ml.blend import BLEND_FILE, Blend, blend_from, probabilities_of
+from ml.fitted import Array, FittedModel
 from ml.registration import tracking_uri
 from ml.tables.inputs import Inputs
 from ml.tables.recipe import RECIPE_FILE, Recipe
@@ -43,9 +43,7 @@ class TableModel:
 
     def probabilities(self, inputs: Inputs) -> Array:
         """Calibrated PDs of the units; nan: no score."""
-        if self.blend is not None:
-            return self.blend.probabilities(inputs)
-        return probabilities(self.fitted, margins_of(self.fitted, inputs))
+        return probabilities_of(self.blend or self.fitted, inputs)
 
 
 def load_version(reference: str, *, uri: str | None = None) -> TableModel:

@@ -72,9 +72,10 @@ class Shift:
 
 
 def profile(matrix: Array, names: Sequence[str], probabilities: Array) -> Profile:
-    """The profile of training rows (n x k, nan: missing) and of the probabilities that the model gives to them.
+    """The profile of rows (n x k, nan: missing) and of the probabilities that the model gives them (n).
 
-    Give probabilities of rows that the model was not fitted on: it is surer of those that it was.
+    Give those of the very model that will score: others, such as the models of folds, have values of their own, and a
+    score of few values then falls into other bins though nothing has moved.
     """
     inputs = {name: _binned(matrix[:, column]) for column, name in enumerate(names)}
     return Profile(_binned(probabilities), inputs)

@@ -59,6 +59,20 @@ def test_a_model_trained_on_one_table_scores_another_of_the_same_schema(tmp_path
         assert auc((later["status"] == "DEFAULTED").to_numpy(dtype=int), scores["probability"].to_numpy()) > 0.7
 
 
+@pytest.mark.parametrize("kind", ["scorecard", "blend"])
+def test_the_profile_holds_scores_that_the_registered_model_gives(kind: str, tmp_path: Path) -> None:
+    columns = ["loan", " leverage", "sector", "status"]
+    path = written(loans()[columns], tmp_path)
+    trained(path, "--target", "status", "--id", "loan", "--kind", kind)
+    version = load_version("made-up")
+    profile = profile_from_json(version.files[PROFILE_FILE])
+    fresh = written(loans(1_500, seed=9)[columns], tmp_path, "fresh.csv")
+    for file, most in ((path, 1e-9), (fresh, 0.06)):
+        seen = version.inputs(read_tables([file]).frame)
+        score, *_ = shifts(profile, seen.matrix, seen.names, version.probabilities(seen))
+        assert score.psi <= most
+
+
 def test_a_panel_is_scored_once_a_firm_by_its_last_rows(tmp_path: Path) -> None:
     roles = ("--target", "failed", "--id", "firm", "--time", "year", "--window", 3, "--base-rate", 0.03)
     report = trained(written(panel(), tmp_path), *roles)
