@@ -17,6 +17,7 @@ from decision_service.scoring.graph import GRAPH_FILE
 from decision_service.scoring.inputs import ModelInputs, check_fit, inputs_of
 from decision_service.scoring.models import Model, build
 from decision_service.vocabulary import Person
+from ml.blend import Blend, own_files
 from ml.comparison import SAME, WORSE, verdict
 from ml.fitted import Array
 from ml.held_out import HeldOut
@@ -73,9 +74,13 @@ def places_of(name: str, rules: Ruleset) -> tuple[ModelInputs, ...]:
     return tuple(found)
 
 
-def signature(model: Model, champion: Model | None, places: Sequence[ModelInputs]) -> Gate:
+def signature(model: Model | Blend, champion: Model | Blend | None, places: Sequence[ModelInputs]) -> Gate:
     """It reads what its places deliver; without any, what the champion reads or less."""
-    against = tuple(places) or (() if champion is None else (inputs_of(champion),))
+    if isinstance(model, Blend):
+        return blend_signature(model, champion, places)
+    if isinstance(champion, Blend) and not places:
+        return Gate("signature", False, "the champion is a blend: train it under another --name, or with --kind blend")
+    against = tuple(places) or (() if champion is None or isinstance(champion, Blend) else (inputs_of(champion),))
     needed = inputs_of(model)
     where = f"{len(places)} places in use" if places else "the champion" if against else "nothing: the first version"
     try:
@@ -85,8 +90,39 @@ def signature(model: Model, champion: Model | None, places: Sequence[ModelInputs
     return Gate("signature", True, f"{needed.kind} of {len(needed.names)} inputs, held against {where}")
 
 
+def blend_signature(blend: Blend, champion: Model | Blend | None, places: Sequence[ModelInputs]) -> Gate:
+    """It stands where tables are scored, never where the service scores; it reads what the champion reads, or less."""
+    if places:
+        return Gate(
+            "signature",
+            False,
+            "the rules name this model for a product, and a decision is not scored by a blend: train --kind xgboost and"
+            " --kind lstm under the product's two names, whose weights its blend has",
+        )
+    needed = blend.inputs
+    if champion is not None and not isinstance(champion, Blend):
+        kind = inputs_of(champion).kind
+        return Gate("signature", False, f"the champion is no blend but of kind {kind}: train it under another --name")
+    absent = sorted(needed - champion.inputs) if champion is not None else []
+    if absent:
+        return Gate("signature", False, f"it reads {', '.join(absent[:12])}, which the champion does not read")
+    where = "the first version" if champion is None else "held against the champion"
+    return Gate("signature", True, f"{' and '.join(blend.kinds)} of {len(needed)} inputs, {where}; scores tables only")
+
+
 def canaries(files: Mapping[str, bytes]) -> Gate:
-    """Its canary predictions come out as recorded: from the ONNX graph, and from the library it was trained by."""
+    """Canary predictions come out as recorded: from the ONNX graph, and from the library that trained each model."""
+    told = []
+    for kind, own in own_files(files).items():
+        count, by, wrong = _canaries(own)
+        if wrong:
+            return Gate("canaries", False, f"{kind} {wrong}".strip())
+        told.append(f"{kind} {count} predictions within 1e-6 by {by}".strip())
+    return Gate("canaries", True, "; ".join(told))
+
+
+def _canaries(files: Mapping[str, bytes]) -> tuple[int, str, str]:
+    """How many come out of one model, by what, and what is wrong (nothing: empty)."""
     without = {name: content for name, content in files.items() if name != GRAPH_FILE}
     runs: dict[str, Mapping[str, bytes]] = {"its own library": without}
     if GRAPH_FILE in files:
@@ -95,8 +131,8 @@ def canaries(files: Mapping[str, bytes]) -> Gate:
         try:
             model = build(given)
         except ModelError as error:
-            return Gate("canaries", False, f"{title}: {error.what}")
-    return Gate("canaries", True, f"{len(model.spec.canaries)} predictions within 1e-6 by {' and '.join(runs)}")
+            return 0, "", f"{title}: {error.what}"
+    return len(model.spec.canaries), " and ".join(runs), ""
 
 
 def calibration(evidence: Evidence, *, most_ece: float = MOST_ECE) -> Gate:

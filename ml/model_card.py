@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from mlflow import MlflowClient
 
-from decision_service.scoring.models import build
 from decision_service.scoring.promotions import Promotion
 from decision_service.scoring.registry import ModelRegistry, model_errors
 from decision_service.scoring.spec import LstmSpec, Spec, XgboostSpec, kind_of
+from ml.blend import Blend, built
 from ml.evaluation import Evaluation, assess
 from ml.metrics import Estimate
 from ml.promotion import CHAMPION
@@ -57,13 +57,15 @@ def card_of(name: str, version: str, *, uri: str) -> Card:
         run = client.get_run(found.run_id).data
         aliases = client.get_model_version(name, version).aliases
     promotions = ModelRegistry(uri).state(name, CHAMPION).promotions
-    spec = build(found.files).spec
+    model = built(found.files)
+    spec = model.spec
+    specs = [one.spec for one in model.members] if isinstance(model, Blend) else [spec]
     judged = _assessed(found, spec)
     sections = (
         _identity(found, spec, aliases),
         _data(found),
         _leaks(found.facts),
-        _features(spec, run.params, found.facts),
+        *(_features(one, run.params, found.facts) for one in specs),
         _figures(run.metrics),
         *_judged(judged),
         _calibration(spec, judged),
@@ -92,7 +94,7 @@ def _assessed(found: Version, spec: Spec) -> Evaluation | None:
 
 def _identity(found: Version, spec: Spec, aliases: Sequence[str]) -> Section:
     rows = (
-        ("kind / 类型", kind_of(spec)),
+        ("kind / 类型", _kind(found, spec)),
         ("aliases / 别名", ", ".join(sorted(aliases)) or "none / 无"),
         ("digest of all files / 文件摘要", found.identity.digest),
         ("run / 训练", found.run_id),
@@ -101,6 +103,13 @@ def _identity(found: Version, spec: Spec, aliases: Sequence[str]) -> Section:
         ("seed / 种子", found.tags.get("seed", NOT_KEPT)),
     )
     return Section("What it is / 基本信息", rows=rows)
+
+
+def _kind(found: Version, spec: Spec) -> str:
+    shares: Mapping[str, float] = found.facts.get("weights", {})
+    if found.tags.get("kind") != "blend":
+        return kind_of(spec)
+    return "blend: " + ", ".join(f"{kind} {share:.2f}" for kind, share in shares.items())
 
 
 def _data(found: Version) -> Section:
@@ -146,9 +155,8 @@ def _features(spec: Spec, params: Mapping[str, str], facts: Mapping[str, Any]) -
     columns = spec.columns if isinstance(spec, XgboostSpec) else spec.features
     known = dict(zip(columns, _directions(params), strict=False))
     rows = tuple((name, sources.get(name, ""), DIRECTIONS.get(known.get(name, 0), "")) for name in columns)
-    return Section(
-        "Features / 特征", head=("feature / 特征", "source / 来源", "PD with the value / 违约概率随其"), rows=rows
-    )
+    head = ("feature / 特征", "source / 来源", "PD with the value / 违约概率随其")
+    return Section(f"Features / 特征: {kind_of(spec)}", head=head, rows=rows)
 
 
 def _directions(params: Mapping[str, str]) -> tuple[int, ...]:

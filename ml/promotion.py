@@ -17,6 +17,7 @@ from decision_service.errors import InputError, ModelError, Refused
 from decision_service.scoring.promotions import PROMOTED, ROLLED_BACK, Promotion, State
 from decision_service.scoring.registry import SQLITE, ModelRegistry, model_errors
 from decision_service.vocabulary import Person
+from ml.blend import built
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 REGISTERED_BY = "registered_by"
@@ -124,7 +125,8 @@ def rollback(
     states = registry.states(names, alias)
     wanted = {name: previous(name, states[name]) for name in _together(names, states)}
     for name, version in wanted.items():
-        registry.load(name, version)
+        with model_errors(f"{name} version {version}"):
+            built(registry.files(name, version)[0])
     return move(wanted, uri=uri, alias=alias, how=ROLLED_BACK, person=person, note=note)
 
 

@@ -19,11 +19,11 @@ from mlflow.artifacts import download_artifacts
 from decision_service.errors import ModelError
 from decision_service.login import os_user
 from decision_service.rulebook.files import load as load_rules
-from decision_service.scoring.models import build
 from decision_service.scoring.promotions import Promotion
 from decision_service.scoring.registry import HASH_TAG, ModelRegistry, model_errors, read_files, verify
 from decision_service.vocabulary import ModelVersion, Person
 from ml import gates
+from ml.blend import built
 from ml.gates import Evidence, Gate
 from ml.held_out import HELD_OUT_FILE, HeldOut, held_out_from
 from ml.promotion import CHALLENGER, CHAMPION, REGISTERED_BY, move, read_person, written_person
@@ -134,7 +134,7 @@ def judge(name: str, version: str, request: Request, *, uri: str) -> Judged:
 def _gates(name: str, version: str, request: Request, *, uri: str) -> Iterator[Gate]:
     try:
         candidate = read_version(name, version, uri=uri)
-        model = build(candidate.files)
+        model = built(candidate.files)
     except ModelError as error:
         yield gates.missing("hashes and canaries", error.what)
         return
@@ -143,7 +143,7 @@ def _gates(name: str, version: str, request: Request, *, uri: str) -> Iterator[G
     places = () if request.rules is None else gates.places_of(name, load_rules(request.rules))
     yield Gate("hashes", True, f"{len(candidate.files)} files as registered, {candidate.identity.digest[:19]}")
     yield gates.canaries(candidate.files)
-    yield gates.signature(model, None if champion is None else build(champion.files), places)
+    yield gates.signature(model, None if champion is None else built(champion.files), places)
     evidence, why = _rows(candidate, model.spec.calibration.base_rate, request, uri=uri)
     if evidence is None:
         yield from (gates.missing(gate, why) for gate in ("calibration", "no worse", "segments"))
@@ -285,4 +285,4 @@ def _prove(location: str, tags: Mapping[str, str], *, uri: str) -> None:
     with TemporaryDirectory(prefix="register-") as folder:
         files = read_files(Path(download_artifacts(artifact_uri=location, dst_path=folder, tracking_uri=uri)))
     verify(files, hashes)
-    build({Path(path).name: files[path] for path in hashes})
+    built({Path(path).name: files[path] for path in hashes})

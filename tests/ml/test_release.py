@@ -15,13 +15,17 @@ from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
 from decision_service import login
+from decision_service.scoring.inputs import ModelInputs
 from decision_service.scoring.models import XgboostModel
 from decision_service.scoring.registry import ModelRegistry
 from decision_service.vocabulary import Person
 from ml import gates, registration, release
 from ml.__main__ import main
+from ml.blend import Blend
+from ml.fitted import scorecard_margins
 from ml.held_out import HeldOut, held_out_from
 from ml.promotion import move, read_person, written_person
+from ml.scorecard import fit_scorecard
 from ml.training import FittedModel, calibrate, fit_xgboost, probabilities, register, xgboost_margins
 
 ANN, BOB = Person("os_user", "4711", "ann"), Person("os_user", "4712", "bob")
@@ -55,6 +59,13 @@ def only_north_is_random(chances: np.ndarray) -> np.ndarray:
     return changed
 
 
+def blended(seed: int = 1) -> Blend:
+    """Trees and a scorecard, side by side."""
+    card = fit_scorecard(MATRIX[TEACH], LABELS[TEACH], feature_names=("risk", "noise"))
+    margins = scorecard_margins(card, MATRIX[TUNE], ("risk", "noise"))
+    return Blend((trained(seed=seed), calibrate(card, margins, LABELS[TUNE], base_rate=RATE)), (0.5, 0.5))
+
+
 SOUND = trained()
 WEAK = trained((0.0, 1.0))
 
@@ -67,7 +78,7 @@ class Office:
         self._patch = monkeypatch
         self.rules = home / "none"
 
-    def put(self, fitted: FittedModel, kept: HeldOut | None, by: Person = ANN, **more: Any) -> str:
+    def put(self, fitted: FittedModel | Blend, kept: HeldOut | None, by: Person = ANN, **more: Any) -> str:
         self._patch.setattr(registration, "os_user", lambda: by)
         done = register(
             fitted, name="pd-test", metrics={"auc": 0.8}, data_hash="sha256:0", held_out=kept, uri=self.uri, **more
@@ -191,6 +202,29 @@ def test_a_changed_file_is_refused(settled: Office, name: str) -> None:
     version = settled.put(SOUND, held_out(SOUND))
     spoil(settled, version, name)
     assert f"{name} was changed" in settled.refused(f"pd-test/{version}")["hashes and canaries"]
+
+
+def test_a_blend_is_judged_by_its_members_promoted_and_rolled_back(office: Office) -> None:
+    for seed in (1, 2):
+        version = office.put(blended(seed), held_out(SOUND), facts={"weights": {"xgboost": 0.5, "scorecard": 0.5}})
+        said = office.run("promote", f"pd-test/{version}")
+        assert said.exit_code == 0 and office.champion == version, said.output
+        canaries = next(line for line in said.output.splitlines() if "canaries" in line)
+        assert "xgboost" in canaries and "ONNX graph" in canaries and "scorecard" in canaries
+    card = office.run("card", "pd-test").output
+    assert "blend: scorecard 0.50, xgboost 0.50" in card and "特征: scorecard" in card, card
+    assert office.run("rollback", "pd-test").exit_code == 0 and office.champion == "1"
+    spoil(office, "2", "xgboost.model.onnx")
+    assert "xgboost.model.onnx was changed" in office.refused("pd-test/2")["hashes and canaries"]
+
+
+def test_a_blend_takes_the_place_of_nothing_that_decisions_are_scored_by(settled: Office) -> None:
+    version = settled.put(blended(), held_out(SOUND))
+    assert "the champion is no blend but of kind xgboost" in settled.refused(f"pd-test/{version}")["signature"]
+    place = ModelInputs("xgboost", ("risk", "noise"))
+    found = gates.signature(blended(), None, (place,))
+    assert not found.passed and "a decision is not scored by a blend" in found.figures
+    assert not gates.signature(ModelRegistry(settled.uri).load("pd-test", "1").model, blended(), ()).passed
 
 
 def test_held_out_rows_that_were_changed_are_refused(settled: Office) -> None:
