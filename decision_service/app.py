@@ -25,10 +25,12 @@ from decision_service.api.platform import PlatformService
 from decision_service.api.requests import Told
 from decision_service.api.rsgi import Handle, rsgi
 from decision_service.api.service import Runtime
+from decision_service.api.trust import Trust
 from decision_service.audit.signing import Signer
 from decision_service.card_watch import CardWatch
 from decision_service.decide import Platform, business_date
 from decision_service.errors import DecisionServiceError
+from decision_service.identity.desk import Issuer
 from decision_service.policy import Policies
 from decision_service.review_clock import ReviewClock
 from decision_service.scoring.scorer import Scorer
@@ -68,12 +70,14 @@ def build_platform(settings: Settings) -> Platform:
 def create_app(settings: Settings, platform: Platform | None = None, told: Told | None = None) -> Flask:
     """The HTTP application over a platform (by default the one that the settings describe). ``told`` logs requests."""
     platform = platform or build_platform(settings)
+    issuer = Issuer(settings.issuer, settings.token_seconds)
     return http_application(
-        Runtime(PlatformService(platform, Reach.from_environ(os.environ)), utc_now),
+        Runtime(PlatformService(platform, Reach.from_environ(os.environ), issuer), utc_now),
         version=__version__,
         shared_metrics=settings.metrics_folder,
         limiter=limiter(settings, platform.store),
         told=told,
+        trust=Trust(settings.static_keys, settings.trusted_proxies),
     )
 
 

@@ -113,3 +113,15 @@ class StillRunning(DecisionServiceError):
 
 class AuditError(DecisionServiceError):
     """Evidence that does not verify."""
+
+
+class NotAuthentic(DecisionServiceError):
+    """A signed statement of who calls that cannot be relied on."""
+
+
+class GrantRefused(DecisionServiceError):
+    """No access token is given; ``code`` says why in the words of OAuth (RFC 6749, 5.2)."""
+
+    def __init__(self, code: str, what: str, *, remedy: str = "") -> None:
+        self.code = code
+        super().__init__(what, remedy=remedy)

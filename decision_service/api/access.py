@@ -15,15 +15,23 @@ from flask import Flask, current_app, g, request
 
 from decision_service.api.limits import Limiter, kind_of
 from decision_service.api.problems import HttpProblem
-from decision_service.api.requests import real
+from decision_service.api.requests import real, runtime
+from decision_service.api.service import Runtime
+from decision_service.api.trust import Trust
 from decision_service.api.turns import Turnstile
 from decision_service.errors import DecisionServiceError
+from decision_service.identity.jose import LONGEST
 from decision_service.permissions import KINDS, SCOPES, Caller, kinds_with
 from decision_service.vocabulary import Client
 
 KEY_SECONDS = 1.0
 MAX_KEYS = 1_024
-_BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{1,200})", re.IGNORECASE)
+TOKEN = "ask for a token at /v1/oauth/token"
+CHALLENGE = 'Bearer realm="decision-service"'
+INVALID = ', error="invalid_token"'
+TOKEN_DOTS = 2
+"""By which a token is told from a key, which has none."""
+_BEARER = re.compile(rf"Bearer +([A-Za-z0-9._~+/=-]{{1,{LONGEST}}})", re.IGNORECASE)
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -54,7 +62,7 @@ def allow(scope: str) -> Callable[[View], View]:
 
 def _documented(view: Any, scope: str) -> dict[str, Any]:
     apidoc = getattr(view, "_apidoc", {})
-    needs = [{"bearer": [scope]}]
+    needs = [{"bearer": []}, {"oauth2": [scope]}]
     return {**apidoc, "manual_doc": {**apidoc.get("manual_doc", {}), "security": needs}}
 
 
@@ -92,9 +100,31 @@ def authenticate() -> Caller:
         raise unauthorized("send the header Authorization: Bearer <key>", "")
     known = cast(CallerCache, current_app.extensions["decision_service_callers"]).caller(match.group(1))
     if known is None:
-        raise unauthorized("the key is not known or was revoked", ', error="invalid_token"')
+        raise _not_known(match.group(1))
+    if known.expires_at is not None:
+        _check_token(known)
     cast(Turnstile, current_app.extensions["decision_service_turnstile"]).learn(header, known.client.client_id)
     return known
+
+
+def _not_known(credential: str) -> HttpProblem:
+    if credential.count(".") == TOKEN_DOTS:
+        return unauthorized("the token is not valid here and now, or was revoked", INVALID, TOKEN)
+    if not _trust().keys:
+        return unauthorized("keys are not accepted here", INVALID, TOKEN)
+    return unauthorized("the key is not known or was revoked", INVALID)
+
+
+def _check_token(known: Caller) -> None:
+    """What may have changed since the token was looked at: the time, and what it came with."""
+    if known.expires_at is None or runtime().clock() >= known.expires_at:
+        raise unauthorized("the token has expired", INVALID, TOKEN)
+    if known.certificate not in (None, _trust().certificate(request.headers, request.remote_addr)):
+        raise unauthorized("the token is bound to another certificate than this request came with", INVALID, TOKEN)
+
+
+def _trust() -> Trust:
+    return cast(Trust, current_app.extensions["decision_service_trust"])
 
 
 def limited(client: Client) -> None:
@@ -114,13 +144,9 @@ def is_known(app: Flask, environ: dict[str, Any]) -> bool:
     return True
 
 
-CHALLENGE = 'Bearer realm="decision-service"'
-
-
-def unauthorized(what: str, error: str) -> HttpProblem:
+def unauthorized(what: str, error: str, remedy: str = "ask the platform for a key") -> HttpProblem:
     """A 401 problem; ``error`` is what its challenge says more."""
-    headers = {"WWW-Authenticate": f"{CHALLENGE}{error}"}
-    return HttpProblem("unauthorized", what, remedy="ask the platform for a key", headers=headers)
+    return HttpProblem("unauthorized", what, remedy=remedy, headers={"WWW-Authenticate": f"{CHALLENGE}{error}"})
 
 
 class CallerCache:
@@ -148,6 +174,13 @@ class CallerCache:
         return known
 
 
-def key_holder(client: Client | None) -> Caller | None:
-    """The holder of a key, who may do all that its kind may."""
-    return None if client is None else Caller(client, KINDS[client.kind].scopes)
+def look_up(platform: Runtime, trust: Trust) -> Callable[[str], Caller | None]:
+    """Finds who stands behind a key, which is good for all that its kind may do, or behind a token."""
+
+    def find(credential: str) -> Caller | None:
+        if credential.count(".") == TOKEN_DOTS:
+            return platform.service.identity().caller(credential, platform.clock())
+        client = platform.service.client(credential) if trust.keys else None
+        return None if client is None else Caller(client, KINDS[client.kind].scopes)
+
+    return find

@@ -11,6 +11,7 @@ from decision_service.api import (
     batches,
     decisions,
     failures,
+    identity,
     in_force,
     lives,
     objections,
@@ -20,11 +21,12 @@ from decision_service.api import (
     simulations,
     webhooks,
 )
-from decision_service.api.access import CallerCache, key_holder
+from decision_service.api.access import CallerCache, look_up
 from decision_service.api.documents import MAX_BODY_BYTES, document
 from decision_service.api.limits import Limiter
 from decision_service.api.metrics import Metrics
 from decision_service.api.service import Runtime
+from decision_service.api.trust import Trust
 from decision_service.api.turns import Turnstile
 
 BLUEPRINTS = (
@@ -37,6 +39,7 @@ BLUEPRINTS = (
     webhooks.events_blueprint,
     simulations.blueprint,
     in_force.blueprint,
+    identity.blueprint,
     operations.blueprint,
 )
 
@@ -56,6 +59,7 @@ def http_application(
     shared_metrics: str | None = None,
     limiter: Limiter | None = None,
     told: requests.Told | None = None,
+    trust: Trust = Trust(),
 ) -> Flask:
     """A Flask application that serves ``/v1`` from a runtime."""
     app = Synchronous("decision_service", static_folder=None)
@@ -64,7 +68,8 @@ def http_application(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.strict_slashes = True
     app.extensions["decision_service"] = runtime
-    app.extensions["decision_service_callers"] = CallerCache(lambda key: key_holder(runtime.service.client(key)))
+    app.extensions["decision_service_trust"] = trust
+    app.extensions["decision_service_callers"] = CallerCache(look_up(runtime, trust))
     app.extensions["decision_service_metrics"] = metrics = Metrics(shared_metrics)
     app.extensions["decision_service_limiter"] = limiter
     app.extensions["decision_service_turnstile"] = Turnstile(limiter, metrics, told=told)

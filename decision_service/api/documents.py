@@ -21,6 +21,8 @@ from decision_service.api.problems import HttpProblem, invalid_fields
 from decision_service.api.requests import real, runtime
 from decision_service.api.schemas import ProblemSchema
 from decision_service.errors import StoreError
+from decision_service.identity.desk import TOKEN_PATH
+from decision_service.permissions import SCOPES
 
 JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024
@@ -174,6 +176,8 @@ def document(app: Flask, version: str) -> Documented:
     api = Documented(app)
     spec: APISpec = api.spec
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    flow = {"tokenUrl": TOKEN_PATH, "scopes": dict(SCOPES)}
+    spec.components.security_scheme("oauth2", {"type": "oauth2", "flows": {"clientCredentials": flow}})
     served = next(rule for rule in app.url_map.iter_rules() if rule.rule == "/v1/openapi.json")
     spec.path(rule=served, operations={"get": ITSELF})
     kinds = {Text: "string", Uscc: "string", Count: "integer", QueryCount: "integer", Money: ["string", "number"]}

@@ -23,6 +23,7 @@ from decision_service.decide import (
 )
 from decision_service.errors import FactError, NotFound, StoreError
 from decision_service.explain import explain
+from decision_service.identity.desk import IdentityDesk, Issuer
 from decision_service.lives import LifeDesk
 from decision_service.objections import ObjectionDesk
 from decision_service.policy import Policy
@@ -36,12 +37,13 @@ from decision_service.webhooks.reach import Reach
 
 
 class PlatformService:
-    """Implements ``service.Service``; holds no state of its own."""
+    """Implements ``service.Service``; holds no state of its own but the keys of tokens."""
 
-    def __init__(self, platform: Platform, reach: Reach = Reach()) -> None:
-        """``reach`` is where webhooks may lead."""
+    def __init__(self, platform: Platform, reach: Reach = Reach(), issuer: Issuer = Issuer()) -> None:
+        """``reach`` is where webhooks may lead, ``issuer`` who issues access tokens."""
         self._platform = platform
         self._reach = reach
+        self._identity = IdentityDesk(platform.store, platform.signer, issuer)
 
     def client(self, key: str) -> Client | None:
         """The client of a bearer key."""
@@ -107,6 +109,10 @@ class PlatformService:
         """The signed note over the whole log."""
         size, root = self._platform.store.log_head()
         return self._platform.signer.checkpoint(size, root)
+
+    def identity(self) -> IdentityDesk:
+        """The store's clients, with tokens whose keys follow from the log's key."""
+        return self._identity
 
     def batches(self) -> Batches:
         """The store's."""

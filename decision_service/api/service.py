@@ -12,6 +12,7 @@ from decision_service.vocabulary import Client, CreditApplication
 
 if TYPE_CHECKING:
     from decision_service.decide import Decided, Render
+    from decision_service.identity.desk import IdentityDesk
     from decision_service.lives import LifeDesk
     from decision_service.objections import ObjectionDesk
     from decision_service.store import Batches
@@ -63,6 +64,9 @@ class Service(Protocol):
 
     def checkpoint(self) -> str:
         """The signed note over the whole log."""
+
+    def identity(self) -> IdentityDesk:
+        """Access tokens, and who holds them."""
 
     def batches(self) -> Batches:
         """Batches of applications."""

@@ -1,4 +1,4 @@
-"""`clients add|list|limit|revoke`: who may call the API."""
+"""`clients add|list|limit|bind|revoke`: who may call the API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from decision_service.commands.client_keys import keys
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
@@ -33,12 +34,19 @@ def clients() -> None:
     """
 
 
+clients.add_command(keys)
+
+
 @clients.command()
 @click.option("--name", required=True, help="How people call the client.")
 @click.option("--kind", required=True, type=click.Choice(tuple(KINDS)), help="What it may do, see above.")
 @click.option("--id", "client_id", help="Its id, such as bank-03, by which its overlay of rules is called. [random]")
+@click.option("--no-key", is_flag=True, help="No bearer key: the client signs for access tokens (clients keys add).")
+@click.option("--bind-certificate", is_flag=True, help="Bind its tokens to its TLS certificate; implies --no-key.")
 @as_json_option
-def add(name: str, kind: str, client_id: str | None, as_json: bool) -> None:
+def add(
+    name: str, kind: str, client_id: str | None, no_key: bool, bind_certificate: bool, as_json: bool
+) -> None:
     """Add a client and show its key, once.
 
     \b
@@ -60,12 +68,33 @@ def add(name: str, kind: str, client_id: str | None, as_json: bool) -> None:
         raise InputError(what, where="--name", remedy="give a name that people can read in a list")
     with platform() as built:
         client, key = built.store.add_client(name, kind, now(), client_id=client_id, created_by=os_user())
+        if bind_certificate:
+            built.store.bind_certificate(client.client_id, True)
+    shown = None if no_key or bind_certificate or not settings().static_keys else key
     if as_json:
-        print_json({"client_id": client.client_id, "key": key})
+        print_json({"client_id": client.client_id, "key": shown})
         return
     click.echo(f"client {client.client_id} ({client.kind}, {client.name})")
+    if shown is None:
+        click.echo(f"no key; register a public one: decision-service clients keys add {client.client_id} FILE")
+        return
     click.echo(f"key    {key}")
     click.echo("Keep the key now: it is stored only as a hash and cannot be shown again.")
+
+
+@clients.command()
+@click.argument("client_id")
+@click.option("--off", is_flag=True, help="Its key and tokens without a certificate count again.")
+def bind(client_id: str, off: bool) -> None:
+    """From now on only tokens count that are bound to the client's TLS certificate; its bearer key counts no more.
+
+    The certificate is told by a proxy that ends TLS (setting DECISION_TRUSTED_PROXIES).
+
+    Example: decision-service clients bind bank-03
+    """
+    with platform() as built:
+        built.store.bind_certificate(client_id, not off)
+    click.echo(f"tokens of client {client_id} are bound to {'nothing' if off else 'its certificate'}")
 
 
 @clients.command("list")
@@ -85,13 +114,14 @@ def list_(as_json: bool) -> None:
             "created_at": entry.created_at.isoformat(),
             "revoked_at": None if entry.revoked_at is None else entry.revoked_at.isoformat(),
             "created_by": None if entry.created_by is None else str(entry.created_by),
+            "bound": entry.bound,
         }
         for entry in entries
     ]
     if as_json:
         print_json(rows)
     else:
-        head = ("client_id", "kind", "name", "created", "revoked", "created by")
+        head = ("client_id", "kind", "name", "created", "revoked", "created by", "bound")
         print_table(head, [tuple(row.values()) for row in rows])
 
 

@@ -139,6 +139,9 @@ def _authority(found: Settings) -> str:
 
 def _sandbox(built: Platform, found: Settings) -> None:
     """A fresh key each time, because the old one cannot be shown again; the old one is revoked."""
+    if not found.static_keys:
+        click.echo("no sandbox key: keys are turned off (DECISION_STATIC_KEYS)", err=True)
+        return
     for entry in built.store.list_clients():
         if entry.client.name == SANDBOX and entry.revoked_at is None:
             built.store.revoke_client(entry.client.client_id, now())

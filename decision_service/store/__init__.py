@@ -3,6 +3,7 @@
 from decision_service.store.acts import Act, Written
 from decision_service.store.batches import Answered, Batch, Batches, LineResult, NewBatch
 from decision_service.store.challengers import Challenged, ChallengerResult, Challengers
+from decision_service.store.client_keys import ClientKey, ClientKeys, KeyHolder
 from decision_service.store.clients import ClientEntry
 from decision_service.store.decisions import Committed, DecisionCommit, StoredDecision
 from decision_service.store.drift import DayCount, DayMeasure, Drifts, Revised, Watched
@@ -30,6 +31,8 @@ __all__ = [
     "ChallengerResult",
     "Challengers",
     "ClientEntry",
+    "ClientKey",
+    "ClientKeys",
     "Committed",
     "DayCount",
     "DayMeasure",
@@ -41,6 +44,7 @@ __all__ = [
     "ExposureState",
     "InForce",
     "KeptAnswer",
+    "KeyHolder",
     "LineResult",
     "Lives",
     "NewBatch",

@@ -10,7 +10,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
 from decision_service.audit.release import read_person, written_person
 from decision_service.errors import InputError, NotFound, StoreError
@@ -26,12 +26,16 @@ _COLUMNS = (CLIENTS.c.client_id, CLIENTS.c.name, CLIENTS.c.kind)
 
 @dataclass(frozen=True, slots=True)
 class ClientEntry:
-    """A client as listed, with the moments of its life, and who created it if that is known."""
+    """A client as listed, with the moments of its life, and who created it if that is known.
+
+    ``bound``: it needs tokens that are bound to its certificate.
+    """
 
     client: Client
     created_at: datetime
     revoked_at: datetime | None
     created_by: Person | None = None
+    bound: bool = False
 
 
 def add_client(
@@ -69,11 +73,13 @@ def client_by_key(session: Session, key: str) -> Client | None:
 def list_clients(connection: Connection) -> tuple[ClientEntry, ...]:
     """All clients, revoked ones too, in the order added."""
     rows = connection.execute(
-        select(*_COLUMNS, CLIENTS.c.created_at, CLIENTS.c.revoked_at, CLIENTS.c.created_by).order_by(
-            CLIENTS.c.created_at, CLIENTS.c.client_id
-        )
+        select(
+            *_COLUMNS, CLIENTS.c.created_at, CLIENTS.c.revoked_at, CLIENTS.c.created_by, CLIENTS.c.bind_certificate
+        ).order_by(CLIENTS.c.created_at, CLIENTS.c.client_id)
     )
-    return tuple(ClientEntry(Client(*row[:3]), row[3], row[4], _creator(row[0], row[5])) for row in rows)
+    return tuple(
+        ClientEntry(Client(*row[:3]), row[3], row[4], _creator(row[0], row[5]), bool(row[6])) for row in rows
+    )
 
 
 def _creator(client_id: str, text: str | None) -> Person | None:
@@ -94,8 +100,20 @@ def revoke_client(connection: Connection, client_id: str, now: datetime) -> None
     )
 
 
+def bind_certificate(connection: Connection, client_id: str, bound: bool) -> None:
+    """Whether a client needs tokens that are bound to its certificate; its key then counts no more."""
+    changed = connection.execute(
+        update(CLIENTS).where(CLIENTS.c.client_id == client_id).values(bind_certificate=int(bound))
+    )
+    if not changed.rowcount:
+        raise NotFound(f"there is no client {client_id}", remedy="run: decision-service clients list")
+
+
 def _by_key(_: str) -> Any:
-    return select(*_COLUMNS).where(CLIENTS.c.key_hash == bindparam("key_hash"), CLIENTS.c.revoked_at.is_(None))
+    """A key alone proves no possession of a certificate."""
+    known = CLIENTS.c
+    found = select(*_COLUMNS).where(known.key_hash == bindparam("key_hash"), known.revoked_at.is_(None))
+    return found.where(known.bind_certificate == literal_column("0"))
 
 
 def key_hash(key: str) -> str:

@@ -32,6 +32,7 @@ from decision_service.store import (
 from decision_service.store.acts import Act, Written
 from decision_service.store.batches import Batches
 from decision_service.store.challengers import Challengers
+from decision_service.store.client_keys import ClientKeys
 from decision_service.store.clients import ClientEntry
 from decision_service.store.database import Database, missing_file
 from decision_service.store.decisions import Committed, DecisionCommit, Finish, StoredDecision
@@ -115,6 +116,11 @@ class Store:
             return clients.add_client(
                 connection, name=name, kind=kind, client_id=client_id, now=now, created_by=created_by
             )
+
+    def bind_certificate(self, client_id: str, bound: bool) -> None:
+        """Whether only tokens that are bound to a certificate count for a client, and no key. Raises ``NotFound``."""
+        with self._database.write() as connection:
+            clients.bind_certificate(connection, client_id, bound)
 
     def client_by_key(self, key: str) -> Client | None:
         """The client that holds a key, unless revoked."""
@@ -323,6 +329,10 @@ class Store:
     def webhooks(self) -> Webhooks:
         """Where events of the log are sent, and what became of each."""
         return Webhooks(self._database, self._leases)
+
+    def client_keys(self) -> ClientKeys:
+        """The public keys of clients, and which of their signed requests were used."""
+        return ClientKeys(self._database)
 
     def challengers(self) -> Challengers:
         """The models that are held against the champions, and what they say of decisions."""

@@ -63,6 +63,29 @@ CLIENTS = Table(
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
     Column("created_by", Text),  # JSON: the person; unknown of the oldest clients
+    Column("bind_certificate", Integer, nullable=False, server_default="0"),  # 1: tokens alone, bound to a certificate
+)
+
+CLIENT_KEYS = Table(
+    "client_keys",
+    METADATA,
+    Column("client_id", String(64), ForeignKey("clients.client_id"), primary_key=True),
+    Column("kid", String(64), primary_key=True),
+    Column("thumbprint", String(64), nullable=False, unique=True),
+    Column("algorithms", String(64), nullable=False),  # names with spaces between
+    Column("jwk", Text, nullable=False),  # JSON: the public members
+    Column("added_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    Column("added_by", Text, nullable=False),  # JSON: the person
+)
+
+USED_ASSERTIONS = Table(
+    "used_assertions",
+    METADATA,
+    Column("client_id", String(64), primary_key=True),
+    Column("jti_digest", String(64), primary_key=True),
+    Column("expires_at", Moment, nullable=False),
+    Index("used_assertions_by_end", "expires_at"),
 )
 
 CLIENT_QUOTAS = Table(

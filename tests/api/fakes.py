@@ -8,9 +8,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from decision_service.api.service import Page
+from decision_service.audit.signing import Signer
 from decision_service.errors import IdempotencyConflict, InadmissibleApplication, NotFound, StillRunning, StoreError
+from decision_service.identity.desk import IdentityDesk, Issuer
 from decision_service.vocabulary import Client, CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
+from tests.api.signing import FakeClientKeys
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, 123456, UTC)
 USCC = "91350100M000100Y43"
@@ -21,6 +26,7 @@ KEYS = {
     "risk-key": Client("c-risk", "Risk team", "risk"),
     "auditor-key": Client("c-auditor", "Auditor", "auditor"),
     "steward-key": Client("c-steward", "Data steward", "steward"),
+    "admin-key": Client("c-admin", "Administrator", "admin"),
 }
 
 
@@ -43,6 +49,14 @@ class FakeService:
     stored: dict[tuple[str, str], tuple[str, Answer]] = field(default_factory=dict)
     owners: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     look_ups: int = 0
+    keys: FakeClientKeys = field(default_factory=FakeClientKeys)
+
+    def __post_init__(self) -> None:
+        signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+        self.desk = IdentityDesk(self.keys, signer, Issuer())  # type: ignore[arg-type]
+
+    def identity(self) -> IdentityDesk:
+        return self.desk
 
     def client(self, key: str) -> Client | None:
         self.look_ups += 1
