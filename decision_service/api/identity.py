@@ -164,7 +164,7 @@ def _asked() -> Asked:
         raise GrantRefused("invalid_request", f"grant_type is missing; it must be {CLIENT_CREDENTIALS}")
     if form["grant_type"] != CLIENT_CREDENTIALS:
         raise GrantRefused("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS}")
-    if "client_secret" in form or "Authorization" in request.headers:
+    if "client_secret" in form or request.headers.get("Authorization"):
         raise GrantRefused("invalid_request", "clients show who they are by client_assertion, and by nothing else")
     if form.get("client_assertion_type") != JWT_BEARER or "client_assertion" not in form:
         raise GrantRefused("invalid_request", f"send client_assertion, with client_assertion_type {JWT_BEARER}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,6 +16,7 @@ from decision_service.permissions import KINDS, SCOPES, kinds_with
 from tests.api.fakes import KEYS, NOW, FakeService
 from tests.api.signing import ISSUER, Signatory
 
+PAGE = Path(__file__).parents[2] / "docs" / "identity.md"
 METHODS = ("get", "post", "put", "patch", "delete")
 OPEN = {
     ("get", "/livez"),
@@ -85,6 +87,16 @@ def test_a_fintech_sees_no_facts_of_the_third_level_and_takes_no_final_decision(
     assert KINDS["fintech"].openness == 2
     assert kinds_with("final:write") == ("bank",)
     assert {name for name, kind in KINDS.items() if kind.sees_all} == {"risk", "auditor"}
+
+
+def test_the_page_about_identity_says_what_the_table_says() -> None:
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    told: dict[str, set[str]] = {}
+    for row in rows:
+        names, *marks = [cell.strip() for cell in row.strip("|").split("|")]
+        for name in names.split(", "):
+            told[name.strip("`")] = {kind for kind, mark in zip(KINDS, marks, strict=True) if mark}
+    assert told == {scope: set(kinds_with(scope)) for scope in SCOPES}
 
 
 def test_a_scope_that_nobody_declared_cannot_be_asked_for(app: Flask) -> None:
