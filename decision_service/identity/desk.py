@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,7 +50,7 @@ class Known:
     asked: Asked
     holder: KeyHolder
     kid: str
-    claims: Any
+    claims: Mapping[str, Any]
 
     @property
     def client(self) -> Client:

@@ -21,7 +21,8 @@ from decision_service.api.limits import Limiter
 from decision_service.api.service import Runtime
 from decision_service.api.trust import Trust
 from decision_service.audit.signing import Signer
-from decision_service.identity import tokens
+from decision_service.errors import NotAuthentic
+from decision_service.identity import assertions, tokens
 from decision_service.identity.desk import NOT_KNOWN, IdentityDesk, Issuer
 from decision_service.identity.jose import written
 from decision_service.identity.tokens import Token, TokenKeys
@@ -274,6 +275,14 @@ def test_a_statement_is_good_for_one_token(client: FlaskClient) -> None:
     assert client.post(TOKEN, data=form).status_code == 200
     again = client.post(TOKEN, data=form)
     assert again.status_code == 401 and "used before" in again.get_json()["error_description"]
+
+
+def test_what_was_used_is_remembered_until_no_clock_within_bounds_accepts_it() -> None:
+    claims, audiences = SIGNATORY.claims(NOW), frozenset({ISSUER})
+    used = assertions.checked(claims, client_id=BANK.client_id, audiences=audiences, now=NOW)
+    slow = used.useless_at - assertions.SKEW  # what another worker's clock says when ours forgets
+    with pytest.raises(NotAuthentic, match="exp must lie ahead"):
+        assertions.checked(claims, client_id=BANK.client_id, audiences=audiences, now=slow)
 
 
 FORMS: dict[str, tuple[dict[str, Any], str]] = {
