@@ -43,7 +43,8 @@ BANK_ACTS = frozenset({life.FINAL, life.DRAWDOWN, life.REPAYMENT, life.ARREARS, 
 OWN_SEARCH = frozenset(name for name, kind in KINDS.items() if kind.sees_all)
 COMMENT = "comment"
 RUNNING, NEAR, BREACHED, STANDS_STILL = SLA_STATES = ("running", "near", "breached", "paused")
-_CURSOR = re.compile(r"([01])_([0-9TZ.:~-]*)_([0-9]{18})")
+PLACE = re.compile(r"([01])_([0-9TZ.:~-]*)_([0-9]{18})")
+"""A place in the queue, which is a cursor: whitelisted, due, leaf."""
 
 Document = dict[str, Any]
 
@@ -375,7 +376,7 @@ def _summary(decision_id: str, record: bytes) -> Document:
 def _place(cursor: str | None) -> tuple[str, ...]:
     if cursor is None:
         return ()
-    found = _CURSOR.fullmatch(cursor)
+    found = PLACE.fullmatch(cursor)
     if found is None:
         raise InputError("this is not a cursor", where="after", remedy="use the cursor of the page before")
     return found.groups()

@@ -171,7 +171,7 @@ def batches(after: str | None = None) -> Call[Page[Batch]]:
 
 def cancel(batch_id: str) -> Call[Batch]:
     """Decide no further line; decisions that were taken stand."""
-    return Call("DELETE", f"/v1/decision-batches/{_part(batch_id)}", _as(Batch))
+    return Call("POST", f"/v1/decision-batches/{_part(batch_id)}/cancellation", _as(Batch))
 
 
 def results(batch_id: str, after: int = 0) -> Call[Page[BatchLine]]:

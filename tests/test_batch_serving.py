@@ -103,7 +103,7 @@ def test_results_can_be_read_while_a_batch_runs_and_a_cancelled_one_stops(server
     later = results(server, batch, after=len(found))
     assert [one["line"] for one in found] == list(range(1, len(found) + 1))
     assert not later or later[0]["line"] == len(found) + 1
-    status, _, _ = server.request("DELETE", f"{URL}/{batch['batch_id']}", None)
+    status, _, _ = server.request("POST", f"{URL}/{batch['batch_id']}/cancellation", None)
     assert status == 200
     until(lambda: state(server, batch)["state"] == "cancelled")
     assert state(server, batch)["done"] == len(results(server, batch)) < 5_000

@@ -154,10 +154,15 @@ class OneBatch(MethodView):
         """How far a batch has come."""
         return Response(to_bytes(document(_found(batch_id))), content_type=JSON)
 
+
+@blueprint.route("/<batch_id>/cancellation")
+class Cancellation(MethodView):
+    """The end of a batch before its last line."""
+
     @allow("decisions:write")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, BatchSchema)
-    def delete(self, batch_id: str) -> Response:
+    def post(self, batch_id: str) -> Response:
         """Decide no further line; decisions that were taken stand. A batch that has ended stays as it is."""
         platform = runtime()
         batch = platform.service.batches().cancel(batch_id[:64], caller().client_id, platform.clock())

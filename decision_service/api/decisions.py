@@ -40,7 +40,7 @@ KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "required": True,
     "description": "Unique per application; a retry with the same key and body gets the same answer",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
 }
 
 

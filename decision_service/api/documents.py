@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
 
 from apispec import APISpec
-from flask import Flask, Request, request
+from flask import Flask, Request, Response, request
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
@@ -18,8 +18,9 @@ from decision_service.api.bodies import flat
 from decision_service.api.fields import Count, Money, QueryCount, Text, Uscc
 from decision_service.api.metrics import BATCHES
 from decision_service.api.problems import HttpProblem, invalid_fields
+from decision_service.api.render import to_bytes
 from decision_service.api.requests import real, runtime
-from decision_service.api.schemas import ProblemSchema
+from decision_service.api.schemas import ProblemSchema, Strict
 from decision_service.errors import StoreError
 from decision_service.identity.desk import TOKEN_PATH
 from decision_service.permissions import SCOPES
@@ -51,6 +52,8 @@ ITSELF = {
     "security": [],
     "responses": {"200": {"description": "OK", "content": {JSON: {"schema": {"type": "object"}}}}},
 }
+CHOOSING = frozenset({"Application", "Simulation"})
+"""Schemas with fields whose choices the active rules declare."""
 View = TypeVar("View", bound=Callable[..., Any])
 Decorator = Callable[[View], View]
 
@@ -144,6 +147,18 @@ class Documented(Api):
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
+    def _openapi_json(self) -> Response:
+        """The document as it is true now: what the active rules declare as choices stands in it."""
+        found: dict[str, Any] = self.spec.to_dict()
+        named = {schema_name(kind): kind for kind in _kinds_of(Strict)}
+        choices = runtime().service.choices()
+        for name, shown in found["components"]["schemas"].items():
+            shown.update(getattr(named.get(name), "also", {}))
+            if name in CHOOSING:
+                for field, admitted in choices.items():
+                    shown["properties"][field]["enum"] = [*admitted]
+        return Response(to_bytes(found), content_type=JSON)
+
     def _register_error_handlers(self) -> None:
         """Nothing: one place maps errors."""
 
@@ -152,6 +167,12 @@ class Documented(Api):
 
     def _register_pagination_header(self) -> None:
         """Nothing: pages here have cursors."""
+
+
+def _kinds_of(kind: type[Schema]) -> Iterator[type[Schema]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _kinds_of(one)
 
 
 def schema_name(schema: Any) -> str:

@@ -18,7 +18,7 @@ MONEY_SHOWN = {
     "exclusiveMinimum": 0,
     "exclusiveMaximum": 10**MAX_MONEY_DIGITS,
     "description": "CNY above zero, at most two decimals; decimal text, or a number if it is exact to the fen",
-    "example": "3000000.00",
+    "example": "20000.00",
 }
 """How the document tells it: the pattern holds for text, the bounds hold for numbers."""
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#@-]*")
@@ -63,10 +63,12 @@ def exact_money(number: Decimal) -> Decimal:
 class Text(fields.String):
     """A short text of a closed alphabet."""
 
-    def __init__(self, pattern: re.Pattern[str], *, longest: int, description: str, **kwargs: Any) -> None:
+    def __init__(
+        self, pattern: re.Pattern[str], *, longest: int, description: str, example: str | None = None, **kwargs: Any
+    ) -> None:
         self.pattern, self.longest = pattern, longest
         metadata = {"pattern": f"^{pattern.pattern}$", "minLength": 1, "maxLength": longest, "description": description}
-        super().__init__(metadata=metadata, **kwargs)
+        super().__init__(metadata=metadata if example is None else metadata | {"example": example}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if not isinstance(value, str):
@@ -86,6 +88,8 @@ class Count(fields.Integer):
         super().__init__(metadata={"minimum": least, "maximum": most}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if isinstance(value, Decimal) and abs(value) <= self.most and value == int(value):
+            value = int(value)  # to JSON Schema, 12.0 is a whole number
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValidationError("must be a whole number")
         return _in_range(value, self.least, self.most)
@@ -113,7 +117,7 @@ class Uscc(fields.String):
         metadata = {
             "pattern": "^[0-9A-HJ-NPQRTUWXY]{18}$",
             "description": "Unified social credit code (GB 32100-2015); the check character is verified",
-            "example": "91350100M000100Y43",
+            "example": "91990000MC90000191",
         }
         super().__init__(metadata=metadata, **kwargs)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from decision_service.api.fields import IDENTIFIER, Count, Money, QueryCount, Text
-from decision_service.api.schemas import CURSOR, REQUIRED, ReasonSchema, ReceiptSchema, Strict
+from decision_service.api.schemas import REQUIRED, ReasonSchema, ReceiptSchema, Strict
+from decision_service.api.strict_json import WELCOME
 from decision_service.lending.life import ACTS, APPROVE, DECLINE, ENDS, STATES, WAITING
 from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
-from decision_service.lives import SLA_STATES
+from decision_service.lives import PLACE, SLA_STATES
 from decision_service.repaired import OBJECTION, REPAIR
 from decision_service.vocabulary import CLIENT_ID
 
-PLAIN = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
 LONGEST_COMMENT = 1_000
 LONGEST_ARREARS = 36_500
 DATE_TIME = {"format": "date-time"}
@@ -24,11 +23,8 @@ DATE_TIME = {"format": "date-time"}
 
 def comment() -> fields.String:
     """Free text for people, kept apart from the leaf so that it can be erased."""
-    plain = [
-        validate.Length(max=LONGEST_COMMENT),
-        validate.Regexp(re.compile(rf"{PLAIN.pattern}\Z"), error="must be one line of plain text"),
-    ]
-    return fields.String(load_default="", validate=plain, metadata={"description": "For people; can be erased"})
+    told = {"description": "One line for people; can be erased", "pattern": WELCOME}
+    return fields.String(load_default="", validate=validate.Length(max=LONGEST_COMMENT), metadata=told)
 
 
 def codes(reasons: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -45,6 +41,16 @@ def contract(**kwargs: Any) -> Text:
 def on() -> fields.Date:
     """A business date."""
     return fields.Date(format="iso", metadata={"description": "When it happened; a business date"}, **REQUIRED)
+
+
+def by_outcome(reasons: Mapping[str, Mapping[str, Any]], *of_approval: str) -> dict[str, Any]:
+    """What an approval has, and which reasons belong to which outcome, as the document tells it."""
+    one, other = ({"reason": {"enum": [*reasons[outcome]]}} for outcome in (APPROVE, DECLINE))
+    return {
+        "if": {"properties": {"outcome": {"const": APPROVE}}},
+        "then": {"required": ["amount"], "properties": one},
+        "else": {"properties": {**other, **dict.fromkeys(of_approval, False)}},
+    }
 
 
 class VerdictSchema(Strict):
@@ -73,6 +79,7 @@ class FinalSchema(VerdictSchema):
     """The bank's final decision."""
 
     reasons = FINAL_REASONS
+    also = by_outcome(FINAL_REASONS, "amount", "contract_id")
     reason = fields.String(validate=validate.OneOf(codes(FINAL_REASONS)), **REQUIRED)
     contract_id = contract()
 
@@ -87,6 +94,7 @@ class ReviewSchema(VerdictSchema):
     """A person's decision on a referred application."""
 
     reasons = REVIEW_REASONS
+    also = by_outcome(REVIEW_REASONS, "amount")
     reason = fields.String(validate=validate.OneOf(codes(REVIEW_REASONS)), **REQUIRED)
     exposure_total = Money()
 
@@ -113,6 +121,12 @@ class MovementSchema(Strict):
 
 class OverdueSchema(Strict):
     """Arrears as they stand; zero days, without an amount, once they are made good."""
+
+    also = {
+        "if": {"properties": {"days": {"minimum": 1}}},
+        "then": {"required": ["amount"]},
+        "else": {"properties": {"amount": False}},
+    }
 
     days = Count(least=0, most=LONGEST_ARREARS, **REQUIRED)
     amount = Money()
@@ -222,5 +236,5 @@ class QueueQuery(Strict):
     """Which of the queue."""
 
     state = fields.String(validate=validate.OneOf(WAITING), metadata={"description": "Only those in this state"})
-    after = Text(CURSOR, longest=200, description="The `next` of the page before")
+    after = Text(PLACE, longest=64, description="The `next` of the page before")
     limit = QueryCount(least=1, most=100, load_default=20)

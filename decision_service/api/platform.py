@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,14 @@ class PlatformService:
         """What the active ruleset's declarations do not admit of a body's fields, simulated facts among them."""
         policy = self._policy()
         return [*inadmissible(fields, policy), *fact_problems(fields.get("facts", {}), policy)]
+
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        """What the active rules admit of fields with closed lists; nothing while no rules are active."""
+        try:
+            ruleset = self._policy().ruleset
+        except StoreError:
+            return {}
+        return {"product": sorted(ruleset.products), "purpose": ruleset.catalogue["purpose"].choices}
 
     def decide(
         self,

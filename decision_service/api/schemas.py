@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,20 +11,25 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from decision_service.api.fields import IDENTIFIER, NAME, Count, Money, QueryCount, Text, Uscc
+from decision_service.store.cursors import CURSOR
 from decision_service.vocabulary import CreditApplication
 
 APPLICATION_FIELDS = (
     "application_id", "product", "amount", "term_months", "purpose", "authorization_id", "enterprise",
 )  # fmt: skip
 INDUSTRY = re.compile(r"[0-9]{2}")
-CURSOR = re.compile(r"[A-Za-z0-9_=.:~-]+")
 MAX_FACTS = 400
+EXAMPLE = "working_capital"
+"""A product and a purpose; with the other examples, an application that the sandbox approves."""
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """The years as of which anything may be assessed."""
 
 
 class Strict(Schema):
     """Unknown fields are refused."""
+
+    also: Mapping[str, Any] = {}
+    """What the document says of it that its fields do not: JSON Schema."""
 
     class Meta:
         unknown = RAISE
@@ -43,13 +49,17 @@ class EnterpriseSchema(Strict):
 class ApplicationSchema(Strict):
     """A credit application as a bank sends it."""
 
-    application_id = Text(IDENTIFIER, longest=64, description="The bank's own number of the application", **REQUIRED)
-    product = Text(NAME, longest=64, description="Name of a product file of the active ruleset", **REQUIRED)
+    application_id = Text(IDENTIFIER, longest=64, description="The bank's own number of the application", example="A-1", **REQUIRED)
+    product = Text(NAME, longest=64, description="Name of a product file of the active ruleset", example=EXAMPLE, **REQUIRED)
     amount = Money(**REQUIRED)
     term_months = Count(least=1, most=360, **REQUIRED)
-    purpose = Text(NAME, longest=64, description="A purpose declared in the active ruleset", **REQUIRED)
+    purpose = Text(NAME, longest=64, description="A purpose declared in the active ruleset", example=EXAMPLE, **REQUIRED)
     authorization_id = Text(
-        IDENTIFIER, longest=128, description="The enterprise's authorisation to use its data", **REQUIRED
+        IDENTIFIER,
+        longest=128,
+        description="The enterprise's authorisation to use its data",
+        example="AUTH-1",
+        **REQUIRED,
     )
     enterprise = fields.Nested(EnterpriseSchema, **REQUIRED)
 
@@ -72,6 +82,16 @@ class SimulationRequest:
 
 class SimulationSchema(Strict):
     """An application plus fact overrides, or facts alone; ``null`` makes a fact unknown."""
+
+    also = {
+        "oneOf": [
+            {"required": [*APPLICATION_FIELDS], "properties": {"industry": False}},
+            {
+                "required": ["facts"],
+                "properties": {"facts": {"minProperties": 1}, **dict.fromkeys(APPLICATION_FIELDS, False)},
+            },
+        ]
+    }
 
     application_id = Text(IDENTIFIER, longest=64, description="As in an application")
     product = Text(NAME, longest=64, description="As in an application")
@@ -119,7 +139,7 @@ class SimulationSchema(Strict):
 class PageQuery(Strict):
     """Cursor paging."""
 
-    after = Text(CURSOR, longest=200, description="The `next` of the page before")
+    after = Text(CURSOR, longest=32, description="The `next` of the page before")
     limit = QueryCount(least=1, most=100, load_default=20)
 
 

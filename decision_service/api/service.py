@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,6 +55,9 @@ class Service(Protocol):
 
     def decisions(self, owner: str | None, *, after: str | None, limit: int) -> Page:
         """A page of stored bodies."""
+
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        """By field of an application: what the active rules admit of it, where they list it."""
 
     def explanation(self, decision_id: str, owner: str | None, *, lang: str, openness: int) -> Document:
         """Every rule with what it saw; facts above the openness level are left out. Raises ``NotFound``."""

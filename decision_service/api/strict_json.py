@@ -13,10 +13,13 @@ from decision_service.api.problems import bad_json, invalid_fields
 MAX_DEPTH = 16
 MAX_NUMBER_LENGTH = 40
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_UNWELCOME = frozenset({"Cc", "Cs", "Cn", "Co"})
-"""Unicode categories that no field may hold: controls, lone surrogates, unassigned and private characters."""
+_UNWELCOME = frozenset({"Cc", "Cs"})
+"""Unicode categories that no field may hold: controls and lone surrogates. Rare characters of names may be private or
+newer than this Python knows, so those pass."""
 _MARKS_OF_DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 """Invisible marks that make a text read otherwise than it is stored."""
+WELCOME = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*$"
+"""The same for the document; a lone surrogate is no text there."""
 
 
 def parse(body: bytes) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -62,6 +62,9 @@ class FakeService:
         self.look_ups += 1
         return KEYS.get(key)
 
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        return {} if self.without_rules else {"product": ("working_capital", "invoice_loan")}
+
     def field_problems(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
         if self.without_rules:
             raise StoreError("no ruleset is active")
@@ -103,10 +106,10 @@ class FakeService:
     def decisions(self, owner: str | None, *, after: str | None, limit: int) -> Page:
         self._check()
         mine = [(key, body) for key, (whose, body) in reversed(self.owners.items()) if owner in (None, whose)]
-        start = 0 if after is None else [key for key, _ in mine].index(after) + 1
+        start = 0 if after is None else int(after.removeprefix("before_"))
         shown = mine[start : start + limit]
         more = start + limit < len(mine)
-        return Page(tuple(body for _, body in shown), shown[-1][0] if more else None)
+        return Page(tuple(body for _, body in shown), f"before_{start + limit}" if more else None)
 
     def explanation(self, decision_id: str, owner: str | None, *, lang: str, openness: int) -> dict[str, Any]:
         self.decision(decision_id, owner)

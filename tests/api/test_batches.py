@@ -153,13 +153,13 @@ def test_results_can_be_read_from_where_one_has_come_to(city: City, work: Any) -
 def test_a_cancelled_batch_decides_no_further_line(city: City, work: Any) -> None:
     batch = send(city, [application(city, "yellow") for _ in range(3)]).get_json()
     path = f"{URL}/{batch['batch_id']}"
-    assert city.http().delete(path, headers=city.bearer("fintech")).status_code == 404
-    answer = city.http().delete(path, headers=city.bearer("bank"))
+    assert city.http().post(f"{path}/cancellation", headers=city.bearer("fintech")).status_code == 404
+    answer = city.http().post(f"{path}/cancellation", headers=city.bearer("bank"))
     assert (answer.status_code, answer.get_json()["state"]) == (200, "cancelling")
     work()
     state = city.get(path).get_json()
     assert (state["state"], state["done"], results(city, batch)) == ("cancelled", 0, [])
-    assert city.http().delete(path, headers=city.bearer("bank")).get_json() == state
+    assert city.http().post(f"{path}/cancellation", headers=city.bearer("bank")).get_json() == state
 
 
 def test_clients_and_batches_have_their_turns(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,5 +256,5 @@ def test_what_is_no_batch_is_refused(city: City, body: bytes, headers: dict[str,
 def test_eight_megabytes_of_lines_are_taken(city: City, work: Any, tmp_path: Path) -> None:
     answer = send(city, (b"x" * 800 + b"\n") * 10_000)
     assert answer.status_code == 202
-    city.http().delete(answer.headers["Location"], headers=city.bearer("bank"))
+    city.http().post(f"{answer.headers['Location']}/cancellation", headers=city.bearer("bank"))
     work()
