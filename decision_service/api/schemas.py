@@ -49,11 +49,17 @@ class EnterpriseSchema(Strict):
 class ApplicationSchema(Strict):
     """A credit application as a bank sends it."""
 
-    application_id = Text(IDENTIFIER, longest=64, description="The bank's own number of the application", example="A-1", **REQUIRED)
-    product = Text(NAME, longest=64, description="Name of a product file of the active ruleset", example=EXAMPLE, **REQUIRED)
+    application_id = Text(
+        IDENTIFIER, longest=64, description="The bank's own number of the application", example="A-1", **REQUIRED
+    )
+    product = Text(
+        NAME, longest=64, description="Name of a product file of the active ruleset", example=EXAMPLE, **REQUIRED
+    )
     amount = Money(**REQUIRED)
     term_months = Count(least=1, most=360, **REQUIRED)
-    purpose = Text(NAME, longest=64, description="A purpose declared in the active ruleset", example=EXAMPLE, **REQUIRED)
+    purpose = Text(
+        NAME, longest=64, description="A purpose declared in the active ruleset", example=EXAMPLE, **REQUIRED
+    )
     authorization_id = Text(
         IDENTIFIER,
         longest=128,
