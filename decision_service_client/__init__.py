@@ -5,7 +5,7 @@
 
 from decision_service_client import calls
 from decision_service_client.client import AsyncClient, Client
-from decision_service_client.credentials import BearerKey
+from decision_service_client.credentials import BearerKey, PrivateKeyJwt
 from decision_service_client.errors import (
     BadRequest,
     Changed,
@@ -20,6 +20,7 @@ from decision_service_client.errors import (
     ProblemError,
     ServerFault,
     StillRunning,
+    TokenRefused,
     TooManyRequests,
     Unanswered,
     Unauthorized,
@@ -47,6 +48,7 @@ __all__ = [
     "NotFound",
     "NotNow",
     "Outcome",
+    "PrivateKeyJwt",
     "Problem",
     "ProblemError",
     "Proof",
@@ -54,6 +56,7 @@ __all__ = [
     "Retry",
     "ServerFault",
     "StillRunning",
+    "TokenRefused",
     "TooManyRequests",
     "Unanswered",
     "Unauthorized",

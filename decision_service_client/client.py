@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
 
 from decision_service_client import calls
+from decision_service_client.addresses import checked
 from decision_service_client.calls import Page
 from decision_service_client.exchange import Answer, Call, Pause, Retry, Send, steps
 from decision_service_client.records import (
@@ -54,7 +54,7 @@ class Client:
         ``credential`` is a ``BearerKey`` or ``PrivateKeyJwt``. ``http`` may bring certificates or a proxy of your own;
         it is then yours to close.
         """
-        self._url, self._credential, self._retry = _checked(url), credential, retry
+        self._url, self._credential, self._retry = checked(url), credential, retry
         self._http = http or httpx.Client()
         self._is_mine = http is None
 
@@ -287,7 +287,7 @@ class AsyncClient:
         self, url: str, credential: httpx.Auth, *, retry: Retry = Retry(), http: httpx.AsyncClient | None = None
     ) -> None:
         """As ``Client``."""
-        self._url, self._credential, self._retry = _checked(url), credential, retry
+        self._url, self._credential, self._retry = checked(url), credential, retry
         self._http = http or httpx.AsyncClient()
         self._is_mine = http is None
 
@@ -351,20 +351,3 @@ def _request(url: str, credential: httpx.Auth, call: Call[Any], step: Send) -> d
 
 def _whole(response: httpx.Response) -> Answer:
     return Answer(response.status_code, response.headers, response.content)
-
-
-def _checked(url: str) -> str:
-    """Raises ``ValueError`` where a key would travel in the clear, and for what is no address."""
-    parts = httpx.URL(url)
-    if parts.scheme not in ("http", "https") or not parts.host or parts.query or parts.fragment or parts.userinfo:
-        raise ValueError(f"{url!r} is no address such as https://platform.example")
-    if parts.scheme == "http" and not _is_this_machine(parts.host):
-        raise ValueError(f"{url!r} would send the key in the clear; use https")
-    return url.rstrip("/")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -44,6 +44,10 @@ class VerificationError(ClientError):
     """Evidence that does not hold: the decision must not be relied on. The text says which step failed."""
 
 
+class TokenRefused(ClientError):
+    """The platform gives no access token for this client, key or scope."""
+
+
 class ProblemError(ClientError):
     """The platform answered with a problem. ``key`` is the idempotency key of the call, if it had one."""
 

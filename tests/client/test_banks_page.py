@@ -11,10 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from flask import Flask
 from werkzeug.serving import make_server
 
+from decision_service.api.application import http_application
 from decision_service.api.batch_work import BatchFollower
+from decision_service.api.platform import PlatformService
+from decision_service.api.service import Runtime
 from decision_service.app import utc_now
+from decision_service.commands.persons import os_user
+from decision_service.identity.desk import Issuer
+from decision_service.identity.keys import read_keys
+from decision_service.store import ClientKey
+from decision_service.webhooks.reach import Reach
 from decision_service_client import errors
 from tests.client.served import Served
 
@@ -26,15 +37,34 @@ def blocks(kind: str) -> list[str]:
     return [text for found, text in BLOCK.findall(PAGE) if found == kind]
 
 
+def registered(served: Served, file: Path) -> str:
+    """The id of a new key pair, whose private half is in the file."""
+    private = Ed25519PrivateKey.generate()
+    file.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (public,) = read_keys(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    key = ClientKey(public.kid, public.algorithms, public.thumbprint, public.jwk, utc_now())
+    served.platform.store.client_keys().add(served.bank.client_id, key, os_user())
+    return public.kid
+
+
 @pytest.fixture(scope="module")
-def environ(served: Served) -> Iterator[dict[str, str]]:
-    server = make_server("127.0.0.1", 0, served.app, threaded=True)
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def environ(served: Served, keys: Path) -> Iterator[dict[str, str]]:
+    apps: list[Flask] = []
+    server = make_server("127.0.0.1", 0, lambda given, start: apps[0](given, start), threaded=True)
+    url = f"http://127.0.0.1:{server.server_port}"
+    service = PlatformService(served.platform, Reach(), Issuer(url))
+    apps.append(http_application(Runtime(service, utc_now), version="1"))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     follower = BatchFollower(served.platform, utc_now)
     follower.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    yield {**os.environ, "URL": url, "KEY": served.key, "LOG_KEY": served.public_key}
+    known = {"CLIENT_ID": served.bank.client_id, "KID": registered(served, keys / "client-key.pem")}
+    yield {**os.environ, **known, "URL": url, "KEY": served.key, "LOG_KEY": served.public_key}
     follower.stop()
     server.shutdown()
     thread.join()
@@ -51,10 +81,11 @@ def test_the_commands_run_and_decide(environ: dict[str, str], tmp_path: Path) ->
 
 
 def test_the_program_runs_from_its_first_line_to_its_last(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    environ: dict[str, str], keys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("URL", "KEY", "LOG_KEY"):
+    for name in ("URL", "KEY", "LOG_KEY", "CLIENT_ID", "KID"):
         monkeypatch.setenv(name, environ[name])
+    monkeypatch.chdir(keys)
     program: dict[str, object] = {}
     for block in blocks("python"):
         exec(compile(block, "docs/banks.md", "exec"), program)
