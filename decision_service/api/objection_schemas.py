@@ -16,7 +16,7 @@ from decision_service.objections import SLA_STATES, Target
 from decision_service.portrait.disputes import DISPUTABLE
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-KEY = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 DECISION_ID = re.compile(r"[A-Za-z0-9-]+")
 MOST_DOCUMENTS = 50
 
@@ -44,6 +44,13 @@ class RecordSchema(Strict):
 
 class FilingSchema(Strict):
     """An objection: to a record of an enterprise, or to a decision of one's own."""
+
+    also = {
+        "oneOf": [
+            {"required": ["decision_id"], "not": {"anyOf": [{"required": ["record"]}, {"required": ["enterprise"]}]}},
+            {"required": ["record", "enterprise"], "not": {"required": ["decision_id"]}},
+        ]
+    }
 
     enterprise = fields.Nested(EnterpriseSchema)
     record = fields.Nested(RecordSchema)
@@ -184,5 +191,5 @@ class ObjectionQuery(Strict):
     """Which objections."""
 
     state = fields.String(validate=validate.OneOf(STATES), metadata={"description": "Only those in this state"})
-    after = Text(CURSOR, longest=200, description="The `next` of the page before")
+    after = Text(CURSOR, longest=32, description="The `next` of the page before")
     limit = QueryCount(least=1, most=100, load_default=20)

@@ -89,16 +89,6 @@ class SimulationRequest:
 class SimulationSchema(Strict):
     """An application plus fact overrides, or facts alone; ``null`` makes a fact unknown."""
 
-    also = {
-        "oneOf": [
-            {"required": [*APPLICATION_FIELDS], "properties": {"industry": False}},
-            {
-                "required": ["facts"],
-                "properties": {"facts": {"minProperties": 1}, **dict.fromkeys(APPLICATION_FIELDS, False)},
-            },
-        ]
-    }
-
     application_id = Text(IDENTIFIER, longest=64, description="As in an application")
     product = Text(NAME, longest=64, description="As in an application")
     amount = Money()

@@ -54,7 +54,8 @@ class EventTypes(fields.List):
 
 
 def _url(**kwargs: Any) -> fields.String:
-    described = {"description": "https, at a public address", "example": "https://bank.example/events"}
+    told = "https, at a public address"
+    described = {"description": told, "example": "https://bank.example/events", "pattern": "^https?://[!-~]+$"}
     return fields.String(validate=validate.Length(min=1, max=LONGEST), metadata=described, **kwargs)
 
 
