@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from bench.city import City, environment, prepare
 from bench.http import (
     Load,
     Target,
@@ -71,54 +71,18 @@ def _run(module: str, as_json: bool) -> object:
 def _http(seconds: float, as_json: bool) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         home = Path(folder)
-        environ = {
-            **os.environ,
-            "DECISION_HOME": str(home / "home"),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "OMP_NUM_THREADS": "1",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # mlflow starts uvicorn by name
-        }
-        environ.pop("DECISION_DATABASE_URL", None)
-        key, uscc, rows = _prepare(home, environ)
-        loads = _measure(home, environ, key, uscc, rows, seconds)
+        environ = environment(home)
+        city = prepare(home, environ)
+        loads = _measure(home, environ, city, seconds)
     return _report(loads, as_json)
 
 
-def _prepare(home: Path, environ: dict[str, str]) -> tuple[str, list[str], list[dict[str, float | None]]]:
-    """Models, city and a client in a folder of their own; the features that the model server is asked to score."""
-    service = [sys.executable, "-m", "decision_service.cli"]
-    for command in (
-        [sys.executable, "-m", "ml", "city", "--out", str(home / "feeds")],
-        [sys.executable, "-m", "ml", "train-city"],
-        [*service, "rules", "activate", "rules"],
-        [*service, "feeds", "load", str(home / "feeds")],
-    ):
-        subprocess.run(command, check=True, env=environ, stdout=subprocess.DEVNULL)
-    added = subprocess.run(
-        [*service, "clients", "add", "--name", "bench", "--kind", "bank", "--json"],
-        check=True, env=environ, capture_output=True, text=True,
-    )  # fmt: skip
-    exported = subprocess.run(
-        [*service, "portrait", "features", "--limit", "3000", "--columns"],
-        check=True, env=environ, capture_output=True, text=True,
-    )  # fmt: skip
-    firms = [json.loads(line) for line in exported.stdout.splitlines()]
-    return json.loads(added.stdout)["key"], [firm["uscc"] for firm in firms], [firm["features"] for firm in firms]
-
-
-def _measure(
-    home: Path,
-    environ: dict[str, str],
-    key: str,
-    uscc: list[str],
-    rows: list[dict[str, float | None]],
-    seconds: float,
-) -> dict[str, Load]:
+def _measure(home: Path, environ: dict[str, str], city: City, seconds: float) -> dict[str, Load]:
     """Both servers stand at once and are loaded in turns, so that the machine's mood hits both alike."""
     ours, theirs = free_port(), free_port()
-    decisions = Target("audited decision", ours, "/v1/decisions", decision_requests(uscc, key, "bench"), 201)
-    scoring = Target("mlflow models serve", theirs, "/invocations", scoring_requests(rows), 200)
+    requests = decision_requests(city.uscc, city.keys[0], "bench")
+    decisions = Target("audited decision", ours, "/v1/decisions", requests, 201)
+    scoring = Target("mlflow models serve", theirs, "/invocations", scoring_requests(city.rows), 200)
     loads: dict[str, list[Load]] = {decisions.name: [], scoring.name: []}
     with decision_server(ours, environ, home / "decisions.log"):
         with model_server("models:/pd-xgboost@champion", theirs, environ, home / "mlflow.log"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import statistics
@@ -77,6 +79,40 @@ def run(target: Target, *, seconds: float, start: int) -> Load:
         thread.join()
     flat = tuple(latency for one in latencies for latency in one)
     return Load(len(flat), sum(errors), time.perf_counter() - began, flat)
+
+
+def run_open(target: Target, *, rate: float, seconds: float, start: int, seed: int = 0, most: int = 64) -> Load:
+    """Drive a target at a rate, whatever it answers: times count from the moment at which a request was due.
+
+    Requests come at random, independently of each other (a Poisson process), over at most ``most`` connections.
+    """
+    due = _arrivals(rate, seconds, seed)
+    numbers, latencies, errors = itertools.count(), [0.0] * len(due), [0] * len(due)
+    began = time.perf_counter()
+
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
+        while (number := next(numbers)) < len(due):
+            body, headers = target.request(start + number)
+            time.sleep(max(0.0, began + due[number] - time.perf_counter()))
+            status = _post(connection, target.path, body, headers)
+            latencies[number] = (time.perf_counter() - began - due[number]) * 1000
+            errors[number] = status != target.expected
+        connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(most)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Load(len(due), sum(errors), time.perf_counter() - began, tuple(latencies))
+
+
+def _arrivals(rate: float, seconds: float, seed: int) -> list[float]:
+    chance, moment, found = random.Random(seed), 0.0, []
+    while (moment := moment + chance.expovariate(rate)) < seconds:
+        found.append(moment)
+    return found
 
 
 def _post(connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
