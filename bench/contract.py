@@ -32,7 +32,7 @@ def main() -> None:
 
 @click.command()
 @click.option("--examples", default=1_000, show_default=True, help="Most examples per call and kind of client.")
-@click.option("--strict", is_flag=True, help="Without exceptions: what is refused for reasons no schema has counts too.")
+@click.option("--strict", is_flag=True, help="Without exceptions: what no schema can say counts too.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where the reports go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
