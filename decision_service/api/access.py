@@ -50,8 +50,7 @@ def allow(scope: str) -> Callable[[View], View]:
             limited(known.client)
             if scope not in known.scopes:
                 raise _forbidden(scope, known)
-            found = real(g)
-            found.caller, found.client = known, known.client
+            real(g).client = known.client
             return view(*args, **kwargs)
 
         guarded._apidoc = _documented(view, scope)  # type: ignore[attr-defined]

@@ -157,7 +157,7 @@ def server(found: Settings, log: Path) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **found.environ()},
+            env={**os.environ, **found.environ(), "DECISION_STATIC_KEYS": "on"},  # the visitor comes with a key
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
