@@ -7,6 +7,8 @@ export OMP_NUM_THREADS ?= 2
 
 DATA ?=
 PORT ?= 8080
+# The demo has a registry of its own: it must not touch the champions of a service that runs.
+DEMO_MODELS := sqlite:///var/demo/models/mlflow.db
 .PHONY: help setup demo serve sandbox bench test test-all lint clean
 
 help: ## Show the targets
@@ -26,10 +28,10 @@ demo: setup ## Train, load the city, decide one of each kind over HTTP, verify, 
 ifeq ($(DATA),)
 	rm -rf var/demo
 	$(BIN)/python -m ml city --out var/demo/feeds
-	$(BIN)/python -m ml train-city
-	DECISION_HOME=var/demo/home $(BIN)/decision-service rules activate rules
+	MLFLOW_TRACKING_URI=$(DEMO_MODELS) $(BIN)/python -m ml train-city
+	DECISION_HOME=var/demo/home MLFLOW_TRACKING_URI=$(DEMO_MODELS) $(BIN)/decision-service rules activate rules
 	DECISION_HOME=var/demo/home $(BIN)/decision-service feeds load var/demo/feeds
-	DECISION_HOME=var/demo/home $(BIN)/decision-service demo var/demo/feeds/showcase.json
+	DECISION_HOME=var/demo/home MLFLOW_TRACKING_URI=$(DEMO_MODELS) $(BIN)/decision-service demo var/demo/feeds/showcase.json
 else
 	rm -rf var/real
 	$(BIN)/python -m ml cumcm prepare --data $(DATA) --out var/real
@@ -45,7 +47,7 @@ endif
 
 serve: setup ## Serve the API; an empty store gets the synthetic city and a sandbox key first
 	@if $(BIN)/decision-service serve --check-empty; then set -e; \
-	  $(BIN)/python -m ml city --out var/feeds; $(BIN)/python -m ml train-city; \
+	  $(BIN)/python -m ml city --out var/feeds; $(BIN)/python -m ml train-city --if-none; \
 	  $(BIN)/decision-service rules activate rules; $(BIN)/decision-service feeds load var/feeds; fi
 	@$(MAKE) --no-print-directory sandbox
 	$(BIN)/decision-service serve --port $(PORT) --sandbox

@@ -24,12 +24,14 @@ import pandas as pd
 import torch
 import xgboost
 
+from decision_service.login import os_user
 from decision_service.scoring.blend import expit
 from decision_service.scoring.models import WEIGHTS_FILE, LstmModel, XgboostModel
 from decision_service.scoring.registry import ModelRegistry
 from decision_service.scoring.rows import feature_row, series_window
 from decision_service.scoring.scorer import Scorer
 from ml.city import Place, draw_firms, draw_population
+from ml.city_release import release
 from ml.city_training import TEST_FROM, Sizes, train_city
 from ml.city_traits import read_industries
 from ml.features import Table, read_portraits, read_table
@@ -95,7 +97,7 @@ def place() -> Place:
 def trained(folder: Path) -> str:
     """A registry with models that are trained for this."""
     uri = f"sqlite:///{folder}/mlflow.db"
-    train_city(place(), RULES, uri=uri, sizes=Sizes(6000, 900, 500))
+    release(train_city(place(), RULES, uri=uri, sizes=Sizes(6000, 900, 500)), uri=uri, person=os_user())
     return uri
 
 
