@@ -31,15 +31,22 @@ REPEATS, SEED = 2_000, 7
 SEGMENT_REPEATS = 500  # enough for a spread
 FIGURES = ("auc", "brier")
 SYNTHETIC = "synthetic city"
+OTHER_INPUTS = "leave the other columns out (train --drop COLUMN), or register it under another name"
+RECALIBRATE = (
+    "train again with --base-rate R if the portfolio's rate is not the sample's, or on more bads; --max-ece X only"
+    " where the risk team agreed to an error of X, with the reason in --note"
+)
+WORSE_THAN = "keep the champion, or train on more or newer rows, or longer (--budget)"
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a gate says of a version."""
+    """What a gate says of a version, and what can be done where it is closed."""
 
     name: str
     passed: bool
     figures: str
+    todo: str = ""
 
     def told(self) -> tuple[str, bool, str]:
         """As it is kept with the promotion."""
@@ -79,14 +86,14 @@ def signature(model: Model | Blend, champion: Model | Blend | None, places: Sequ
     if isinstance(model, Blend):
         return blend_signature(model, champion, places)
     if isinstance(champion, Blend) and not places:
-        return Gate("signature", False, "the champion is a blend: train it under another --name, or with --kind blend")
+        return Gate("signature", False, "the champion is a blend", "train with --kind blend, or under another --name")
     against = tuple(places) or (() if champion is None or isinstance(champion, Blend) else (inputs_of(champion),))
     needed = inputs_of(model)
     where = f"{len(places)} places in use" if places else "the champion" if against else "nothing: the first version"
     try:
         check_fit(model, against)
     except ModelError as error:
-        return Gate("signature", False, error.what)
+        return Gate("signature", False, error.what, OTHER_INPUTS)
     return Gate("signature", True, f"{needed.kind} of {len(needed.names)} inputs, held against {where}")
 
 
@@ -96,16 +103,17 @@ def blend_signature(blend: Blend, champion: Model | Blend | None, places: Sequen
         return Gate(
             "signature",
             False,
-            "the rules name this model for a product, and a decision is not scored by a blend: train --kind xgboost and"
-            " --kind lstm under the product's two names, whose weights its blend has",
+            "the rules name this model for a product, and decisions are not scored by a blend",
+            "train --kind xgboost and --kind lstm under the two names that the product's file has; it blends them",
         )
     needed = blend.inputs
     if champion is not None and not isinstance(champion, Blend):
         kind = inputs_of(champion).kind
-        return Gate("signature", False, f"the champion is no blend but of kind {kind}: train it under another --name")
+        return Gate("signature", False, f"the champion is no blend but of kind {kind}", "train it under another --name")
     absent = sorted(needed - champion.inputs) if champion is not None else []
     if absent:
-        return Gate("signature", False, f"it reads {', '.join(absent[:12])}, which the champion does not read")
+        told = f"it reads {', '.join(absent[:12])}, which the champion does not read"
+        return Gate("signature", False, told, OTHER_INPUTS)
     where = "the first version" if champion is None else "held against the champion"
     return Gate("signature", True, f"{' and '.join(blend.kinds)} of {len(needed)} inputs, {where}; scores tables only")
 
@@ -116,7 +124,7 @@ def canaries(files: Mapping[str, bytes]) -> Gate:
     for kind, own in own_files(files).items():
         count, by, wrong = _canaries(own)
         if wrong:
-            return Gate("canaries", False, f"{kind} {wrong}".strip())
+            return Gate("canaries", False, f"{kind} {wrong}".strip(), "train and register it again")
         told.append(f"{kind} {count} predictions within 1e-6 by {by}".strip())
     return Gate("canaries", True, "; ".join(told))
 
@@ -148,7 +156,7 @@ def calibration(evidence: Evidence, *, most_ece: float = MOST_ECE) -> Gate:
         f"ECE {ece} (limit {most_ece}); mean forecast minus rate {off} at base rate {rate:g}"
         f" (limit {LARGE * rate:.4f} where 0 is outside); {_rows(labels)}, {evidence.source}"
     )
-    return Gate("calibration", bool(passed), text)
+    return Gate("calibration", bool(passed), text, RECALIBRATE)
 
 
 def in_the_large(labels: Labels, chances: Array, rate: float, groups: Sequence[str]) -> tuple[float, Array]:
@@ -170,7 +178,7 @@ def no_worse(evidence: Evidence) -> Gate:
     assert other is not None
     pairs = paired(held.labels, other, held.probabilities, held.groups, base_rate=evidence.base_rate)
     worse = [name for name, (one, values) in pairs.items() if verdict(name, interval("", one, values)) == WORSE]
-    return Gate("no worse", not worse, f"minus {evidence.title}: {_told(pairs)}; {_rows(held.labels)}")
+    return Gate("no worse", not worse, f"minus {evidence.title}: {_told(pairs)}; {_rows(held.labels)}", WORSE_THAN)
 
 
 def beats(evidence: Evidence) -> Gate:
@@ -180,7 +188,8 @@ def beats(evidence: Evidence) -> Gate:
     pairs = paired(held.labels, other, held.probabilities, held.groups, base_rate=evidence.base_rate)
     found = verdict("auc", interval("", *pairs["auc"]))
     passed = found not in (WORSE, SAME)
-    return Gate("baseline", passed, f"minus {evidence.title}: {_told(pairs)}; {_rows(held.labels)}")
+    figures = f"minus {evidence.title}: {_told(pairs)}; {_rows(held.labels)}"
+    return Gate("baseline", passed, figures, f"use {evidence.title}, which is simpler, or train longer (--budget)")
 
 
 def segments(evidence: Evidence) -> Gate:
@@ -207,7 +216,7 @@ def segments(evidence: Evidence) -> Gate:
     text = f"minus {evidence.title}: {len(tests)} tests in segments by {by}, {few} segments with too few bads"
     if tests and not worse:
         text += f"; the nearest: {min(tests)[1]}, p {min(tests)[0]:.3f}"
-    return Gate("segments", not worse, text + "".join(f"; worse: {one}" for one in worse))
+    return Gate("segments", not worse, text + "".join(f"; worse: {one}" for one in worse), WORSE_THAN)
 
 
 def holm(tests: Sequence[tuple[float, str]], level: float = LEVEL) -> Iterator[str]:
@@ -250,21 +259,23 @@ def sign_off(promoter: Person, registrar: Person | None, *, first: bool, synthet
     if first or synthetic:
         return Gate("sign-off", True, f"{text}; one person is enough for {'a first version' if first else SYNTHETIC}")
     if registrar is None:
-        return Gate("sign-off", False, f"{text}: register it again, so that two persons are known")
+        return Gate("sign-off", False, text, "register it again, so that two persons are known")
     if not promoter.is_same_as(registrar):
         return Gate("sign-off", True, text)
     doubt = promoter.doubt(registrar)
-    return Gate("sign-off", False, f"{text}: that takes two persons{f', and {doubt}' if doubt else ''}")
+    told = f"{text}: that takes two persons{f', and {doubt}' if doubt else ''}"
+    return Gate("sign-off", False, told, "let somebody else run promote, logged in by an account of their own")
 
 
 def shadowed(count: int | None, least: int, figures: str) -> Gate:
     """The service scored enough decisions by it while it was challenger."""
-    return Gate("shadow", (count or 0) >= least, f"{figures} (at least {least} asked for)")
+    todo = "give it the alias challenger (python -m ml challenge NAME/VERSION) and let the service decide"
+    return Gate("shadow", (count or 0) >= least, f"{figures} (at least {least} asked for)", todo)
 
 
-def missing(name: str, why: str) -> Gate:
+def missing(name: str, why: str, todo: str = "") -> Gate:
     """A gate that cannot be judged is closed."""
-    return Gate(name, False, why)
+    return Gate(name, False, why, todo)
 
 
 def _told(pairs: dict[str, tuple[float, Array]]) -> str:

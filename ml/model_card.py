@@ -215,9 +215,9 @@ def _limits(found: Version, spec: Spec, judged: Evaluation | None) -> Iterator[s
         yield f"Industries beyond the {len(spec.sections)} trained on count as unknown. 训练外的行业按未知处理。"
     if found.tags.get("data") == "synthetic city":
         yield "Trained on a made-up city: it shows how the platform works and says nothing of real firms. 仅用于演示。"
-    few = [f"{one.segment.column} {one.segment.value}" for one in judged.segments if one.auc is None] if judged else []
+    few, count = (sum(one.auc is None for one in judged.segments), len(judged.segments)) if judged else (0, 0)
     if few:
-        yield f"Too few bads to judge: {', '.join(few)}. 以上分群违约过少，无法评估。"
+        yield f"{few} of {count} segments have too few bads to be judged, see above. 共 {count} 个分群，{few} 个违约过少，无法评估，见上。"
     if judged is None:
         yield "No held-out rows were kept: calibration and segments were not judged. 未保留样本外数据，校准与分群未评估。"
     yield from (str(text) for text in found.facts.get("limits", ()))

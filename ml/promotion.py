@@ -209,6 +209,6 @@ def parsed(reference: str, *, alias: str | None, uri: str) -> tuple[str, str]:
         raise InputError(f"{reference!r} names no version", remedy="give NAME@alias or NAME/VERSION")
     version = ModelRegistry(uri).state(name, called).version
     if version is None:
-        remedy = "see: python -m ml list; or name a version: NAME/VERSION"
+        remedy = f"name a version, NAME/VERSION; see: python -m ml list {name}"
         raise ModelError(f"no version stands behind the alias {called}", where=name, remedy=remedy)
     return name, version

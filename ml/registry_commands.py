@@ -1,4 +1,4 @@
-"""The commands ``python -m ml register``, ``promote``, ``rollback``, ``list`` and ``card``."""
+"""The commands ``python -m ml register``, ``challenge``, ``promote``, ``rollback``, ``list`` and ``card``."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from mlflow import MlflowClient
 
 from decision_service.errors import InputError, Refused
 from decision_service.login import os_user
-from decision_service.scoring.promotions import Promotion
-from decision_service.scoring.registry import ModelRegistry, model_errors
+from decision_service.scoring.promotions import Promotion, State
+from decision_service.scoring.registry import ModelRegistry
 from ml import gates
 from ml.console import AS_JSON, FOUND_SOMETHING, Steps, prepare_mlflow, reported
+from ml.listing import Listed, listed
 from ml.model_card import card_of, html, markdown
 from ml.promotion import CHALLENGER, CHAMPION, parsed, rollback
 from ml.registration import tracking_uri
-from ml.release import Judged, Request, Table, judge, live_shadow, promote, register_run
+from ml.release import Judged, Request, Table, challenge, judge, promote, register_run, shadow_words
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 LONGEST_NOTE = 1_000
@@ -46,6 +47,8 @@ ALIAS = click.option("--alias", default=CHAMPION, show_default=True, help="The a
 def register_command(run: str, name: str, alias: str | None, as_json: bool) -> None:
     """Make a version under NAME of a finished training RUN, if its files are still the run's own.
 
+    RUN is the id that train prints, or its first digits. A version that is registered already takes: challenge.
+
     \b
     Example:
       python -m ml register 4f1c0d… --name pd-xgboost --alias challenger
@@ -58,6 +61,25 @@ def register_command(run: str, name: str, alias: str | None, as_json: bool) -> N
         click.echo(json.dumps({"name": name, "version": version, "alias": alias}))
     else:
         click.echo(f"{name} version {version}" + (f" is {alias}" if alias else ""))
+
+
+@click.command("challenge")
+@click.argument("reference", metavar="NAME/VERSION")
+@NOTE
+@AS_JSON
+@reported
+def challenge_command(reference: str, note: str, as_json: bool) -> None:
+    """Give a registered version the alias challenger: it scores live decisions beside the champion.
+
+    \b
+    Example:
+      python -m ml challenge pd-xgboost/7 --note "trained on 2026 Q3"
+    """
+    uri = _registry()
+    name, version = parsed(reference, alias=None, uri=uri)
+    done = challenge(name, version, person=os_user(), note=note, uri=uri)
+    told = f"{name} version {version} is challenger; to judge it: python -m ml promote {name}"
+    click.echo(json.dumps(_as_data(done)) if as_json else told)
 
 
 @click.command("promote")
@@ -139,12 +161,17 @@ def _tell_gates(judged: Sequence[Judged], request: Request) -> None:
         click.echo(f"{one.name} version {one.version}")
         for gate in one.gates:
             click.echo(f"  {'✓' if gate.passed else '✗'} {gate.name:12} {gate.figures}")
+            if gate.todo and not gate.passed:
+                click.echo(f"    {'':12} → {gate.todo}")
         if request.shadow_min is None:
-            click.echo(f"    {'shadow':12} {live_shadow(one.name, one.version)[1]}")
+            click.echo(f"    {'shadow':12} {shadow_words(one.name, one.version, request.rules)}")
 
 
 def _plain(one: Judged) -> dict[str, Any]:
-    told = [{"gate": gate.name, "passed": gate.passed, "figures": gate.figures} for gate in one.gates]
+    told = [
+        {"gate": gate.name, "passed": gate.passed, "figures": gate.figures, "todo": "" if gate.passed else gate.todo}
+        for gate in one.gates
+    ]
     return {"name": one.name, "version": one.version, "passed": one.passed, "gates": told}
 
 
@@ -173,21 +200,42 @@ def rollback_command(names: Sequence[str], alias: str, note: str, as_json: bool)
 @click.command("list")
 @click.argument("names", nargs=-1)
 @ALIAS
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Newest versions shown.")
 @AS_JSON
 @reported
-def list_command(names: Sequence[str], alias: str, as_json: bool) -> None:
-    """What was promoted and rolled back: when, by whom, from which version to which, with the gates' figures.
+def list_command(names: Sequence[str], alias: str, limit: int, as_json: bool) -> None:
+    """Every version with its aliases, and what was promoted and rolled back: when, by whom, with the gates' figures.
 
     \b
     Example:
       python -m ml list pd-xgboost
     """
     uri = _registry()
-    if not names:
-        with model_errors("the registry"):
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            names = [model.name for model in client.search_registered_models()]
-    _tell_history(names, uri, as_json, alias=alias)
+    known = listed(names, alias=alias, limit=limit, uri=uri)
+    if as_json:
+        click.echo(json.dumps([_listing(one, alias) for one in known], ensure_ascii=False))
+        return
+    if not known:
+        click.echo("no model is registered; train one: python -m ml train")
+    for one in known:
+        _tell_versions(one, alias)
+        _tell_moves(one.name, one.state)
+
+
+def _listing(one: Listed, alias: str) -> dict[str, Any]:
+    moves = [_as_data(each) for each in one.state.promotions]
+    versions = [asdict(each) for each in one.versions]
+    return {"name": one.name, alias: one.state.version, "count": one.count, "versions": versions, "history": moves}
+
+
+def _tell_versions(one: Listed, alias: str) -> None:
+    click.echo(f"{one.name}: " + (f"version {one.state.version} is {alias}" if one.state.version else f"no {alias}"))
+    for each in one.versions:
+        called = ", ".join(each.aliases) or "-"
+        told = f"{each.kind or '?'}  {each.registered_at}  {each.registered_by or 'unknown'}  run {each.run_id[:8]}"
+        click.echo(f"  version {each.version:>3}  {called:10}  {told}")
+    if one.count > len(one.versions):
+        click.echo(f"  {one.count - len(one.versions)} older or other versions; give --limit")
 
 
 def _tell_history(names: Iterable[str], uri: str, as_json: bool, *, alias: str = CHAMPION) -> None:
@@ -202,12 +250,16 @@ def _tell_history(names: Iterable[str], uri: str, as_json: bool, *, alias: str =
         return
     for name, state in states.items():
         click.echo(f"{name}: " + (f"version {state.version} is {alias}" if state.version else f"no {alias}"))
-        for one in state.promotions:
-            others = [f"{other} {version}" for other, version in one.members.items() if other != name]
-            beside = f", together with {', '.join(others)}" if others else ""
-            note = f"  {one.note}" if one.note else ""
-            was = one.before[name] or "none"
-            click.echo(f"  {one.at}  {one.how} {was} → {one.members[name]}{beside}  {one.person}{note}")
+        _tell_moves(name, state)
+
+
+def _tell_moves(name: str, state: State) -> None:
+    for one in state.promotions:
+        others = [f"{other} {version}" for other, version in one.members.items() if other != name]
+        beside = f", together with {', '.join(others)}" if others else ""
+        note = f"  {one.note}" if one.note else ""
+        was = one.before[name] or "none"
+        click.echo(f"  {one.at}  {one.how} {was} → {one.members[name]}{beside}  {one.person or 'unknown'}{note}")
 
 
 @click.command("card")

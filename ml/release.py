@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from decision_service.errors import ModelError
+from decision_service.errors import InputError, ModelError
 from decision_service.login import os_user
 from decision_service.rulebook.files import load as load_rules
 from decision_service.scoring.promotions import Promotion
@@ -30,8 +31,10 @@ from ml.promotion import CHALLENGER, CHAMPION, REGISTERED_BY, move, read_person,
 from ml.registration import EVIDENCE, EVIDENCE_TAG, FACTS_FILE, create_version, tracking
 from ml.scored import labels_at, meaning, scored, segments_at
 from ml.tables.read import read_tables
+from ml.tables.recipe import RECIPE_FILE
 
 COMMAND_SECONDS = 300
+NO_RUN = "python -m ml train prints the id of its run; see also: python -m ml list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def _gates(name: str, version: str, request: Request, *, uri: str) -> Iterator[G
         candidate = read_version(name, version, uri=uri)
         model = built(candidate.files)
     except ModelError as error:
-        yield gates.missing("hashes and canaries", error.what)
+        yield gates.missing("hashes and canaries", error.what, error.remedy or "")
         return
     champion_version = ModelRegistry(uri).state(name, CHAMPION).version
     champion, trouble = _champion(name, champion_version, uri=uri)
@@ -146,10 +149,11 @@ def _gates(name: str, version: str, request: Request, *, uri: str) -> Iterator[G
     yield gates.signature(model, None if champion is None else built(champion.files), places)
     evidence, why = _rows(candidate, model.spec.calibration.base_rate, request, uri=uri)
     if evidence is None:
-        yield from (gates.missing(gate, why) for gate in ("calibration", "no worse", "segments"))
+        todo = _rows_for(candidate, champion)
+        yield from (gates.missing(gate, why, todo) for gate in ("calibration", "no worse", "segments"))
     else:
         yield gates.calibration(evidence, most_ece=request.most_ece)
-        yield from _against(evidence, champion, trouble, request, uri=uri)
+        yield from _against(evidence, candidate, champion, trouble, request, uri=uri)
     synthetic = candidate.tags.get("data") == gates.SYNTHETIC
     yield gates.sign_off(request.person, candidate.registrar, first=champion_version is None, synthetic=synthetic)
     if request.shadow_min is not None:
@@ -169,10 +173,32 @@ def _champion(name: str, version: str | None, *, uri: str) -> tuple[Version | No
 def _rows(candidate: Version, rate: float, request: Request, *, uri: str) -> tuple[Evidence | None, str]:
     if request.table is None:
         if candidate.held_out is None:
-            return None, "no held-out rows were kept with the run; give --data FILE --target COLUMN"
+            return None, "no held-out rows were kept with the run"
         return Evidence(candidate.held_out, rate, "kept with the run"), ""
     held_out = _scored(candidate.reference, request.table, uri=uri)
     return Evidence(held_out, rate, ", ".join(path.name for path in request.table.data)), ""
+
+
+def _rows_for(candidate: Version, champion: Version | None) -> str:
+    """Where rows come from on which the gates can judge a version."""
+    if RECIPE_FILE in candidate.files:
+        return (
+            "give --data FILE --target COLUMN, rows that neither version was taught by; decision-service outcomes"
+            " export writes what became of money lent as such a file"
+        )
+    if candidate.tags.get("data") == gates.SYNTHETIC and champion is not None:
+        seed = champion.tags.get("seed", "SEED")
+        return f"the seed says which firms are tested, and the champion's was: python -m ml train-city --seed {seed}"
+    return (
+        "register it with held-out rows, of the units on which the champion was judged (register(..., held_out=) in"
+        " ml.training); --data FILE takes versions of python -m ml train"
+    )
+
+
+def _same_firms(candidate: Version, champion: Version) -> bool:
+    """Firms of the city are numbered in every city, so another seed has other firms under the same ids."""
+    seeds = {one.tags.get("seed") for one in (candidate, champion) if one.tags.get("data") == gates.SYNTHETIC}
+    return len(seeds) <= 1
 
 
 def _scored(reference: str, table: Table, *, uri: str) -> HeldOut:
@@ -192,16 +218,23 @@ def _scored(reference: str, table: Table, *, uri: str) -> HeldOut:
 
 
 def _against(
-    evidence: Evidence, champion: Version | None, trouble: str, request: Request, *, uri: str
+    evidence: Evidence,
+    candidate: Version,
+    champion: Version | None,
+    trouble: str,
+    request: Request,
+    *,
+    uri: str,
 ) -> Iterator[Gate]:
     """No worse than the champion; of a first version, better than the scorecard if there is one."""
     if trouble:
-        yield from (gates.missing(gate, f"{trouble}; roll back first") for gate in ("no worse", "segments"))
+        todo = "roll back first: python -m ml rollback NAME"
+        yield from (gates.missing(gate, trouble, todo) for gate in ("no worse", "segments"))
     elif champion is not None:
-        other = _other(evidence, champion, request, uri=uri)
+        other = _other(evidence, candidate, champion, request, uri=uri)
         if other is None:
-            why = f"{champion.title} has no scores on the same rows; give --data FILE --target COLUMN"
-            yield from (gates.missing(gate, why) for gate in ("no worse", "segments"))
+            why, todo = f"{champion.title} has no scores on the same rows", _rows_for(candidate, champion)
+            yield from (gates.missing(gate, why, todo) for gate in ("no worse", "segments"))
         else:
             yield gates.no_worse(other)
             yield gates.segments(other)
@@ -214,11 +247,13 @@ def _against(
         yield Gate("no worse", True, "the first version, and no scorecard was kept with its run")
 
 
-def _other(evidence: Evidence, champion: Version, request: Request, *, uri: str) -> Evidence | None:
+def _other(
+    evidence: Evidence, candidate: Version, champion: Version, request: Request, *, uri: str
+) -> Evidence | None:
     """The evidence with the champion's probabilities on the same rows."""
     if request.table is not None:
         return _on_table(evidence, champion.reference, request.table, uri=uri)
-    if champion.held_out is None:
+    if champion.held_out is None or not _same_firms(candidate, champion):
         return None
     other = gates.same_rows(evidence.held_out, champion.held_out)
     return None if other is None else replace(evidence, title=champion.title, other=other)
@@ -241,6 +276,13 @@ def promote(judged: Sequence[Judged], request: Request, *, uri: str) -> Promotio
     return promotion
 
 
+def shadow_words(name: str, version: str, rules: Path | None) -> str:
+    """What is known of live decisions, in words; a model that no product names scores none."""
+    if rules is not None and not gates.places_of(name, load_rules(rules)):
+        return "no product of the rules names this model, so no live decision is scored by it"
+    return live_shadow(name, version)[1]
+
+
 def live_shadow(name: str, version: str) -> tuple[int | None, str]:
     """How many live decisions the service scored by this version beside the champion, and the figures in words.
 
@@ -253,7 +295,31 @@ def live_shadow(name: str, version: str) -> tuple[int | None, str]:
         return int(found["compared"]), str(found["summary"])
     except (subprocess.TimeoutExpired, OSError, ValueError, KeyError, TypeError):
         said = done.stderr.strip().splitlines() if "done" in locals() else []
-        return None, f"no live decisions are known{': ' + said[-1] if said else ''}"
+        why = f" ({said[-1].removeprefix('error: ')})" if said else ""
+        return None, f"no live decision is known to be scored by it{why}"
+
+
+def run_of(begin: str, *, uri: str) -> str:
+    """The id of the run that begins so. Raises ``InputError`` for none, or for several."""
+    if not re.fullmatch(r"[0-9a-f]{4,32}", begin):
+        remedy = "give the run's id, which python -m ml train prints, or its first digits, at least four"
+        raise InputError(f"{begin!r} is no id of a run", remedy=remedy)
+    with tracking(uri), model_errors("the registry"):
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        places = [one.experiment_id for one in client.search_experiments()]
+        found = client.search_runs(places, filter_string=f"attributes.run_id LIKE '{begin}%'", max_results=5)
+    if len(found) == 1:
+        return str(found[0].info.run_id)
+    what = f"no run's id begins with {begin}" if not found else f"the ids of several runs begin with {begin}"
+    told = "give more of it: " + ", ".join(one.info.run_id[: len(begin) + 4] for one in found) if found else NO_RUN
+    raise InputError(what, remedy=told)
+
+
+def challenge(name: str, version: str, *, person: Person, note: str, uri: str) -> Promotion:
+    """Give a registered version the alias challenger, if its files and canaries prove right. Raises ``ModelError``."""
+    with model_errors(f"{name} version {version}"):
+        built(ModelRegistry(uri).files(name, version)[0])
+    return move({name: version}, uri=uri, alias=CHALLENGER, person=person, note=note)
 
 
 def register_run(run: str, *, name: str, alias: str | None, uri: str) -> str:
@@ -262,6 +328,7 @@ def register_run(run: str, *, name: str, alias: str | None, uri: str) -> str:
     Only files that were hashed when they were logged count, and the model must give its canary predictions.
     """
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    run = run_of(run, uri=uri)
     with tracking(uri), model_errors(f"run {run}"):
         found = client.get_run(run)
         models = found.outputs.model_outputs if found.outputs else []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import matplotlib
@@ -12,6 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 from sklearn.metrics import roc_curve
 
 from decision_service.scoring.stability import LEVELS, Shift
@@ -21,6 +25,10 @@ from ml.metrics import Estimate, Labels, ks
 
 SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": "sans-serif", "font.size": 9}
 """Text stays text, and nothing depends on the moment."""
+CHINESE_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+    "Microsoft YaHei", "SimHei", "PingFang SC", "Heiti SC", "Arial Unicode MS",
+)  # fmt: skip
 COLOURS = ("#1f4e79", "#c9661b")
 GOOD, BAD, GREY = "#2a7f4f", "#b23a3a", "#8aa0b8"
 LEVEL_COLOURS = {"none": GREY, "yellow": "#d9a520", "orange": "#c9661b", "red": BAD}
@@ -154,6 +162,13 @@ def movement(shifts: Sequence[Shift]) -> str:
     return _svg(figure)
 
 
+@cache
+def _chinese_font() -> tuple[str, ...]:
+    """One that is installed, by which Chinese labels are given their room; else none."""
+    installed = {font.name for font in fontManager.ttflist}
+    return tuple(name for name in CHINESE_FONTS if name in installed)[:1]
+
+
 def _curve(line: Line) -> tuple[Array, Array]:
     """Shares of goods and bads above falling thresholds; at most some hundred points."""
     alarms, recall, _ = roc_curve(line.labels, line.probabilities, drop_intermediate=True)
@@ -191,7 +206,12 @@ def _svg(figure: Figure) -> str:
     """The drawing alone, without the head of an XML file, so that it can stand inside a page."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-    with matplotlib.rc_context(SETTINGS):
+    for label in figure.findobj(Text):
+        if isinstance(label, Text) and not label.get_text().isascii():
+            label.set_fontfamily(["sans-serif", *_chinese_font()])
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        # Text stays text: whoever opens the page has the glyphs, wherever it was drawn.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         out = io.StringIO()
         FigureCanvasSVG(figure).print_svg(out, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()

@@ -104,7 +104,9 @@ def _lines(trained: Trained) -> list[str]:
     report = trained.report
     rows = [
         f"{trained.registered.name} version {trained.registered.version}: {report['kind']} on {report['units']} units,"
-        f" {report['bads']} bad, {report['inputs']} inputs, {report['seconds']} s",
+        f" {report['bads']} bad, {report['seconds']} s",
+        f"{report['inputs']} inputs made of {report['columns']} columns: a category may give several, and ratios and"
+        " changes are added",
         f"bad is {', '.join(report['bad'])} ({report['why_bad']}); --bad VALUE says otherwise",
     ]
     rows += [f"note: {note}" for note in report["notes"]]
@@ -119,6 +121,7 @@ def _lines(trained: Trained) -> list[str]:
         )
     if len(report["weights"]) > 1:
         rows.append("weights: " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in report["weights"].items()))
+    rows.append(f"run {trained.registered.run_id}: python -m ml register {trained.registered.run_id[:8]} --name NAME")
     rows.append(f"judged {report['judged']}")
     rows += [f"  {name:8} {trained.metrics[name]}" for name in SHOWN if name in trained.metrics]
     return rows

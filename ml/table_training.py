@@ -95,7 +95,7 @@ def train(request: Request, *, uri: str, told: Told, began: float | None = None)
     metrics = evaluate(held.outcomes, chances, seed=request.seed)
     model = _finished(task, found, weights, base_rate)
     shares = {member.kind: weight for member, weight in zip(found, weights, strict=True)}
-    report = _report(task, prepared, searched, held, metrics, base_rate, shares)
+    report = {**_report(task, prepared, searched, held, metrics, base_rate, shares), "columns": len(recipe.columns)}
     report["notes"] += [member.shortened for member in found if member.shortened]
     told("register")
     seen = sample.inputs(recipe, np.arange(len(inputs)))  # as rows are when they are scored: log-odds not cross-fitted

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
 
 from decision_service.errors import InputError, ModelError
 from decision_service.scoring.models import SPEC_FILE, WEIGHTS_FILE, build
@@ -22,6 +23,10 @@ from ml.registration import tracking_uri
 from ml.tables.inputs import Inputs
 from ml.tables.recipe import RECIPE_FILE, Recipe
 
+_HOW = {
+    "champion": "a version becomes champion by: python -m ml promote NAME/VERSION",
+    "challenger": "a version becomes challenger by: python -m ml challenge NAME/VERSION",
+}
 _REFERENCE = re.compile(r"([^@/]+)(?:@([^@/]+)|/(\d+))?")
 
 
@@ -81,9 +86,19 @@ def load_version(reference: str, *, uri: str | None = None) -> TableModel:
 
 
 def _version(client: MlflowClient, name: str, alias: str | None, number: str | None) -> str:
-    if number is not None:
-        return number
-    aliases = client.get_registered_model(name).aliases
-    if alias is not None or "champion" in aliases:
-        return str(client.get_model_version_by_alias(name, alias or "champion").version)
-    return str(max(int(one.version) for one in client.search_model_versions(f"name = '{name}'")))
+    try:
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise ModelError("there is no such model", remedy="see which there are: python -m ml list") from error
+    versions = {int(one.version) for one in client.search_model_versions(f"name = '{name}'")}
+    if number is not None and int(number) in versions:
+        return str(int(number))
+    called = alias or "champion"
+    if number is None and called in aliases:
+        return str(aliases[called])
+    if number is None and alias is None and versions:
+        return str(max(versions))
+    what = f"no version of {name} is {alias}" if number is None else f"{name} has no version {number}"
+    raise ModelError(what, remedy=f"name a version, see: python -m ml list {name}; {_HOW.get(called, '')}".rstrip("; "))

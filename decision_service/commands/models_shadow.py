@@ -22,6 +22,7 @@ from decision_service.workbench.challenger import catch_up, challenges
 from decision_service.workbench.challenger_report import QUANTILES, ChallengerReport, Distribution, report
 
 SHOWN = 20
+FEW = "too few"
 
 
 @click.command()
@@ -59,8 +60,9 @@ def _wanted(built: Platform, called: str) -> list[str]:
     known = built.store.challengers().subjects()
     wanted = [called] if called else list(running)
     if not wanted or any(subject not in known for subject in wanted):
-        what = f"{called} was never challenger here" if called else "no model has a challenger"
-        raise NotFound(what, remedy="run: python -m ml register RUN --name NAME --alias challenger")
+        what = f"no decision was scored by {called}" if called else "no model that a product names has a challenger"
+        remedy = "run: python -m ml challenge NAME/VERSION, of a model that a product's file names"
+        raise NotFound(what, remedy=remedy)
     return wanted
 
 
@@ -91,5 +93,6 @@ def _print(found: ChallengerReport, limit: int) -> None:
 
 def _rows(name: str, one: Distribution) -> list[tuple[str, ...]]:
     told = tuple("" if value is None else f"{value:.4f}" for value in (one.psi, one.rank_correlation))
+    told = told if told[0] else (FEW, told[1])
     active, challenger = (tuple(f"{value:.6f}" for value in values) for values in (one.active, one.challenger))
     return [(f"{name}, recorded", str(one.n), *active, "", ""), (f"{name}, challenger", str(one.n), *challenger, *told)]

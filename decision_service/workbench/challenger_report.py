@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from decision_service.radar.drift import FEWEST
 from decision_service.scoring.stability import psi
 from decision_service.store import Challenged
 from decision_service.workbench.challenger import MILLION
@@ -23,7 +24,10 @@ MOST_FLIPS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A score on n decisions, recorded and by the challenger: quantiles, PSI in bins of the recorded, ranks."""
+    """A score on n decisions, recorded and by the challenger: quantiles, PSI in bins of the recorded, ranks.
+
+    Below ``FEWEST`` decisions there is no PSI: ten bins of so few differ by chance alone.
+    """
 
     n: int
     active: tuple[float, ...]
@@ -66,6 +70,8 @@ class ChallengerReport:
         moved = ""
         if self.blend is not None and self.blend.psi is not None:
             moved = f", PSI {self.blend.psi:.4f}"
+        elif self.blend is not None:
+            moved = f", PSI not judged below {FEWEST} scored decisions"
         if self.blend is not None and self.blend.rank_correlation is not None:
             moved += f", rank correlation {self.blend.rank_correlation:.4f}"
         share = self.flipped / self.compared
@@ -123,7 +129,7 @@ def _distribution(pairs: Sequence[tuple[int, int]]) -> Distribution | None:
         n=len(pairs),
         active=tuple(np.quantile(active, QUANTILES).tolist()),
         challenger=tuple(np.quantile(challenger, QUANTILES).tolist()),
-        psi=_psi(active, challenger) if len(pairs) >= BINS else None,
+        psi=_psi(active, challenger) if len(pairs) >= FEWEST else None,
         rank_correlation=float(spearmanr(active, challenger).statistic) if varied else None,
     )
 

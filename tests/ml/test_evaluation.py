@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 from scores_for_tests import expit, noisy, outcomes
 
+from decision_service.scoring.stability import Shift
 from ml.__main__ import main
 from ml.evaluation import assess
 from ml.report import base_rate_notes, few_notes
+from ml.report_plots import movement
 from ml.segments import MISSING, OTHERS, segment_values, segments_of
 
 ROWS = 900
@@ -71,6 +74,13 @@ def test_a_gap_between_base_rates_is_told() -> None:
     assert "3.00%" in stated["en"] and "Saerens" in stated["zh"]
     (unstated,) = base_rate_notes(0.13, None, [0.03])
     assert "--base-rate" in unstated["en"] and "--base-rate" in unstated["zh"]
+
+
+def test_chinese_names_are_drawn_as_text_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = movement([Shift("年营业收入", 0.02, 0.01, (0.5, 0.5), (0.4, 0.6))])
+    assert "年营业收入" in drawn
 
 
 def test_too_few_bads_are_told() -> None:

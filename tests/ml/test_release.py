@@ -89,9 +89,14 @@ class Office:
         self._patch.setattr("ml.registry_commands.os_user", lambda: by)
         self._patch.setattr(release, "os_user", lambda: by)
         self._patch.setattr(release, "live_shadow", lambda name, version: (None, "no live decisions are known"))
-        self._patch.setattr("ml.registry_commands.live_shadow", lambda *_: (None, "no live decisions are known"))
+        self._patch.setattr("ml.registry_commands.shadow_words", lambda *_: "no live decisions are known")
         environ = {"MLFLOW_TRACKING_URI": self.uri}
         return CliRunner().invoke(main, list(words), env=environ)
+
+    def todo(self, reference: str, *words: str) -> dict[str, str]:
+        """What to do about each gate that refuses."""
+        found = json.loads(self.run("promote", reference, "--json", *words).stdout)["models"][0]["gates"]
+        return {one["gate"]: one["todo"] for one in found if not one["passed"]}
 
     def refused(self, reference: str, *words: str, by: Person = BOB) -> dict[str, str]:
         """The gates that refuse, with their figures."""
@@ -173,7 +178,9 @@ def test_one_person_is_enough_for_the_synthetic_city(settled: Office) -> None:
 
 def test_without_held_out_rows_nothing_is_promoted(settled: Office) -> None:
     found = settled.refused(f"pd-test/{settled.put(SOUND, None)}")
-    assert found.keys() == {"calibration", "no worse", "segments"} and "give --data" in found["calibration"]
+    assert found.keys() == {"calibration", "no worse", "segments"} and "no held-out rows" in found["calibration"]
+    todo = settled.todo("pd-test/2")
+    assert "register it with held-out rows" in todo["calibration"] and todo.keys() == found.keys()
 
 
 def test_other_rows_than_the_champions_are_no_comparison(settled: Office) -> None:
@@ -223,7 +230,7 @@ def test_a_blend_takes_the_place_of_nothing_that_decisions_are_scored_by(settled
     assert "the champion is no blend but of kind xgboost" in settled.refused(f"pd-test/{version}")["signature"]
     place = ModelInputs("xgboost", ("risk", "noise"))
     found = gates.signature(blended(), None, (place,))
-    assert not found.passed and "a decision is not scored by a blend" in found.figures
+    assert not found.passed and "decisions are not scored by a blend" in found.figures and "--kind lstm" in found.todo
     assert not gates.signature(ModelRegistry(settled.uri).load("pd-test", "1").model, blended(), ()).passed
 
 
@@ -249,7 +256,7 @@ def test_live_decisions_can_be_asked_for(settled: Office) -> None:
 def test_a_run_is_registered_again_only_if_its_files_are_its_own(office: Office) -> None:
     office.put(SOUND, held_out(SOUND))
     run = MlflowClient(tracking_uri=office.uri).get_model_version("pd-test", "1").run_id
-    said = office.run("register", str(run), "--name", "pd-other", "--alias", "challenger")
+    said = office.run("register", str(run)[:8], "--name", "pd-other", "--alias", "challenger")
     assert said.exit_code == 0 and "pd-other version 1 is challenger" in said.output, said.output
     tags = MlflowClient(tracking_uri=office.uri).get_model_version("pd-other", "1").tags
     assert read_person(tags["registered_by"]) == BOB
@@ -266,12 +273,17 @@ WRONG = {
     "--data and --target belong together": ("promote", "pd-test/1", "--target", "bad"),
     "named twice": ("promote", "pd-test/1", "pd-test/2"),
     "no such folder": ("promote", "pd-test/1", "--rules", "nowhere"),
-    "run nothing": ("register", "nothing", "--name", "y"),
+    "'nothing' is no id of a run": ("register", "nothing", "--name", "y"),
+    "no run's id begins with 00000000": ("register", "00000000", "--name", "y"),
+    "there is no such model": ("evaluate", "--model", "loans@champion", "--data", "DATA", "--target", "x"),
+    "no version of pd-test is challenger": ("score", "--model", "pd-test@challenger", "--data", "DATA", "--out", "x"),
+    "pd-test has no version 9": ("evaluate", "--model", "pd-test/9", "--data", "DATA", "--target", "x"),
 }
 
 
 @pytest.mark.parametrize(("why", "words"), WRONG.items(), ids=WRONG.keys())
 def test_what_cannot_run_says_why(settled: Office, why: str, words: tuple[str, ...]) -> None:
+    Path("DATA").write_text("id,x\n1,0\n2,1\n")
     said = settled.run(*words)
     assert said.exit_code == 2 and why in said.output and "Traceback" not in said.output, said.output
 
@@ -291,6 +303,31 @@ def test_the_card_tells_data_figures_segments_and_sign_off(settled: Office, tmp_
     assert "2015 to 2019" in page and "http" not in page.replace("http-equiv", "")
 
 
+def test_versions_are_listed_with_their_aliases_and_one_becomes_challenger(settled: Office) -> None:
+    for _ in range(2):
+        settled.put(SOUND, held_out(SOUND))
+    said = settled.run("challenge", "pd-test/2", "--note", "again")
+    assert said.exit_code == 0 and "pd-test version 2 is challenger" in said.output, said.output
+    (found,) = json.loads(settled.run("list", "--json", "--limit", "1").stdout)
+    assert (found["count"], [one["version"] for one in found["versions"]]) == (3, ["3", "2", "1"])
+    assert [one["aliases"] for one in found["versions"]] == [[], ["challenger"], ["champion"]]
+    assert found["versions"][0]["kind"] == "xgboost" and "ann" in found["versions"][0]["registered_by"]
+    told = settled.run("list").output
+    assert "version   2  challenger  xgboost" in told and "version   3  -" in told, told
+    spoil(settled, "3", "spec.json")
+    assert "spec.json was changed" in settled.run("challenge", "pd-test/3").output
+
+
+def test_cities_of_other_seeds_are_not_compared(settled: Office) -> None:
+    for seed in ("1", "2"):
+        tags = {"data": "synthetic city", "seed": seed}
+        version = settled.put(SOUND, held_out(SOUND), tags=tags)
+        if seed == "1":
+            move({"pd-test": version}, uri=settled.uri)
+    assert settled.refused(f"pd-test/{version}").keys() == {"no worse", "segments"}
+    assert "train-city --seed 1" in settled.todo(f"pd-test/{version}")["no worse"]
+
+
 def test_held_out_rows_come_back_as_they_were() -> None:
     groups = tuple(f"g{row % 7}" for row in range(ROWS // 2))
     kept = replace(held_out(SOUND), groups=groups, baseline=np.full(ROWS // 2, 0.5))
@@ -302,6 +339,11 @@ def test_held_out_rows_come_back_as_they_were() -> None:
 def test_holm_holds_the_whole_family_to_its_level() -> None:
     assert list(gates.holm([(0.02, "a"), (0.011, "b"), (0.9, "c")])) == ["b, p 0.01", "a, p 0.02"]
     assert list(gates.holm([(0.03, "a"), (0.03, "b")])) == []
+
+
+def test_of_a_model_that_no_product_names_no_live_decision_is_looked_for() -> None:
+    rules = Path(__file__).parents[2] / "rules"
+    assert "no product of the rules names this model" in release.shadow_words("loans", "1", rules)
 
 
 def test_a_person_is_written_and_read() -> None:

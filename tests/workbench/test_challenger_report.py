@@ -44,6 +44,13 @@ def test_scores_that_moved_are_told_and_flips_name_their_rules() -> None:
     assert found.flips[0].rules == (("AUTO-001", "matched", "missed"), ("PD-02", "missed", "matched"))
 
 
+@pytest.mark.parametrize(("count", "judged"), [(199, False), (200, True)])
+def test_the_psi_of_too_few_decisions_is_not_told(count: int, judged: bool) -> None:
+    found = report(SUBJECT, [said(number, number * 10, 40_000 - number) for number in range(count)])
+    assert found.own is not None and (found.own.psi is not None) is judged
+    assert ("PSI not judged below 200" in found.summary) is not judged
+
+
 def test_what_is_left_out_is_counted_by_why_and_a_lost_score_is_told() -> None:
     results = [said(1, None, None, status="same version"), said(2, 7, 9, status="erased"), said(3, 10, None, "REFER")]
     found = report(SUBJECT, results)

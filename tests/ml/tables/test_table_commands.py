@@ -17,7 +17,11 @@ from mlflow import MlflowClient
 from decision_service.scoring.registry import HASH_TAG
 from decision_service.scoring.stability import PROFILE_FILE, profile_from_json, shifts
 from ml.__main__ import main
+from ml.held_out import HeldOut
 from ml.metrics import auc
+from ml.registration import Registered
+from ml.table_commands import _lines
+from ml.table_training import Trained
 from ml.tables.read import read_tables
 from ml.versions import load_version
 
@@ -161,6 +165,17 @@ def test_probabilities_are_stated_for_a_known_base_rate(tmp_path: Path) -> None:
         result = run("score", "--model", "made-up", "--data", path, "--out", tmp_path / "no.csv", "--base-rate", rate)
         assert result.exit_code == 2 and "between 0 and 1" in result.stderr
     assert not (tmp_path / "no.csv").exists()
+
+
+def test_what_was_trained_is_told_with_its_run_and_what_its_inputs_are_made_of() -> None:
+    nothing: dict[str, Any] = {"notes": [], "left_out": {}, "leaks": [], "auc_with_leaks": None, "weights": {}}
+    counts = {"units": 600, "bads": 90, "inputs": 5, "columns": 3, "seconds": 1.0}
+    words = {"kind": "xgboost", "bad": ["1"], "why_bad": "rarer", "judged": "out of fold"}
+    held = HeldOut((), np.empty(0, dtype=int), np.empty(0))
+    trained = Trained(Registered("loans", "1", "4f1c0d" * 5), {}, {**nothing, **counts, **words}, held)
+    told = "\n".join(_lines(trained))
+    assert "run " + "4f1c0d" * 5 in told and "ml register 4f1c0d4f --name NAME" in told
+    assert "5 inputs made of 3 columns" in told
 
 
 def test_a_budget_that_is_gone_shortens_the_work_and_says_so(tmp_path: Path) -> None:
