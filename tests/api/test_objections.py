@@ -26,7 +26,8 @@ from decision_service.objections import ObjectionDesk
 from decision_service.portrait.records import IndicatorValue, ListEntry, Overdue, Relation, TaxRating
 from decision_service.recorded import differences
 from decision_service.review_clock import ReviewClock
-from tests.api.test_lives import DAY, City, findings, refusal
+from decision_service.workbench.outcomes import REPAIRED, outcomes, training_row
+from tests.api.test_lives import DAY, City, final, findings, moved, refusal, state_of
 
 PROOF = "ab" * 32
 PROVEN = {"evidence": [PROOF]}
@@ -392,6 +393,39 @@ def test_the_list_is_read_page_by_page(town: Town) -> None:
         after = f"&after={page['next']}"
     assert seen[:5] == [f"L-page-{number}" for number in (4, 3, 2, 1, 0)]
     assert town.get("/v1/objections?after=nowhere", "other").status_code == 422
+
+
+def test_acts_are_events_of_who_objected_and_of_nobody_else(town: Town) -> None:
+    town.deliver("missing", "lists", "L-event", dishonest(town, "L-event"))
+    objection = town.filed("missing", "lists", "L-event")
+    town.ruled(objection, "reject")
+
+    def heard(who: str) -> list[tuple[str, dict[str, Any]]]:
+        found, after = [], "evt_start"
+        while page := town.get(f"/v1/events?limit=100&after={after}", who).get_json()["events"]:
+            found += [(one["type"], one["data"]) for one in page if one["data"].get("objection_id") == objection]
+            after = page[-1]["id"]
+        return found
+
+    told = [("filed", {}), ("accepted", {}), ("checked", {"answer": "wrong"}), ("ruled", {"ruling": "reject"})]
+    assert heard("bank") == [(f"objection.{how}", {"objection_id": objection, **data}) for how, data in told]
+    assert heard("other") == []
+
+
+def test_what_a_repaired_record_was_in_is_no_row_to_train_on(quiet: Town) -> None:
+    late = Overdue("O-5", "bank-x", quiet.today() - timedelta(days=400), 5, quiet.today() - timedelta(days=390))
+    quiet.deliver("approve", "overdues", "O-5", late)
+    for show in ("approve", "whitelist"):
+        made = quiet.decide(show, amount="1000.00")
+        state_of(quiet.act(made, "final", final("1000.00", contract_id=show)))
+        state_of(quiet.act(made, "drawdowns", moved(quiet, "1000.00", show)))
+
+    def rows() -> list[Any]:
+        return [training_row(quiet.platform, one) for one in outcomes(quiet.platform, quiet.today())]
+
+    assert [type(one) for one in rows()] == [dict, dict]
+    quiet.ruled(quiet.filed("approve", "overdues", "O-5"), "delete")
+    assert [one if isinstance(one, str) else "row" for one in rows()] == [REPAIRED, "row"]
 
 
 BAD_BODIES: list[tuple[str, dict[str, Any], set[str]]] = [
