@@ -102,6 +102,10 @@ class ProvenSchema(Strict):
 class SourceCheckSchema(ObjectionNoteSchema):
     """What the provider of the record says; an answer needs a document."""
 
+    also = {
+        "if": {"properties": {"answer": {"enum": [*ANSWERS[:2]]}}},
+        "then": {"required": ["evidence"], "properties": {"evidence": {"minItems": 1}}},
+    }
     answer = fields.String(validate=validate.OneOf(ANSWERS), **REQUIRED)
 
     @validates_schema
