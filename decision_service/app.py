@@ -16,7 +16,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from decision_service import __version__, logs
+from decision_service import __version__, logs, tracing
 from decision_service.api.access import is_known
 from decision_service.api.application import http_application
 from decision_service.api.batch_work import BatchFollower
@@ -97,6 +97,8 @@ def served() -> Handle:
     follow_parent()
     settings = Settings.from_environ(os.environ)
     logs.configure(settings.log_format)
+    if settings.traces_url is not None:
+        tracing.configure(settings.traces_url, __version__)
     platform = build_platform(settings)
     warm_up(platform)
     app = create_app(settings, platform, told=logs.request_line)

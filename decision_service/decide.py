@@ -28,6 +28,7 @@ from decision_service.rulebook.rules import LimitEffects, Stage
 from decision_service.rulebook.stages import combine, limit_effects, set_status
 from decision_service.scoring.scorer import Scorer
 from decision_service.store import Committed, DecisionCommit, ExposureChanged, ExposureState, Situation, Store
+from decision_service.tracing import span
 from decision_service.vocabulary import Client, CreditApplication, Decision, Outcome, Reason, Scores
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -129,7 +130,8 @@ def decide(
         for _ in range(ATTEMPTS):
             try:
                 draft = _draft(application, client=client, policy=policy, platform=platform, now=now)
-                committed = _commit(draft, idempotency_key, body_digest, platform=platform, render=render)
+                with span("commit"):
+                    committed = _commit(draft, idempotency_key, body_digest, platform=platform, render=render)
                 return Decided(draft.decision.decision_id, committed.body, draft.decision.outcome)
             except ExposureChanged:
                 continue  # another decision of the same customer came first: look again
@@ -170,7 +172,8 @@ class Draft:
 def _draft(
     application: CreditApplication, *, client: Client, policy: Policy, platform: Platform, now: datetime
 ) -> Draft:
-    seen = situation(platform.store, client.client_id, application, now=now)
+    with span("read records"):
+        seen = situation(platform.store, client.client_id, application, now=now)
     in_force = policy.on(business_date(now), client.client_id)
     findings = find(
         application,
@@ -183,7 +186,8 @@ def _draft(
         scorer=platform.scorer,
         now=now,
     )
-    assessment = assess(in_force, findings.facts)
+    with span("rules"):
+        assessment = assess(in_force, findings.facts)
     findings = replace(findings, scores=_explained(findings, assessment, platform.scorer))
     decision = _decision(application, client, findings, assessment, policy=policy, now=now)
     return Draft(decision, findings, assessment, seen.exposure)
@@ -228,7 +232,8 @@ def find(
     rules, catalogue = in_force.rules, in_force.rules.catalogue
     code = industry_code(records.registration)
     parameters = rules.parameters(application.product, code)
-    portrait = portray(records, policy=policy, in_force=in_force, product=application.product, now=now)
+    with span("portrait"):
+        portrait = portray(records, policy=policy, in_force=in_force, product=application.product, now=now)
     values: dict[str, Any] = {
         **portrait.facts,
         **exposure_facts(records, exposure, client_id=client_id, now=now),
@@ -239,16 +244,17 @@ def find(
     }
     exact = {**encoded(catalogue, values), **parameters}
     product = rules.products[application.product]
-    scores = scorer.score(
-        portrait.features_for(product.name),
-        portrait.series,
-        portrait.mask,
-        models=(product.xgb_model, product.lstm_model),
-        weights=blend_weights(catalogue, parameters),
-        single_model_blend=product.single_model_blend,
-        fallback=product.scorecard_model,
-        contributions=False,
-    )
+    with span("scores"):
+        scores = scorer.score(
+            portrait.features_for(product.name),
+            portrait.series,
+            portrait.mask,
+            models=(product.xgb_model, product.lstm_model),
+            weights=blend_weights(catalogue, parameters),
+            single_model_blend=product.single_model_blend,
+            fallback=product.scorecard_model,
+            contributions=False,
+        )
     exact.update(encoded(catalogue, score_values(scores)))
     return Findings(Facts(catalogue, exact), portrait, scores, spoken(records, portrait.as_of))
 

@@ -41,6 +41,7 @@ class Settings:
     token_seconds: int
     static_keys: bool
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    traces_url: str | None = None
 
     @property
     def log_key(self) -> Path:
@@ -72,6 +73,7 @@ class Settings:
             token_seconds=_number(environ, "DECISION_TOKEN_SECONDS", TOKEN_SECONDS, most=MAX_TOKEN_SECONDS),
             static_keys=_matching(environ, "DECISION_STATIC_KEYS", "on", "on|off") == "on",
             trusted_proxies=_networks(environ),
+            traces_url=_uri(environ, "DECISION_TRACES_URL", "") if environ.get("DECISION_TRACES_URL") else None,
             limits_url=_uri(environ, "DECISION_LIMITS_URL", "memory://") if "DECISION_LIMITS_URL" in environ else None,
         )
 

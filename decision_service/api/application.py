@@ -19,6 +19,7 @@ from decision_service.api import (
     requests,
     reviews,
     simulations,
+    traces,
     webhooks,
 )
 from decision_service.api.access import CallerCache, look_up
@@ -74,6 +75,7 @@ def http_application(
     app.extensions["decision_service_limiter"] = limiter
     app.extensions["decision_service_turnstile"] = Turnstile(limiter, metrics, told=told)
     requests.install(app, metrics, told)
+    traces.install(app)
     failures.install(app)
     api = document(app, version)
     for blueprint in BLUEPRINTS:
