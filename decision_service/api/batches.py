@@ -116,7 +116,7 @@ class Batches(MethodView):
 
     @allow("decisions:write")
     @blueprint.doc(parameters=[KEY_PARAMETER], requestBody=BODY)
-    @blueprint.problems(400, 401, 403, 413, 415, 422, 503)
+    @blueprint.problems(400, 401, 403, 409, 413, 415, 422, 503)
     @blueprint.response(202, BatchSchema, headers=HEADERS)
     def post(self) -> Response:
         """Take up to 10,000 applications, to be decided in their order.
@@ -164,8 +164,8 @@ class Cancellation(MethodView):
     @blueprint.response(200, BatchSchema)
     def post(self, batch_id: str) -> Response:
         """Decide no further line; decisions that were taken stand. A batch that has ended stays as it is."""
-        platform = runtime()
-        batch = platform.service.batches().cancel(batch_id[:64], caller().client_id, platform.clock())
+        found, platform = _found(batch_id), runtime()
+        batch = platform.service.batches().cancel(found.batch_id, caller().client_id, platform.clock())
         return Response(to_bytes(document(batch)), content_type=JSON)
 
 

@@ -22,7 +22,7 @@ from decision_service.api.render import moment, to_bytes
 from decision_service.api.requests import idempotency_key, runtime
 from decision_service.api.schemas import REQUIRED, Strict
 from decision_service.errors import NotFound
-from decision_service.store import Delivery, Event, NewWebhook, Webhook
+from decision_service.store import Asked, Delivery, Event, NewWebhook, Webhook
 from decision_service.store.events import TYPES, event_id, place_of
 from decision_service.store.webhooks import ACTIVE, DELIVERED, DISABLED, GIVEN_UP, PENDING
 from decision_service.webhooks.desk import WebhookDesk
@@ -197,12 +197,17 @@ class EventDataSchema(Strict):
 
     decision_id = fields.String()
     application_id = fields.String()
+    objection_id = fields.String()
     outcome = fields.String()
+    answer = fields.String(metadata={"description": "Of the provider of a record objected to"})
+    ruling = fields.String()
+    step = fields.String(metadata={"description": "What is due of an objection"})
+    instance = fields.Integer()
     days = fields.Integer(metadata={"description": "How long it is overdue"})
     end = fields.String(metadata={"description": "How the contract ended"})
     day = fields.Integer(metadata={"description": "Of the working days, which has ended"})
     close = fields.String(metadata={"format": "date-time"})
-    due_at = fields.String(metadata={"format": "date-time"})
+    due_at = fields.String(allow_none=True, metadata={"format": "date-time"})
     card = fields.String()
     card_before = fields.String(allow_none=True)
     model = fields.String()
@@ -325,14 +330,14 @@ class Secret(MethodView):
 
     @allow("webhooks:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
-    @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
+    @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
     @blueprint.response(201, SecretSchema, headers=REPLAYED)
     @blueprint.body(NewSecretSchema())
     def post(self, asked: dict[str, Any], webhook_id: str) -> Response:
         """Sign by a new key, told this once, and for a while by the old one too."""
         webhook, keep = _own(webhook_id), timedelta(hours=asked["keep_hours"])
         made, secret, replayed = _desk().rotate(
-            webhook, asked["signature"], idempotency_key(), now=runtime().clock(), keep=keep
+            webhook, asked["signature"], _asked("secret", webhook, asked), now=runtime().clock(), keep=keep
         )
         content = {"secret": secret, "others_valid_until": moment(made.made_at + keep)}
         return Response(to_bytes(content), 201, content_type=JSON, headers=_replayed(replayed))
@@ -344,12 +349,13 @@ class Test(MethodView):
 
     @allow("webhooks:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
-    @blueprint.problems(400, 401, 403, 404, 503)
-    @blueprint.response(202, SentSchema)
+    @blueprint.problems(400, 401, 403, 404, 409, 422, 503)
+    @blueprint.response(202, SentSchema, headers=REPLAYED)
     def post(self, webhook_id: str) -> Response:
         """Send an event of the type `ping`; how it went is told by the deliveries."""
-        found = _desk().kept.ping(_own(webhook_id), idempotency_key(), runtime().clock())
-        return Response(to_bytes({"event_id": found}), 202, content_type=JSON)
+        webhook = _own(webhook_id)
+        found, replayed = _desk().kept.ping(webhook, _asked("test", webhook), runtime().clock())
+        return Response(to_bytes({"event_id": found}), 202, content_type=JSON, headers=_replayed(replayed))
 
 
 @blueprint.route("/<webhook_id>/replay")
@@ -358,15 +364,15 @@ class Replay(MethodView):
 
     @allow("webhooks:write")
     @blueprint.doc(parameters=[KEY_PARAMETER])
-    @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
-    @blueprint.response(202, WebhookSchema)
+    @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
+    @blueprint.response(202, WebhookSchema, headers=REPLAYED)
     @blueprint.body(ReplaySchema())
     def post(self, asked: dict[str, Any], webhook_id: str) -> Response:
         """Deliver again what came after an event, under the same ids; also what came before the webhook was made."""
-        idempotency_key()
-        webhook = _own(webhook_id)
-        _desk().kept.rewind(webhook, place_of(asked["after"]))
-        return Response(to_bytes(document(webhook)), 202, content_type=JSON)
+        webhook, now = _own(webhook_id), runtime().clock()
+        body, after = to_bytes(document(webhook)), place_of(asked["after"])
+        answer = _desk().kept.rewind(webhook, after, _asked("replay", webhook, asked), body, now)
+        return Response(answer.body, answer.status, content_type=JSON, headers=_replayed(answer.replayed))
 
 
 @blueprint.route("/<webhook_id>/deliveries")
@@ -444,6 +450,12 @@ def _desk() -> WebhookDesk:
 def _whose() -> str | None:
     """Whose webhooks the caller may see: an auditor all, the risk team its own."""
     return None if caller().kind == "auditor" else caller().client_id
+
+
+def _asked(how: str, webhook: Webhook, body: dict[str, Any] | None = None) -> Asked:
+    """What makes two requests the same."""
+    content = json.dumps([how, webhook.webhook_id, body], sort_keys=True).encode()
+    return Asked(webhook.client_id, idempotency_key(), hashlib.sha256(content).hexdigest())
 
 
 def _own(webhook_id: str) -> Webhook:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, literal, null, select, union_all, update
+from sqlalchemy import ColumnElement, and_, func, insert, literal, null, select, update
 
 from decision_service.errors import NotFound
 from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database
+from decision_service.store.idempotency import Asked, held
 from decision_service.store.leases import Leases, same_body, turn_of
 from decision_service.store.statements import insert_into
-from decision_service.store.tables import ANSWERS, BATCH_RESULTS, BATCHES, CLIENTS, DECISIONS
+from decision_service.store.tables import BATCH_RESULTS, BATCHES, CLIENTS, DECISIONS
 from decision_service.vocabulary import Client, Outcome
 
 TURN = "batches"
@@ -101,7 +102,7 @@ class Batches:
     def add(self, new: NewBatch, now: datetime) -> tuple[Batch, bool]:
         """Keep a batch, or find the one that its key already has (and whether it was found).
 
-        Raises ``IdempotencyConflict`` when the key came with other lines or with another request.
+        Raises ``IdempotencyConflict`` when the key came with other lines or with another request, ``StillRunning``.
         """
         row = {
             "batch_id": str(uuid.uuid4()),
@@ -115,15 +116,8 @@ class Batches:
             **dict.fromkeys(COUNTS, 0),
         }
         owned = (BATCHES.c.client_id == new.client_id, BATCHES.c.idempotency_key == new.idempotency_key)
-        decided = select(DECISIONS.c.client_id).where(
-            DECISIONS.c.client_id == new.client_id, DECISIONS.c.idempotency_key == new.idempotency_key
-        )
-        answered = select(ANSWERS.c.client_id).where(
-            ANSWERS.c.client_id == new.client_id, ANSWERS.c.key == new.idempotency_key
-        )
-        with self.database.write() as connection:
-            if connection.execute(union_all(decided, answered)).first() is not None:
-                same_body("", new.body_digest)
+        asked = Asked(new.client_id, new.idempotency_key, new.body_digest)
+        with held(self.database, self.leases, asked, now), self.database.write() as connection:
             statement = insert_into(BATCHES, self.database.dialect).values(row)
             statement = statement.on_conflict_do_nothing(
                 index_elements=[BATCHES.c.client_id, BATCHES.c.idempotency_key]

@@ -115,6 +115,10 @@ class Database:
             yield Session(connection, self.dialect)
             connection.commit()
 
+    def session_on(self, connection: Connection) -> Session:
+        """The quick session in the transaction of a connection that ``write`` gave."""
+        return Session(connection.connection.driver_connection, self.dialect)
+
     def forget_old_pages(self) -> None:
         """Empty SQLite's write-ahead log, which still holds pages as they were before an erasure.
 

@@ -6,12 +6,25 @@ webhooks; all other answers are kept beside what they tell of, in its own transa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, LargeBinary, Text, bindparam, cast, insert, literal_column, null, select, union_all
+from sqlalchemy import (
+    Connection,
+    Integer,
+    LargeBinary,
+    Text,
+    bindparam,
+    cast,
+    insert,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
 
 from decision_service.errors import IdempotencyConflict, StillRunning
 from decision_service.store.database import Database, Session
@@ -75,15 +88,50 @@ def once(
     ``prepare`` gives the work, and is called before others have to wait for it. Whatever the two raise, nothing is
     kept. Raises as ``begin``.
     """
+
+    def answer() -> KeptAnswer:
+        work = prepare()
+        with database.write_session() as session:
+            found = work(session)
+            _keep(session, asked, found, now)
+        return found
+
+    return _kept(database, leases, asked, answer, now)
+
+
+def once_connected(
+    database: Database, leases: Leases, asked: Asked, work: Callable[[Connection], KeptAnswer], now: datetime
+) -> KeptAnswer:
+    """As ``once``, of work that needs SQLAlchemy's connection."""
+
+    def answer() -> KeptAnswer:
+        with database.write() as connection:
+            found = work(connection)
+            _keep(database.session_on(connection), asked, found, now)
+        return found
+
+    return _kept(database, leases, asked, answer, now)
+
+
+@contextmanager
+def held(database: Database, leases: Leases, asked: Asked, now: datetime) -> Iterator[None]:
+    """The key's lease for what holds its key itself, and finds itself again by it. Raises as ``begin``."""
+    found = _taken(database, leases, asked, OTHER, now)
+    try:
+        yield
+    finally:
+        if found is None:
+            leases.release(asked.client_id, asked.key)
+
+
+def _kept(
+    database: Database, leases: Leases, asked: Asked, answer: Callable[[], KeptAnswer], now: datetime
+) -> KeptAnswer:
     row = _taken(database, leases, asked, KEPT, now)
     if row is not None:
         return KeptAnswer(row[3], row[5], row[4], replayed=True)
     try:
-        work = prepare()
-        with database.write_session() as session:
-            answer = work(session)
-            _keep(session, asked, answer, now)
-        return answer
+        return answer()
     finally:
         leases.release(asked.client_id, asked.key)
 

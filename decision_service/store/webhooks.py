@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
 
 from decision_service.errors import InputError, NotFound, StillRunning
 from decision_service.store import events
 from decision_service.store.database import Database
 from decision_service.store.events import PING, Event, Stretch
+from decision_service.store.idempotency import CREATED, Asked, KeptAnswer, held, once_connected
 from decision_service.store.leases import Leases, same_body, turn_of
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import CLIENTS, WEBHOOK_DELIVERIES, WEBHOOK_KEYS, WEBHOOKS
@@ -23,6 +24,7 @@ from decision_service.store.tables import CLIENTS, WEBHOOK_DELIVERIES, WEBHOOK_K
 TURN = "webhooks"
 ACTIVE, DISABLED = "active", "disabled"
 PENDING, DELIVERED, GIVEN_UP = "pending", "delivered", "given_up"
+ACCEPTED = 202
 MOST = 20
 """Webhooks of one client."""
 READ_AHEAD = 1_000
@@ -114,11 +116,12 @@ class Webhooks:
     def add(self, new: NewWebhook, now: datetime) -> tuple[Webhook, bool]:
         """Keep a webhook with its first key; events from now on. Found again by its key (and whether it was).
 
-        Raises ``IdempotencyConflict``, or ``InputError`` when the client has too many.
+        Raises ``IdempotencyConflict``, ``StillRunning``, or ``InputError`` when the client has too many.
         """
         known = WEBHOOKS.c
         owned = (known.client_id == new.client_id, known.idempotency_key == new.idempotency_key)
-        with self.database.write() as connection:
+        asked = Asked(new.client_id, new.idempotency_key, new.body_digest)
+        with held(self.database, self.leases, asked, now), self.database.write() as connection:
             row = connection.execute(select(known.body_digest).where(*owned)).one_or_none()
             if row is not None:
                 same_body(row[0], new.body_digest)
@@ -212,29 +215,25 @@ class Webhooks:
         return True
 
     def rotate(
-        self, webhook: Webhook, kind: str, idempotency_key: str, now: datetime, keep: timedelta
+        self, webhook: Webhook, kind: str, asked: Asked, now: datetime, keep: timedelta
     ) -> tuple[WebhookKey, bool]:
-        """A new key; those before stay valid for a while. The same key again is found by ``idempotency_key``."""
+        """A new key; those before stay valid for a while. Once per idempotency key (and whether it was before).
+
+        Raises ``IdempotencyConflict``, ``StillRunning``, ``NotFound``.
+        """
+
+        def work(connection: Connection) -> KeptAnswer:
+            made = _rotated(connection, webhook, kind, asked.key, now=now, keep=keep)
+            return KeptAnswer(CREATED, str(made).encode())
+
+        answer = once_connected(self.database, self.leases, asked, work, now)
         known = WEBHOOK_KEYS.c
-        with self.database.write() as connection:
-            # Locks the row, so that two rotations come one after the other.
-            locked = select(WEBHOOKS.c.number).where(WEBHOOKS.c.number == webhook.number).with_for_update()
-            if connection.execute(locked).first() is None:
-                raise NotFound("there is no such webhook", remedy="it was deleted")
-            used = select(*_KEY).where(known.number == webhook.number, known.idempotency_key == idempotency_key)
-            if (row := connection.execute(used).one_or_none()) is not None:
-                return WebhookKey(*row), True
-            ends = now + keep
-            connection.execute(
-                update(WEBHOOK_KEYS)
-                .where(known.number == webhook.number, or_(known.expires_at.is_(None), known.expires_at > ends))
-                .values(expires_at=ends)
-            )
-            last = select(func.max(known.place)).where(known.number == webhook.number)
-            place = connection.execute(last).scalar_one() + 1
-            values = {"number": webhook.number, "place": place, "kind": kind, "made_at": now}
-            connection.execute(insert(WEBHOOK_KEYS).values(**values, idempotency_key=idempotency_key))
-            return WebhookKey(webhook.number, place, kind, now, None), False
+        statement = select(*_KEY).where(known.number == webhook.number, known.place == int(answer.body))
+        with self.database.read() as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise NotFound("there is no such webhook", remedy="it was deleted")
+        return WebhookKey(*row), answer.replayed
 
     def keys(self, webhook: Webhook, now: datetime) -> tuple[WebhookKey, ...]:
         """The keys that are valid, newest first."""
@@ -274,21 +273,35 @@ class Webhooks:
                 )
         return len(wanted)
 
-    def ping(self, webhook: Webhook, idempotency_key: str, now: datetime) -> str:
-        """An event that says nothing, for this webhook alone; the same key is the same event. Its id."""
-        name = hashlib.sha256(f"{webhook.webhook_id} {idempotency_key}".encode()).hexdigest()[:32]
+    def ping(self, webhook: Webhook, asked: Asked, now: datetime) -> tuple[str, bool]:
+        """An event that says nothing, for this webhook alone: its id. Once per key (and whether it was before).
+
+        Raises ``IdempotencyConflict``, ``StillRunning``.
+        """
+        name = hashlib.sha256(f"{webhook.webhook_id} {asked.key}".encode()).hexdigest()[:32]
         event = Event(f"evt_ping_{name}", 0, PING, f"ping {name}", now, {"webhook_id": webhook.webhook_id})
-        with self.database.write() as connection:
+
+        def work(connection: Connection) -> KeptAnswer:
             statement = insert_into(WEBHOOK_DELIVERIES, self.database.dialect).values(_row(webhook, event, now))
             connection.execute(statement.on_conflict_do_nothing())
-        return event.event_id
+            return KeptAnswer(ACCEPTED, event.event_id.encode())
 
-    def rewind(self, webhook: Webhook, after: int) -> None:
-        """Deliver again what came after a place of the log."""
+        answer = once_connected(self.database, self.leases, asked, work, now)
+        return answer.body.decode(), answer.replayed
+
+    def rewind(self, webhook: Webhook, after: int, asked: Asked, body: bytes, now: datetime) -> KeptAnswer:
+        """Deliver again what came after a place of the log, and answer ``body``; once per key.
+
+        Raises ``IdempotencyConflict``, ``StillRunning``.
+        """
         known = WEBHOOKS.c
-        with self.database.write() as connection:
-            earlier = and_(known.number == webhook.number, known.seen > after)
+        earlier = and_(known.number == webhook.number, known.seen > after)
+
+        def work(connection: Connection) -> KeptAnswer:
             connection.execute(update(WEBHOOKS).where(earlier).values(seen=after))
+            return KeptAnswer(ACCEPTED, body)
+
+        return once_connected(self.database, self.leases, asked, work, now)
 
     def events(self, client_id: str | None, after: int, limit: int) -> Stretch:
         """Events after a place that a client may hear of."""
@@ -394,6 +407,29 @@ _DELIVERY = [
         "made_at", "finished_at",
     )
 ]  # fmt: skip
+
+
+def _rotated(
+    connection: Connection, webhook: Webhook, kind: str, idempotency_key: str, *, now: datetime, keep: timedelta
+) -> int:
+    """The place of a new key, with the end of those before it."""
+    known, ends = WEBHOOK_KEYS.c, now + keep
+    # Locks the row, so that two rotations come one after the other.
+    locked = select(WEBHOOKS.c.number).where(WEBHOOKS.c.number == webhook.number).with_for_update()
+    if connection.execute(locked).first() is None:
+        raise NotFound("there is no such webhook", remedy="it was deleted")
+    used = select(known.place).where(known.number == webhook.number, known.idempotency_key == idempotency_key)
+    if connection.execute(used).first() is not None:
+        same_body("", idempotency_key)  # by what was made before answers were kept
+    lasting = or_(known.expires_at.is_(None), known.expires_at > ends)
+    connection.execute(
+        update(WEBHOOK_KEYS).where(known.number == webhook.number, lasting).values(expires_at=ends)
+    )
+    last = select(func.max(known.place)).where(known.number == webhook.number)
+    place = int(connection.execute(last).scalar_one()) + 1
+    values = {"number": webhook.number, "place": place, "kind": kind, "made_at": now}
+    connection.execute(insert(WEBHOOK_KEYS).values(**values, idempotency_key=idempotency_key))
+    return place
 
 
 def _webhook(row: Any) -> Webhook:

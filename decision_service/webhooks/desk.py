@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from decision_service.audit.signing import Signer
-from decision_service.store import NewWebhook, Store, Webhook, WebhookKey, Webhooks
+from decision_service.store import Asked, NewWebhook, Store, Webhook, WebhookKey, Webhooks
 from decision_service.webhooks.follow import secret_of
 from decision_service.webhooks.reach import Reach
 
@@ -34,10 +34,10 @@ class WebhookDesk:
         return webhook, self._verifier(webhook, WebhookKey(webhook.number, 1, new.kind, now, None)), replayed
 
     def rotate(
-        self, webhook: Webhook, kind: str, idempotency_key: str, *, now: datetime, keep: timedelta
+        self, webhook: Webhook, kind: str, asked: Asked, *, now: datetime, keep: timedelta
     ) -> tuple[WebhookKey, str, bool]:
         """A new key, what verifies its signatures, and whether it had been made before."""
-        key, replayed = self.kept.rotate(webhook, kind, idempotency_key, now, keep)
+        key, replayed = self.kept.rotate(webhook, kind, asked, now, keep)
         return key, self._verifier(webhook, key), replayed
 
     def _verifier(self, webhook: Webhook, key: WebhookKey) -> str:

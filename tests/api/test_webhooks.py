@@ -8,6 +8,7 @@ import time
 import uuid
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -253,6 +254,46 @@ def test_ping_and_replay(scene: Scene) -> None:
         assert scene.send("POST", f"{path}/replay", {"after": before}).status_code == 202
         scene.run()
     assert scene.receiver.ids()[1:] == [old, old]
+
+
+def test_one_key_is_one_request_whatever_is_asked_of_webhooks(scene: Scene) -> None:
+    made = scene.send("POST", URL, {"url": scene.receiver.url, "types": ALL}, Idempotency_Key="made")
+    path = made.headers["Location"]
+    asked: dict[str, tuple[str, Any]] = {
+        "decided": ("/v1/decisions", {**scene.city.shows["yellow"]["application"], "application_id": "ONE-KEY"}),
+        "hook": (URL, {"url": scene.receiver.url, "types": ALL}),
+        "secret": (f"{path}/secret", {"keep_hours": 24}),
+        "tested": (f"{path}/test", None),
+        "replay": (f"{path}/replay", {"after": "evt_start"}),
+        "batch": ("/v1/decision-batches", {"applications": [{}]}),
+    }
+    first = {key: scene.send("POST", where, body, Idempotency_Key=key) for key, (where, body) in asked.items()}
+    assert {key: one.status_code for key, one in first.items() if one.status_code not in (201, 202)} == {}
+    for key in [*asked, "made"]:
+        for other, (where, body) in asked.items():
+            again = scene.send("POST", where, body, Idempotency_Key=key)
+            if key == other:
+                assert (again.status_code, again.data) == (first[key].status_code, first[key].data), key
+                assert again.headers["Idempotent-Replayed"] == "true", key
+            elif (key, other) != ("made", "hook"):  # the same request
+                assert (again.status_code, again.get_json()["type"]) == (422, "/problems/idempotency-conflict"), other
+    changed = scene.send("POST", f"{path}/secret", {"keep_hours": 0}, Idempotency_Key="secret")
+    assert changed.status_code == 422, "nobody is told that the old key has ended while it has not"
+    elsewhere = scene.send("POST", URL, asked["hook"][1], kind="fintech", Idempotency_Key="decided")
+    assert elsewhere.status_code == 201, "another client's keys are its own"
+
+
+def test_of_many_at_once_with_one_key_one_makes_the_webhook(scene: Scene) -> None:
+    body = {"url": scene.receiver.url, "types": ALL}
+
+    def send(_: int) -> Any:
+        return scene.send("POST", URL, body, Idempotency_Key="at-once")
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(send, range(32)))
+    assert {one.status_code for one in answers} <= {201, 409}
+    assert len({one.data for one in answers if one.status_code == 201}) == 1
+    assert len(scene.city.get(URL).get_json()["webhooks"]) == 1
 
 
 def test_events_can_be_read_and_are_one_s_own(scene: Scene) -> None:

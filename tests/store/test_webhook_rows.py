@@ -8,7 +8,7 @@ import pytest
 from store_samples import NOW, commit_some
 
 from decision_service.errors import IdempotencyConflict, InputError
-from decision_service.store import Attempt, NewWebhook
+from decision_service.store import Asked, Attempt, NewWebhook
 from decision_service.store.events import START
 from decision_service.store.webhooks import DELIVERED, GIVEN_UP, MOST
 
@@ -31,7 +31,7 @@ def test_of_two_that_read_ahead_one_makes_the_deliveries(store, hook):
     (delivery,) = kept.due(hook, NOW, 10)
     kept.note(delivery, Attempt(DELIVERED, NOW, 200, None), NOW, most_given_up=3)
     assert kept.due(hook, NOW, 10) == () and kept.waiting(hook) == (0, None)
-    kept.rewind(hook, START)
+    kept.rewind(hook, START, Asked(hook.client_id, "replay", "d"), b"{}", NOW)
     assert kept.read_ahead(kept.find(hook.webhook_id, None), hook.client_id, NOW) == 1
     assert [one.event_id for one in kept.due(hook, NOW, 10)] == [delivery.event_id]
     kept.forget(NOW + timedelta(days=31))
@@ -57,9 +57,12 @@ def test_what_is_given_up_in_a_row_makes_a_webhook_rest(store, hook):
 
 def test_keys_come_and_go(store, hook):
     kept = store.webhooks()
-    first, replayed = kept.rotate(hook, "ed25519", "r1", NOW, timedelta(hours=1))
+    asked = Asked(hook.client_id, "r1", "d")
+    first, replayed = kept.rotate(hook, "ed25519", asked, NOW, timedelta(hours=1))
     assert (first.place, replayed) == (2, False)
-    assert kept.rotate(hook, "ed25519", "r1", NOW, timedelta(hours=1)) == (first, True)
+    assert kept.rotate(hook, "ed25519", asked, NOW, timedelta(hours=1)) == (first, True)
+    with pytest.raises(IdempotencyConflict):
+        kept.rotate(hook, "ed25519", Asked(hook.client_id, "r1", "other"), NOW, timedelta(0))
     assert [one.place for one in kept.keys(hook, NOW)] == [2, 1]
     assert [one.place for one in kept.keys(hook, NOW + timedelta(hours=1))] == [2]
 
