@@ -34,6 +34,7 @@ from ml.tables.read import read_tables
 from ml.tables.recipe import RECIPE_FILE
 
 COMMAND_SECONDS = 300
+LARGER_CITY = "train on a larger city: python -m ml train-city --population N; the base rate is the product's"
 NO_RUN = "python -m ml train prints the id of its run; see also: python -m ml list"
 
 
@@ -144,6 +145,7 @@ def _gates(name: str, version: str, request: Request, *, uri: str) -> Iterator[G
     champion_version = ModelRegistry(uri).state(name, CHAMPION).version
     champion, trouble = _champion(name, champion_version, uri=uri)
     places = () if request.rules is None else gates.places_of(name, load_rules(request.rules))
+    synthetic = candidate.tags.get("data") == gates.SYNTHETIC
     yield Gate("hashes", True, f"{len(candidate.files)} files as registered, {candidate.identity.digest[:19]}")
     yield gates.canaries(candidate.files)
     yield gates.signature(model, None if champion is None else built(champion.files), places)
@@ -152,9 +154,9 @@ def _gates(name: str, version: str, request: Request, *, uri: str) -> Iterator[G
         todo = _rows_for(candidate, champion)
         yield from (gates.missing(gate, why, todo) for gate in ("calibration", "no worse", "segments"))
     else:
-        yield gates.calibration(evidence, most_ece=request.most_ece)
+        judged = gates.calibration(evidence, most_ece=request.most_ece)
+        yield replace(judged, todo=LARGER_CITY) if synthetic else judged
         yield from _against(evidence, candidate, champion, trouble, request, uri=uri)
-    synthetic = candidate.tags.get("data") == gates.SYNTHETIC
     yield gates.sign_off(request.person, candidate.registrar, first=champion_version is None, synthetic=synthetic)
     if request.shadow_min is not None:
         count, figures = live_shadow(name, version)

@@ -326,6 +326,8 @@ def test_cities_of_other_seeds_are_not_compared(settled: Office) -> None:
             move({"pd-test": version}, uri=settled.uri)
     assert settled.refused(f"pd-test/{version}").keys() == {"no worse", "segments"}
     assert "train-city --seed 1" in settled.todo(f"pd-test/{version}")["no worse"]
+    off = settled.put(SOUND, held_out(SOUND, lambda chances: chances * 0.5), tags=tags)
+    assert "train-city --population" in settled.todo(f"pd-test/{off}")["calibration"]
 
 
 def test_held_out_rows_come_back_as_they_were() -> None:
