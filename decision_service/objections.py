@@ -71,6 +71,8 @@ class ObjectionDesk:
             if (one.record_kind, one.record_key) == (target.kind, target.key) and one.effect == fold.STRUCK
         ]  # fmt: skip
 
+        upheld = self._upheld(target)
+
         def details(record: Any) -> Document:
             if target.decision_id:
                 return {**request.details, "target": {"type": fold.DECISION, "decision_id": target.decision_id}}
@@ -79,13 +81,22 @@ class ObjectionDesk:
             if any(one.effect_digest in ("", digest_of(record)) for one in struck):
                 raise NotNow("it was ruled wrong already and counts for nothing", remedy="wait for its source")
             named = {"type": fold.RECORD, "uscc": target.uscc, "kind": target.kind, "key": target.key}
+            digest = digest_of(record)
+            again = {fold.RULED_BEFORE: True} if digest in upheld else {}
             return {
                 **request.details,
                 "target": {**named, "list": about(record)},
-                "record_digest": digest_of(record),
+                "record_digest": digest,
+                **again,
             }
 
         return self._work(subject, request, details)
+
+    def _upheld(self, target: Target) -> frozenset[str]:
+        """Digests of what the record said when objections to it were rejected."""
+        kept = self._platform.store.objections()
+        ruled = (objection_of(kept.acts(one)) for one in kept.to_record(target.uscc, target.kind, target.key))
+        return frozenset(one.digest for one in ruled if one.ruling == fold.REJECT)
 
     def act(self, objection_id: str, owner: str | None, request: Request) -> KeptAnswer:
         """Do it, once per key. Raises ``NotFound``, ``NotNow``, ``IdempotencyConflict``, ``StillRunning``."""

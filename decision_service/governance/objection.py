@@ -49,6 +49,8 @@ CONFIRMED, WRONG, NO_ANSWER = ANSWERS = ("confirmed", "wrong", "no_answer")
 RECORD, DECISION = TARGETS = ("record", "decision")
 DISPUTED, STRUCK = EFFECTS = ("disputed", "struck")
 """What an objection makes of its record: nobody is declined by it, or it counts for nothing."""
+RULED_BEFORE = "ruled_before"
+"""Says in a filing that what the record says was upheld before."""
 ACCEPTANCE_DAYS, CHECK_DAYS = 2, 5
 """Working days for a steward to accept or refuse, and for the provider to answer."""
 WHOLE_DAYS = 20
@@ -70,7 +72,8 @@ FOLLOWING: Mapping[str, str] = {
 class Objection:
     """An objection as its acts have left it. Moments are aware; persons are clients' ids.
 
-    ``since`` is when its clock began: filing, or the appeal. ``digest`` is of what the record said when it was ruled
+    ``since`` is when its clock began: filing, or the appeal. ``ruled_before``: what the record says was upheld before,
+    and that ruling holds until there is another. ``digest`` is of what the record said when it was ruled
     on. ``judges`` are those who accepted or ruled: none of them rules again.
     """
 
@@ -85,6 +88,7 @@ class Objection:
     digest: str = ""
     instance: int = 1
     judges: tuple[str, ...] = ()
+    ruled_before: bool = False
     erased: bool = False
     at: datetime | None = None
 
@@ -104,7 +108,7 @@ class Objection:
         if not self.about_record:
             return None
         if self.accepted_at is not None and self.state in (ACCEPTED, SOURCE_CHECK):
-            return DISPUTED, self.accepted_at
+            return None if self.ruled_before else (DISPUTED, self.accepted_at)
         if self.ruled_at is not None and self.ruling in (CORRECT, DELETE):
             return STRUCK, self.ruled_at
         return None
@@ -136,7 +140,8 @@ def filed(step: Step) -> Objection:
     """The objection that its filing begins. Raises ``NotNow`` when the act is no filing."""
     if step.how != FILING:
         raise NotNow("nothing was filed", remedy="file an objection first")
-    return Objection(step.details["target"], step.by, step.at, step.at, at=step.at)
+    again = step.details.get(RULED_BEFORE, False)
+    return Objection(step.details["target"], step.by, step.at, step.at, ruled_before=again, at=step.at)
 
 
 def lived(steps: Iterable[Step]) -> Objection:

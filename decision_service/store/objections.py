@@ -127,6 +127,14 @@ class Objections:
         with self._database.read() as connection:
             return tuple(StoredObjection(*row) for row in connection.execute(statement))
 
+    def to_record(self, uscc: str, kind: str, key: str) -> tuple[str, ...]:
+        """The ids of all objections to a record, oldest first."""
+        known = OBJECTIONS.c
+        named = (known.uscc == uscc, known.record_kind == kind, known.record_key == key)
+        statement = select(known.objection_id).where(*named).order_by(known.leaf_index)
+        with self._database.read() as connection:
+            return tuple(connection.execute(statement).scalars())
+
     def act(self, session: Session, subject: Subject, decide: Next, *, sign: Sign) -> Written:
         """Write what ``decide`` makes of all acts so far. The session is that of ``Store.once``.
 

@@ -184,6 +184,27 @@ def test_a_rejected_objection_brings_the_red_card_back_from_the_ruling_on(town: 
     assert findings(town) == []
 
 
+def test_who_objects_again_to_what_was_upheld_stays_red_until_another_ruling(quiet: Town) -> None:
+    def closed(ruling: str) -> list[str]:
+        objection, cards = quiet.filed("whitelist", "lists", "L-again"), []
+        for act in ("acceptance", "source-check"):
+            state(quiet.step(objection, act))
+            cards.append(quiet.decide("whitelist")["card"])
+        state(quiet.step(objection, "ruling", ruling=ruling))
+        for act in ("application", "notification"):
+            state(quiet.step(objection, act))
+        told = quiet.get(f"/v1/objections/{objection}/history").get_json()
+        assert not ObjectionHistorySchema().validate(told)
+        return cards
+
+    quiet.deliver("whitelist", "lists", "L-again", dishonest(quiet, "L-again"))
+    assert [closed("reject") for _ in range(3)] == [["yellow", "yellow"], ["red", "red"], ["red", "red"]]
+    quiet.deliver("whitelist", "lists", "L-again", dishonest(quiet, "L-again", severity="serious"))
+    assert closed("reject") == ["yellow", "yellow"], "what its source says anew was never ruled on"
+    assert closed("delete") == ["red", "red"] and quiet.decide("whitelist")["card"] != "red"
+    assert findings(quiet) == []
+
+
 def test_a_corrected_record_counts_again_once_its_source_says_otherwise(town: Town) -> None:
     def overdue(**changes: Any) -> Overdue:
         started = town.today() - timedelta(days=300)
