@@ -15,7 +15,8 @@ from decision_service.portrayal import card
 from decision_service.store import Borrower, Written
 from decision_service.store.lives import CARDS
 
-BORROWING = (life.COMMITTED, life.DRAWN, life.OVERDUE)
+BORROWING = (life.COMMITTED, life.DRAWN, life.OVERDUE, life.REPAID)
+"""States of contracts that are not closed: of what was repaid, the rest may still be drawn."""
 START = -1
 
 

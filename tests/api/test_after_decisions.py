@@ -111,6 +111,17 @@ def test_the_card_of_an_existing_borrower_changes_and_its_bank_is_told_once(city
     assert not list(verified(city.platform).findings)
 
 
+def test_who_has_repaid_is_watched_until_the_contract_is_closed(city: City) -> None:
+    made = lent(city)
+    assert state_of(city.act(made, "repayments", on(city, amount="1000.00"))) == "repaid"
+    red(city, "approve")
+    assert [one.act.details["card"] for one in CardWatch(city.platform, lambda: city.now).look()] == ["red"]
+    state_of(city.act(made, "closure", on(city, end="settled")))
+    city.now += timedelta(hours=1)
+    red(city, "approve", ended_on=business_date(city.now), end_reason="removed")
+    assert CardWatch(city.platform, lambda: city.now).look() == ()
+
+
 def test_who_has_not_borrowed_is_not_watched(city: City) -> None:
     city.decide("approve")
     red(city, "approve")

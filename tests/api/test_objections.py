@@ -21,6 +21,7 @@ from decision_service.api.objection_schemas import (
     ObjectionListSchema,
     ObjectionSchema,
 )
+from decision_service.api.webhooks import EventListSchema
 from decision_service.audit.record import values_of
 from decision_service.objections import ObjectionDesk
 from decision_service.portrait.records import IndicatorValue, ListEntry, Overdue, Relation, TaxRating
@@ -423,7 +424,8 @@ def test_acts_are_events_of_who_objected_and_of_nobody_else(town: Town) -> None:
 
     def heard(who: str) -> list[tuple[str, dict[str, Any]]]:
         found, after = [], "evt_start"
-        while page := town.get(f"/v1/events?limit=100&after={after}", who).get_json()["events"]:
+        while page := (told := town.get(f"/v1/events?limit=100&after={after}", who).get_json())["events"]:
+            assert not EventListSchema().validate(told)
             found += [(one["type"], one["data"]) for one in page if one["data"].get("objection_id") == objection]
             after = page[-1]["id"]
         return found
