@@ -17,6 +17,13 @@ def checked(url: str) -> str:
     return url.rstrip("/")
 
 
+def usable(credential: httpx.Auth) -> httpx.Auth:
+    """The credential. Raises ``TypeError``, which does not show it, for a bare key."""
+    if not isinstance(credential, httpx.Auth):
+        raise TypeError(f"a credential is needed, not {type(credential).__name__}: BearerKey(key) or PrivateKeyJwt(…)")
+    return credential
+
+
 def _is_this_machine(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from decision_service_client import calls
-from decision_service_client.addresses import checked
+from decision_service_client.addresses import checked, usable
 from decision_service_client.calls import Page
 from decision_service_client.exchange import Answer, Call, Pause, Retry, Send, steps
 from decision_service_client.records import (
@@ -54,7 +54,7 @@ class Client:
         ``credential`` is a ``BearerKey`` or ``PrivateKeyJwt``. ``http`` may bring certificates or a proxy of your own;
         it is then yours to close.
         """
-        self._url, self._credential, self._retry = checked(url), credential, retry
+        self._url, self._credential, self._retry = checked(url), usable(credential), retry
         self._http = http or httpx.Client()
         self._is_mine = http is None
 
@@ -287,7 +287,7 @@ class AsyncClient:
         self, url: str, credential: httpx.Auth, *, retry: Retry = Retry(), http: httpx.AsyncClient | None = None
     ) -> None:
         """As ``Client``."""
-        self._url, self._credential, self._retry = checked(url), credential, retry
+        self._url, self._credential, self._retry = checked(url), usable(credential), retry
         self._http = http or httpx.AsyncClient()
         self._is_mine = http is None
 

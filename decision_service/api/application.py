@@ -68,6 +68,7 @@ def http_application(
     # the byte beyond our limit tells the two apart.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False  # a redirect would name whatever host the caller named
     app.extensions["decision_service"] = runtime
     app.extensions["decision_service_trust"] = trust
     app.extensions["decision_service_callers"] = CallerCache(look_up(runtime, trust))

@@ -21,7 +21,7 @@ from decision_service.api.preconditions import ETAG, IF_MATCH, changed, etag, re
 from decision_service.api.render import moment, to_bytes
 from decision_service.api.requests import idempotency_key, runtime
 from decision_service.api.schemas import REQUIRED, Strict
-from decision_service.errors import NotFound
+from decision_service.errors import InputError, NotFound
 from decision_service.store import Asked, Delivery, Event, NewWebhook, Webhook
 from decision_service.store.events import TYPES, event_id, place_of
 from decision_service.store.webhooks import ACTIVE, DELIVERED, DISABLED, GIVEN_UP, PENDING
@@ -401,8 +401,11 @@ class Events(MethodView):
     def get(self, query: dict[str, Any]) -> Response:
         """One's own events after one that is known, oldest first: what webhooks may have missed."""
         kept, wanted = _desk().kept, query.get("types", TYPES)
-        newest = kept.newest()
-        found = kept.events(owner(), min(place_of(query["after"]), newest), query["limit"])
+        newest, after = kept.newest(), place_of(query["after"])
+        if after > newest:
+            remedy = f"the newest is {event_id(newest)}; go on with the cursors of this platform"
+            raise InputError("the log does not reach that far", where="after", remedy=remedy)
+        found = kept.events(owner(), after, query["limit"])
         content = {
             "events": [_event(one) for one in found.events if one.type in wanted],
             "next": event_id(found.seen),

@@ -52,10 +52,10 @@ def add(
     \b
     bank      applies for decisions, reads its own, simulates
     fintech   as a bank
-    risk      reads everybody's decisions, simulates; decides nothing
+    risk      reads everybody's decisions, simulates, reviews what was referred
     auditor   reads everybody's decisions
-    steward   reads no decision: rules, models and the log only
-    admin     simulates; decides nothing and reads nobody's decisions
+    steward   works on objections; reads no decision
+    admin     simulates; decides nothing
 
     All of them read the rules and models in force and the log's checkpoints. Each client that decides counts as one
     lender (MULTI_LENDER): add one per bank, not one per clerk. An id is given once, also when its client was revoked.

@@ -138,14 +138,15 @@ def _authority(found: Settings) -> str:
 
 
 def _sandbox(built: Platform, found: Settings) -> None:
-    """A fresh key each time, because the old one cannot be shown again; the old one is revoked."""
+    """A fresh key each time, because the old one cannot be shown again; the client and what it has stay."""
     if not found.static_keys:
         click.echo("no sandbox key: keys are turned off (DECISION_STATIC_KEYS)", err=True)
         return
-    for entry in built.store.list_clients():
-        if entry.client.name == SANDBOX and entry.revoked_at is None:
-            built.store.revoke_client(entry.client.client_id, now())
-    client, key = built.store.add_client(SANDBOX, "bank", now())
+    known = [one.client for one in built.store.list_clients() if one.revoked_at is None and one.client.name == SANDBOX]
+    if known:
+        client, key = known[-1], built.store.renew_key(known[-1].client_id)
+    else:
+        client, key = built.store.add_client(SANDBOX, "bank", now())
     click.echo(f"sandbox key: {key}")
     click.echo("enterprises with known outcomes: decision-service sandbox list")
     uscc, outcome = worth_trying(built, client)

@@ -275,7 +275,7 @@ def _day(life: Life, step: Step) -> date:
     """When it happened: neither before the decision nor after it was told, by business dates."""
     on = date.fromisoformat(step.details["on"])
     if not life.decided_at.astimezone(SHANGHAI).date() <= on <= step.at.astimezone(SHANGHAI).date():
-        raise _not_now(life, f"{on} lies before its decision or in the future")
+        raise _not_now(life, f"by the date in Shanghai, {on} lies before its decision or in the future")
     return on
 
 

@@ -55,6 +55,15 @@ def add_client(
     return client, key
 
 
+def renew_key(connection: Connection, client_id: str) -> str:
+    """A new key of a client; the old one ends at once. Raises ``NotFound``."""
+    key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    changed = update(CLIENTS).where(CLIENTS.c.client_id == client_id, CLIENTS.c.revoked_at.is_(None))
+    if connection.execute(changed.values(key_hash=key_hash(key))).rowcount == 0:
+        raise NotFound(f"there is no client {client_id}", where="client", remedy="see: decision-service clients list")
+    return key
+
+
 def _check_id(connection: Connection, client_id: str) -> None:
     """An id is never given twice: decisions, and the rules of an overlay, belong to it for good."""
     if not CLIENT_ID.fullmatch(client_id):

@@ -127,6 +127,11 @@ class Store:
         with self._database.read_session() as session:
             return clients.client_by_key(session, key)
 
+    def renew_key(self, client_id: str) -> str:
+        """A new key of a client, shown this once; the old one ends at once. Raises ``NotFound``."""
+        with self._database.write() as connection:
+            return clients.renew_key(connection, client_id)
+
     def list_clients(self) -> tuple[ClientEntry, ...]:
         """All clients, revoked ones too."""
         with self._database.read() as connection:

@@ -309,3 +309,8 @@ def test_titles_follow_the_language_asked_for(post) -> None:
     response = post(b"", headers={"Accept-Language": "zh-CN,zh;q=0.9"})
     assert response.get_json()["title"] == "请求体不是可接受的JSON"
     assert response.headers["Content-Language"] == "zh"
+
+
+def test_an_address_with_two_slashes_is_not_found_and_leads_nowhere(client: FlaskClient) -> None:
+    answer = client.get("/v1/decisions//history", headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 404 and "Location" not in answer.headers

@@ -305,7 +305,7 @@ def test_events_can_be_read_and_are_one_s_own(scene: Scene) -> None:
         assert [one["id"] for one in page["events"]] == expected and page["next"] == theirs
     page = scene.city.get("/v1/events?limit=1&types=ruleset.switched").get_json()
     assert page["events"] and page["next"] != page["newest"]
-    for query in ("?after=x", "?types=nothing", "?limit=0", "?more=1"):
+    for query in ("?after=x", "?after=evt_999999", "?types=nothing", "?limit=0", "?more=1"):
         assert scene.city.get(f"/v1/events{query}").status_code == 422
 
 

@@ -207,3 +207,9 @@ def test_the_client_stands_alone() -> None:
     names = {"decision_service", "ml", "flask", "sqlalchemy", "marshmallow"}
     done = subprocess.run([sys.executable, "-c", run.format(names=names)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_bare_key_is_refused_at_once_and_not_shown() -> None:
+    with pytest.raises(TypeError, match="BearerKey") as refused:
+        Client(URL, "dsk_secret")  # type: ignore[arg-type]
+    assert "secret" not in str(refused.value)

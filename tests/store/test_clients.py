@@ -55,3 +55,13 @@ def test_a_client_needs_a_name_and_a_known_kind(sqlite_store, name, kind):
     with pytest.raises(InputError):
         sqlite_store.add_client(name, kind, NOW)
     assert sqlite_store.list_clients() == ()
+
+
+def test_a_renewed_key_takes_the_place_of_the_old_one_and_the_client_stays(store) -> None:
+    client, old = store.add_client("Bank", "bank", NOW)
+    new = store.renew_key(client.client_id)
+    assert store.client_by_key(new) == client and store.client_by_key(old) is None
+    store.revoke_client(client.client_id, NOW)
+    for gone in (client.client_id, "nobody"):
+        with pytest.raises(NotFound):
+            store.renew_key(gone)
