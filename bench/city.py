@@ -35,15 +35,20 @@ def environment(home: Path, database: str | None = None) -> dict[str, str]:
     return environ if database is None else {**environ, "DECISION_DATABASE_URL": database}
 
 
-def prepare(home: Path, environ: dict[str, str], clients: int = 1) -> City:
-    """Train, load the city, add banks."""
+def load(home: Path, environ: dict[str, str], enterprises: int = 3_000) -> None:
+    """Train, activate the rules, load a city."""
     for command in (
-        [sys.executable, "-m", "ml", "city", "--out", str(home / "feeds")],
+        [sys.executable, "-m", "ml", "city", "--enterprises", str(enterprises), "--out", str(home / "feeds")],
         [sys.executable, "-m", "ml", "train-city"],
         [*SERVICE, "rules", "activate", "rules"],
         [*SERVICE, "feeds", "load", str(home / "feeds")],
     ):
         subprocess.run(command, check=True, env=environ, stdout=subprocess.DEVNULL)
+
+
+def prepare(home: Path, environ: dict[str, str], clients: int = 1) -> City:
+    """As ``load``, and banks that may ask."""
+    load(home, environ)
     add = [*SERVICE, "clients", "add", "--kind", "bank", "--json", "--name"]
     keys = [json.loads(_output([*add, f"bench-{number}"], environ))["key"] for number in range(clients)]
     exported = _output([*SERVICE, "portrait", "features", "--limit", "3000", "--columns"], environ)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from bench.city import SERVICE, environment
+from bench.city import SERVICE, environment, load
 from bench.http import decision_server, free_port
 
 KINDS = {"bank": 1.0, "risk": 0.4, "steward": 0.3, "fintech": 0.2, "auditor": 0.2}
@@ -57,13 +57,7 @@ def contract(examples: int, strict: bool, seed: int, out: Path | None, as_json: 
 
 def _tried(home: Path, out: Path, examples: int, seed: int) -> dict[str, dict[str, object]]:
     environ = environment(home)
-    for command in (
-        [sys.executable, "-m", "ml", "city", "--enterprises", "60", "--out", str(home / "feeds")],
-        [sys.executable, "-m", "ml", "train-city"],
-        [*SERVICE, "rules", "activate", "rules"],
-        [*SERVICE, "feeds", "load", str(home / "feeds")],
-    ):
-        subprocess.run(command, check=True, env=environ, stdout=subprocess.DEVNULL)
+    load(home, environ, enterprises=60)
     out.mkdir(parents=True, exist_ok=True)
     port = free_port()
     with decision_server(port, environ, home / "serve.log"):

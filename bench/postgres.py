@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+
+from bench.http import free_port
 
 
 def programs() -> Path | None:
@@ -29,7 +30,7 @@ def programs() -> Path | None:
 def running(place: Path, *, durable: bool) -> Iterator[str]:
     """The URL of a new server, without a database's name, until the block ends. ``durable`` writes through to disk."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    user, port = _unprivileged(folder), _free_port()
+    user, port = _unprivileged(folder), free_port()
     server = _start(place, folder, port, user, durable)
     try:
         url = f"postgresql://tester@127.0.0.1:{port}/"
@@ -65,12 +66,6 @@ def _start(place: Path, folder: Path, port: int, user: str | None, durable: bool
     options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
     options += [] if durable else ["-c", "fsync=off"]
     return subprocess.Popen([place / "postgres", "-D", data, "-p", str(port), *options], **quiet)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _when_up(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -13,11 +13,11 @@ from decision_service.following import Follower
 from decision_service.lending import life
 from decision_service.portrayal import card
 from decision_service.store import Borrower, Written
+from decision_service.store.events import START
 from decision_service.store.lives import CARDS
 
 BORROWING = (life.COMMITTED, life.DRAWN, life.OVERDUE, life.REPAID)
 """States of contracts that are not closed: of what was repaid, the rest may still be drawn."""
-START = -1
 
 
 class CardWatch(Follower):
@@ -52,7 +52,8 @@ class CardWatch(Follower):
             self._rest(time.monotonic() - began)
             if time.monotonic() >= ends or self._end.is_set():
                 return False
-        self._place = self._place if page else START
+        if not page:
+            self._place = START
         return False
 
     def _page(self, after: int) -> tuple[Borrower, ...]:

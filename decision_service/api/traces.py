@@ -17,18 +17,17 @@ def install(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        method = request.method if request.method in METHODS else "other"
         headers = {name.lower(): value for name, value in request.headers}
         g.trace = ExitStack()
-        g.span = g.trace.enter_context(tracing.request_span(method, headers))
+        g.span = g.trace.enter_context(tracing.request_span(_method(), headers))
 
     @app.after_request
     def told(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "none"
-        g.span.update_name(f"{request.method if request.method in METHODS else 'other'} {route}")
+        g.span.update_name(f"{_method()} {route}")
         g.span.set_attributes(
             {
-                "http.request.method": request.method if request.method in METHODS else "other",
+                "http.request.method": _method(),
                 "http.route": route,
                 "http.response.status_code": response.status_code,
                 "decision_service.request_id": request_id(),
@@ -40,3 +39,7 @@ def install(app: Flask) -> None:
     def end(error: BaseException | None) -> None:
         if (stack := g.pop("trace", None)) is not None:
             stack.close()
+
+
+def _method() -> str:
+    return request.method if request.method in METHODS else "other"
