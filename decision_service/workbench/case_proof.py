@@ -54,7 +54,7 @@ class CaseProof:
         if found.pair is None:
             return Answer(why=f"not proven either: {found.doubt}")
         base = Application({**start.profile, **start.facts}, start.industry, start.decided_by)
-        case = _case(start, base, nearer(found.pair[0], base, shows), rules)
+        case = _case(start, base, nearer(found.pair[0], base, shows, rules.catalogue), rules)
         if case is not None and state in probe.shown(self._search.assessed(case).facts)[gap.place]:
             return Answer(case)
         return Answer(why="there are applications that show it, but the facts of a case cannot say them")

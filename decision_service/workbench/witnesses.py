@@ -38,7 +38,7 @@ class Witnesses:
         near = {
             name: moved
             for name, base in self._bases.items()
-            if fails(moved := nearer(found, replace(base, on=found.on), fails))
+            if fails(moved := nearer(found, replace(base, on=found.on), fails, day.rules.catalogue))
         }
         if not near:
             return None, found

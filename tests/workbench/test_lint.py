@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
+import z3
 
 from decision_service.policy import Policy
 from decision_service.rule_folder import named_by_platform
-from decision_service.rulebook.files import load
+from decision_service.rulebook.files import load, load_sources
 from decision_service.rulebook.findings import LANGUAGES, WORDINGS, Finding
 from decision_service.rulebook.lint import users_of
+from decision_service.rulebook.proof import search
+from decision_service.rulebook.proof.applications import Application, distance, nearer
 from decision_service.rulebook.reads import PARAMETER
 from decision_service.workbench.lint import READ_BESIDE
+from tests.rulebook.small_rulebook import SOURCES
 from tests.workbench.lint_rulebook import BASE, planted
 
 BASE_RULE = "    effective_from: 2023-10-15\n    reference: further\n"
@@ -220,6 +225,34 @@ def test_a_gap_is_told_by_an_application_beside_the_nearest_profile() -> None:
         lines = found[0].witness[lang]
         assert lines[0] == head and len(lines) <= 3, lines
         assert any("amount" in line or "existing" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_witness_has_as_few_facts_whichever_model_the_solver_gives(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """A plain solver that is stopped early leaves it to the other one, which begins somewhere else."""
+    monkeypatch.setattr(search, "PLAIN_MS", 1 + seed)
+    late = replaced("decision.yaml", "when: exposure > policy.line", "when: exposure > 7_000_000.00")
+    z3.set_param("smt.random_seed", seed)
+    try:
+        found = planted({**BASE, **late})
+    finally:
+        z3.set_param("smt.random_seed", 0)
+    assert [len(found[0].witness[lang]) for lang in ("zh", "en")] == [3, 3], found[0].witness
+
+
+def test_a_fact_goes_home_when_another_takes_up_the_difference_in_its_range() -> None:
+    catalogue = load_sources(SOURCES).catalogue
+    base = Application({"amount": 100_000_000, "existing": 0}, None, date(2026, 6, 3))
+    found = replace(base, values={"amount": 600_000_000, "existing": 1})
+
+    def fails(one: Application) -> bool:
+        return sum(int(one.values[name] or 0) for name in base.values) >= 600_000_001
+
+    near = nearer(found, base, fails, catalogue)
+    assert distance(near, base) == 1 and fails(near)
+    highest = replace(base, values={"amount": catalogue["amount"].maximum, "existing": 1})
+    far = nearer(highest, base, lambda one: fails(one) and one.values["existing"] == 1, catalogue)
+    assert int(far.values["amount"] or 0) <= catalogue["amount"].maximum
 
 
 def test_a_finding_in_an_overlay_names_its_client_and_those_of_the_base_are_told_once() -> None:

@@ -11,6 +11,7 @@ from functools import partial
 import z3
 
 from decision_service.rulebook.conditions import Exact
+from decision_service.rulebook.encoding import Fact
 from decision_service.rulebook.facts import FactCatalogue, Facts
 from decision_service.rulebook.proof.inputs import INDUSTRY_STATUS, PRODUCT, Inputs
 from decision_service.rulebook.proof.symbols import exact_of
@@ -81,7 +82,9 @@ def _hidden(model: z3.ModelRef, inputs: Inputs, rules: RulesInForce) -> frozense
     )
 
 
-def nearer(found: Application, base: Application, fails: Callable[[Application], bool]) -> Application:
+def nearer(
+    found: Application, base: Application, fails: Callable[[Application], bool], catalogue: FactCatalogue
+) -> Application:
     """The application with as many facts as possible taken from ``base``, as long as it still ``fails`` the claim.
 
     A model's values are arbitrary; beside a familiar application the few that matter stand out, each no further from
@@ -93,7 +96,7 @@ def nearer(found: Application, base: Application, fails: Callable[[Application],
         before = near
         near = _after(_reverts(near, base), near, fails)
         if near == before:
-            near = _after(itertools.chain(_pairs(near, base), _shifts(near, base)), near, fails)
+            near = _after(itertools.chain(_pairs(near, base), _shifts(near, base, catalogue)), near, fails)
     for name in _apart(near, base):
         near = _closest(near, base, name, fails)
     left_out = {name for name, value in near.values.items() if value is None and name not in base.values}
@@ -129,23 +132,23 @@ def _pairs(near: Application, base: Application) -> Iterator[Move]:
         yield partial(_taken, base, names)
 
 
-def _shifts(near: Application, base: Application) -> Iterator[Move]:
-    """Ways to take one number of the base while another takes up the difference, so that their sum stays."""
+def _shifts(near: Application, base: Application, catalogue: FactCatalogue) -> Iterator[Move]:
+    """Ways to take one number of the base while another, in its range, takes up the difference: their sum stays."""
     for name, other in itertools.permutations(_apart(near, base), 2):
-        yield partial(_shifted, base, name, other)
+        if other in catalogue:
+            yield partial(_shifted, base, name, catalogue[other])
 
 
 def _taken(base: Application, names: Iterable[str], one: Application) -> Application:
     return replace(one, values={**one.values, **{name: base.values.get(name) for name in names}})
 
 
-def _shifted(base: Application, name: str, other: str, one: Application) -> Application:
-    value, taken = one.values[name], one.values[other]
-    home, end = base.values.get(name), base.values.get(other)
-    if not (isinstance(value, int) and isinstance(taken, int) and isinstance(home, int) and isinstance(end, int)):
+def _shifted(base: Application, name: str, other: Fact, one: Application) -> Application:
+    value, taken, home = one.values[name], one.values[other.name], base.values.get(name)
+    if not (isinstance(value, int) and isinstance(taken, int) and isinstance(home, int)):
         return one
     moved = taken + value - home
-    return _with(_with(one, name, home), other, moved) if min(taken, end) <= moved <= max(taken, end) else one
+    return _with(_with(one, name, home), other.name, moved) if other.minimum <= moved <= other.maximum else one
 
 
 def _closest(near: Application, base: Application, name: str, fails: Callable[[Application], bool]) -> Application:

@@ -226,7 +226,8 @@ class Difference:
         """The application brought near the base from which the fewest facts differ."""
         product = found.values.get(PRODUCT)
         alike = [name for name, base in self._bases.items() if base.values.get(PRODUCT) == product]
-        near = [(name, nearer(found, self._bases[name], fails)) for name in alike or self._bases]
+        catalogue = self._worlds[0].inputs.catalogue
+        near = [(name, nearer(found, self._bases[name], fails, catalogue)) for name in alike or self._bases]
         return min(near, key=lambda one: distance(one[1], self._bases[one[0]]), default=("", found))
 
 

@@ -92,7 +92,8 @@ class Prover:
             first = apart.first(near)
             return question.fails(first, apart.other(first))
 
-        found = [(name, nearer(apart.first(one), base, fails)) for name, base in self._bases.items()]
+        start, catalogue = apart.first(one), self.rules.catalogue
+        found = [(name, nearer(start, base, fails, catalogue)) for name, base in self._bases.items()]
         name, best = min(found, key=lambda near: distance(near[1], self._bases[near[0]]), default=("", one))
         first = apart.first(best)
         return first, apart.other(first), name
