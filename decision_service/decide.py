@@ -289,10 +289,9 @@ def assess(policy: PolicyInForce, facts: Facts) -> Assessment:
     facts = facts.with_values({"limit_max": limit})
     deciding = engines.evaluate(Stage.DECISION, facts)
     verdicts = {Stage.STATUS: status, Stage.LIMIT: limiting, Stage.DECISION: deciding}
-    outcome, reasons = combine(rules, {stage: verdict.result for stage, verdict in verdicts.items()}, facts)
+    results = {stage: verdict.result for stage, verdict in verdicts.items()}
     alarms = sorted({verdict.alarm for verdict in verdicts.values() if verdict.alarm})
-    if alarms:
-        outcome, reasons = Outcome.REFER, tuple(rules.reason(alarm) for alarm in alarms) + reasons
+    outcome, reasons = combine(rules, results, facts, alarms=alarms)
     card, whitelisted = facts["card"], facts["whitelisted"]
     return Assessment(
         outcome=outcome,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import reduce
 
 from decision_service.rulebook.case_file import Case
 from decision_service.rulebook.cases import Evaluate, FactsFromRecords, case_facts
@@ -16,7 +17,7 @@ from decision_service.rulebook.overlays import OVERLAYS
 from decision_service.rulebook.parameters import ParameterRow
 from decision_service.rulebook.reads import PARAMETER, named_by
 from decision_service.rulebook.rules import ReasonCode
-from decision_service.rulebook.ruleset import RESERVED_REASONS, Ruleset
+from decision_service.rulebook.ruleset import PLACEHOLDERS, RESERVED_REASONS, Ruleset
 
 FACTS, REASONS = "facts.yaml", "reasons.yaml"
 HAN = re.compile(r"[\u3400-\u9fff]")
@@ -88,7 +89,7 @@ def _texts(reason: ReasonCode, file: str, line: int) -> Iterator[Finding]:
     """A Chinese text has a Chinese character, an English one has none."""
     for reader, texts in (("customer", reason.customer), ("officer", reason.officer)):
         for lang, (in_zh, in_en) in LANGUAGE_NAMES.items():
-            bare = texts[lang].replace("{facts}", "")
+            bare = reduce(lambda text, name: text.replace(name, ""), PLACEHOLDERS, texts[lang])
             right = bool(HAN.search(bare)) if lang == "zh" else bool(bare.strip()) and not HAN.search(bare)
             if not right:
                 told = {"reason": reason.code, "text": f"{reader}.{lang}"}

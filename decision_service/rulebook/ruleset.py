@@ -21,6 +21,29 @@ POLICY = "policy"
 DATES_KEPT = 64
 RESERVED_REASONS = ("DATA_MISSING", "NO_APPROVAL", "ENGINE_MISMATCH", "ENGINE_FAILED", "CALENDAR_MISSING")
 """Reason codes that the platform itself gives; every ruleset must have their texts."""
+PLACEHOLDERS = FACTS, SUPPLY, REVIEW = "{facts}", "{supply}", "{review}"
+"""What in a text for applicants is filled: see ``RulesInForce.reason``."""
+OWN_SOURCES = frozenset({"lending", "parameter", "scoring", "switches"})
+"""Where the platform makes facts itself: an applicant neither knows them nor can supply them."""
+SUPPLIED_SOURCES = frozenset({"indicators", "invoices", "portrait"})
+"""Where facts come from papers that an applicant can authorise or hand in."""
+LANGUAGES: Mapping[str, Mapping[str, str]] = {
+    "zh": {
+        "comma": "、",
+        "own": "平台自身的评估数据",
+        "review": "本次申请将由人工审核，一般在三个工作日内完成。",
+        "supply": "如尚未授权或提交以下资料，请补充：{0}。",
+        "nothing": "您无需补充资料。",
+    },
+    "en": {
+        "comma": ", ",
+        "own": "data of the platform itself",
+        "review": "People will review this application, as a rule within three working days.",
+        "supply": "If you have not yet authorised or handed in the following, please do: {0}.",
+        "nothing": "You need not supply anything.",
+    },
+}
+"""What texts for applicants are filled with."""
 
 
 class RulesInForce:
@@ -52,7 +75,10 @@ class RulesInForce:
         self.products = dict(products or {})
         self._by_id = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
         self._reasons = {
-            rule.id: self.reason(rule.reason, rule=rule.id) for rule in self._by_id.values() if rule.reason
+            (rule.id, referred): self.reason(rule.reason, rule=rule.id, referred=referred)
+            for rule in self._by_id.values()
+            if rule.reason
+            for referred in (True, False)
         }
         self._by_stage = {
             stage: tuple(rule for rule in self._by_id.values() if rule.stage is stage) for stage in Stage
@@ -70,22 +96,46 @@ class RulesInForce:
         """One rule by id; raises ``KeyError``."""
         return self._by_id[rule_id]
 
-    def reasons_of(self, rule_ids: Iterable[str]) -> list[Reason]:
+    def reasons_of(self, rule_ids: Iterable[str], *, referred: bool = True) -> list[Reason]:
         """The reasons that rules give, in the order of their ids here; a rule may give none."""
-        return [self._reasons[rule_id] for rule_id in rule_ids if rule_id in self._reasons]
+        return [self._reasons[rule_id, referred] for rule_id in rule_ids if (rule_id, referred) in self._reasons]
 
-    def reason(self, code: str, *, rule: str = "", facts: tuple[str, ...] = ()) -> Reason:
-        """A reason with the customer's text in both languages; ``{facts}`` in it becomes the labels of ``facts``."""
+    def reason(
+        self, code: str, *, rule: str = "", facts: tuple[str, ...] = (), referred: bool = True
+    ) -> Reason:
+        """A reason with the applicant's text in both languages.
+
+        In it ``{facts}`` becomes the labels of those ``facts`` that an applicant knows, ``{supply}`` what to do about
+        them, and ``{review}``, when the application is ``referred``, that people will review it; else nothing.
+        """
         texts = self.reasons[code].customer if code in self.reasons else {"zh": code, "en": code}
-        filled = {}
-        for lang, comma in (("zh", "、"), ("en", ", ")):
-            labels = comma.join([self._label(name, lang) for name in facts])
-            filled[lang] = texts[lang].replace("{facts}", labels)
+        filled = {lang: self._filled(texts[lang], lang, facts, referred) for lang in LANGUAGES}
         return Reason(code, rule, filled["zh"], filled["en"], facts)
 
-    def _label(self, name: str, lang: str) -> str:
+    def _filled(self, text: str, lang: str, facts: tuple[str, ...], referred: bool) -> str:
+        words = LANGUAGES[lang]
+        known = [name for name in facts if not self._is_own(name)]
+        declared = [self.catalogue[name] for name in known if name in self.catalogue]
+        supplied = [fact.name for fact in declared if fact.source in SUPPLIED_SOURCES]
+        parts = {
+            FACTS: self._labels(known, lang) or (words["own"] if facts else ""),
+            SUPPLY: words["supply"].format(self._labels(supplied, lang)) if supplied else words["nothing"],
+            REVIEW: words["review"] if referred else "",
+        }
+        for name, part in parts.items():
+            text = text.replace(name, part)
+        return " ".join(text.split())
+
+    def _labels(self, names: Iterable[str], lang: str) -> str:
+        found = [self.catalogue[name].label.get(lang, name) if name in self.catalogue else name for name in names]
+        return LANGUAGES[lang]["comma"].join(found)
+
+    def _is_own(self, name: str) -> bool:
+        """Whether the platform makes a fact, or derives it from nothing but such."""
         fact = self.catalogue.get(name)
-        return fact.label.get(lang, name) if fact is not None else name
+        if fact is None:
+            return False
+        return fact.source in OWN_SOURCES or fact.derived is not None and all(map(self._is_own, fact.derived.inputs))
 
     def parameters(self, product: str, industry_code: str | None) -> dict[str, Exact]:
         """Exact ``policy.*``, ``product.*`` and ``industry.*`` facts; those without a row in force are left out."""

@@ -70,18 +70,19 @@ def _number(value: int | str, facts: Facts) -> int:
 
 
 def combine(
-    rules: RulesInForce, results: Mapping[Stage, StageResult], facts: Facts
+    rules: RulesInForce, results: Mapping[Stage, StageResult], facts: Facts, *, alarms: Iterable[str] = ()
 ) -> tuple[Outcome, tuple[Reason, ...]]:
     """The outcome of all three stages and its reasons, strictest first, then those of status and limit rules.
 
     DECLINE if a DECLINE rule matched; else REFER if a REFER rule matched, a DECLINE or REFER rule or a required fact is
-    unknown, or no APPROVE rule matched; else APPROVE.
+    unknown, or no APPROVE rule matched; else APPROVE. Where engines raised ``alarms`` (reason codes), people decide.
     """
     decision = results.get(Stage.DECISION, StageResult())
     matched = [rules.rule(rule_id) for rule_id in decision.matched]
     unknown = [rules.rule(rule_id) for rule_id in decision.unknown]
-    outcome, reasons = _decide(_Verdict(rules, results, facts), matched, unknown)
-    return outcome, _once([*reasons, *_accompanying(rules, results)])
+    raised = [rules.reason(alarm) for alarm in alarms]
+    outcome, reasons = _decide(_Verdict(rules, results, facts), matched, unknown, raised)
+    return outcome, _once([*reasons, *_accompanying(rules, results, referred=outcome is Outcome.REFER)])
 
 
 class _Verdict:
@@ -92,8 +93,8 @@ class _Verdict:
         self.results = results
         self.facts = facts
 
-    def of_rules(self, matched: Iterable[Rule]) -> list[Reason]:
-        return self.rules.reasons_of([rule.id for rule in matched])
+    def of_rules(self, matched: Iterable[Rule], *, referred: bool = True) -> list[Reason]:
+        return self.rules.reasons_of([rule.id for rule in matched], referred=referred)
 
     def missing(self, unknown: Iterable[Rule]) -> list[Reason]:
         """One ``DATA_MISSING`` per unknown rule, naming the facts that keep it unknown and what lies behind them."""
@@ -132,31 +133,33 @@ class _Verdict:
                     yield from unknown_facts(rule.when, self.facts)
 
 
-def _decide(verdict: _Verdict, matched: list[Rule], unknown: list[Rule]) -> tuple[Outcome, list[Reason]]:
+def _decide(
+    verdict: _Verdict, matched: list[Rule], unknown: list[Rule], raised: list[Reason]
+) -> tuple[Outcome, list[Reason]]:
     decline, refer, approve = (
         [rule for rule in matched if rule.outcome is outcome]
         for outcome in (Outcome.DECLINE, Outcome.REFER, Outcome.APPROVE)
     )
     strict = decline + refer
-    if decline:
-        return Outcome.DECLINE, verdict.of_rules(strict)
+    if decline and not raised:
+        return Outcome.DECLINE, verdict.of_rules(strict, referred=False)
     doubtful = [rule for rule in unknown if rule.outcome is not Outcome.APPROVE]
     missing = verdict.missing(doubtful) + verdict.missing_required()
-    if strict or missing:
-        return Outcome.REFER, verdict.of_rules(strict) + missing
+    if raised or strict or missing:
+        return Outcome.REFER, raised + verdict.of_rules(strict) + missing
     if not approve:
         return Outcome.REFER, verdict.missing(unknown) or [verdict.rules.reason("NO_APPROVAL")]
-    return Outcome.APPROVE, verdict.of_rules(approve)
+    return Outcome.APPROVE, verdict.of_rules(approve, referred=False)
 
 
-def _accompanying(rules: RulesInForce, results: Mapping[Stage, StageResult]) -> list[Reason]:
+def _accompanying(rules: RulesInForce, results: Mapping[Stage, StageResult], *, referred: bool) -> list[Reason]:
     """Reasons of the status and limit rules that matched.
 
     An unknown limit rule has its effects, but its reason would state what nobody knows.
     """
     limit = results.get(Stage.LIMIT, StageResult())
     status = results.get(Stage.STATUS, StageResult())
-    return rules.reasons_of([*status.matched, *sorted(limit.matched)])
+    return rules.reasons_of([*status.matched, *sorted(limit.matched)], referred=referred)
 
 
 def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:

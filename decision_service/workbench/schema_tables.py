@@ -90,7 +90,9 @@ def reason_file() -> Schema:
         "code": described(
             {"type": "string", "pattern": f"^{CODE.pattern}$"}, "原因代码，大写。", "The reason code, in capitals."
         ),
-        "customer": both_languages("给申请人的文本，礼貌并说明怎么办", "For the applicant: polite, telling what to do"),
+        "customer": both_languages(
+            "给申请人的文本，礼貌并说明怎么办；转人工写作{review}", "For the applicant: polite, what to do; a review is {review}"
+        ),
         "officer": both_languages("给审核员的文本，确切的发现", "For the officer: the exact finding"),
     }
     one = mapping(properties, required=properties)
