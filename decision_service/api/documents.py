@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
+from threading import Lock
 from typing import Any, NoReturn, TypeVar, cast
 
 from apispec import APISpec
@@ -147,8 +148,26 @@ class Documented(Api):
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
+    def __init__(self, app: Flask) -> None:
+        self._undescribed: list[Blueprint] = []
+        self._describing = Lock()
+        super().__init__(app)
+
+    def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
+        """Serve a blueprint at once; it is described, which takes far longer, when the document is first asked for."""
+        self._app.register_blueprint(blp, **options)
+        self._undescribed.append(blp)
+
+    def _describe(self) -> None:
+        with self._describing:
+            while self._undescribed:
+                blueprint = self._undescribed.pop(0)
+                blueprint.register_views_in_doc(self, self._app, self.spec, name=blueprint.name, parameters=None)
+                self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+
     def _openapi_json(self) -> Response:
         """The document as it is true now: what the active rules declare as choices stands in it."""
+        self._describe()
         found: dict[str, Any] = self.spec.to_dict()
         named = {schema_name(kind): kind for kind in _kinds_of(Strict)}
         choices = runtime().service.choices()
