@@ -187,6 +187,8 @@ class BatchFollower(Follower):
                 wanted = client is not None
                 if client is None or self._end.is_set() or time.monotonic() > ends:
                     break
+                if line == 1:
+                    known.begin(batch, self._clock())
                 found = self._rested_line(batch, line, texts[line - 1], client)
                 if found is None:
                     break

@@ -168,6 +168,16 @@ class Batches:
             row = connection.execute(statement).one_or_none()
         return None if row is None else Client(*row)
 
+    def begin(self, batch: Batch, now: datetime) -> None:
+        """Note when the work on a batch begins: once, whoever begins it."""
+        known = BATCHES.c
+        with self.database.write() as connection:
+            connection.execute(
+                update(BATCHES)
+                .where(known.number == batch.number, known.started_at.is_(None), known.cancelled_at.is_(None))
+                .values(started_at=now)
+            )
+
     def note(self, batch: Batch, results: Sequence[LineResult], now: datetime) -> Batch | None:
         """Write the results of the lines after ``batch.done``; the batch as it stands then.
 
@@ -181,7 +191,6 @@ class Batches:
             .where(known.number == batch.number, _done() == batch.done, known.finished_at.is_(None))
             .values(
                 {known[name]: known[name] + count for name, count in counts.items()}
-                | {known.started_at: _unless_set(known.started_at, now)}
                 | ({known.finished_at: now, known.content: null()} if last else {})
             )
         )

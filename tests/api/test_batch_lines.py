@@ -41,7 +41,7 @@ LINES = {
     "one": (b"{}", [b"{}"]),
     "ended": (b"{}\n", [b"{}"]),
     "of another system": (b"{}\r\n1\r\n", [b"{}", b"1"]),
-    "an empty one between": (b"{}\n\n1", [b"{}", b"", b"1"]),
+    "blank ones between and around": (b"\n{}\n\n \t\r\n1\n\n", [b"{}", b"1"]),
     "no JSON at all": (b"\xff\x00\nx", [b"\xff\x00", b"x"]),
 }
 
@@ -80,8 +80,8 @@ def test_what_is_wrong_with_the_whole_is_refused(body: bytes, status: int) -> No
     assert caught.value.type.status == status
 
 
-@pytest.mark.parametrize("body", [b"", b"\n" * (MAX_LINES + 1)], ids=["empty", "too many"])
+@pytest.mark.parametrize("body", [b"", b"\n \n", b"1\n" * (MAX_LINES + 1)], ids=["empty", "blank", "too many"])
 def test_no_lines_and_too_many_lines_are_refused(body: bytes) -> None:
     with pytest.raises(HttpProblem):
         of_json_lines(body)
-    assert len(of_json_lines(b"\n" * MAX_LINES)) == MAX_LINES
+    assert len(of_json_lines(b"1\n" * MAX_LINES)) == MAX_LINES

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,33 +65,43 @@ def test_good_lines_are_decided_and_bad_ones_are_told_where_they_stand(city: Cit
         json.dumps(application(city, application_id="GOOD-1", amount="20000.00")).encode(),
         b"no JSON",
         json.dumps(application(city, application_id="BAD-3", amount="1e6", surprise=1)).encode(),
-        b"",
-        json.dumps(application(city, application_id="BAD-5", product="lottery")).encode(),
-        json.dumps(application(city, application_id="BAD-6", enterprise={"uscc": "91350100M000100Y43"})).encode(),
+        b" \r",
+        json.dumps(application(city, application_id="BAD-4", product="lottery")).encode(),
+        json.dumps(application(city, application_id="BAD-5", enterprise={"uscc": "91350100M000100Y43"})).encode(),
         b'["a list"]',
         b'"' + b"x" * batch_work.LONGEST_LINE + b'"',
-        json.dumps(application(city, "red-whitelist", application_id="GOOD-9")).encode(),
+        json.dumps(application(city, "red-whitelist", application_id="GOOD-8")).encode(),
     ]
     answer = send(city, b"\n".join(lines) + b"\n")
     batch = answer.get_json()
     assert answer.status_code == 202 and answer.headers["Location"] == f"{URL}/{batch['batch_id']}"
-    assert (batch["state"], batch["lines"], results(city, batch)) == ("queued", 9, [])
+    assert (batch["state"], batch["lines"], results(city, batch)) == ("queued", 8, [])
     counted: list[str] = []
     work(counted=counted.append)
     found = results(city, batch)
     assert [(one["line"], one["application_id"], one["status"]) for one in found] == [
-        (1, "GOOD-1", 201), (2, None, 400), (3, "BAD-3", 422), (4, None, 400), (5, "BAD-5", 422), (6, "BAD-6", 404),
-        (7, None, 400), (8, None, 400), (9, "GOOD-9", 201),
+        (1, "GOOD-1", 201), (2, None, 400), (3, "BAD-3", 422), (4, "BAD-4", 422), (5, "BAD-5", 404),
+        (6, None, 400), (7, None, 400), (8, "GOOD-8", 201),
     ]  # fmt: skip
     assert [error["field"] for error in found[2]["problem"]["errors"]] == ["amount", "surprise"]
-    assert [error["field"] for error in found[4]["problem"]["errors"]] == ["product"]
-    assert found[5]["problem"]["type"] == "/problems/enterprise-unknown"
+    assert [error["field"] for error in found[3]["problem"]["errors"]] == ["product"]
+    assert found[4]["problem"]["type"] == "/problems/enterprise-unknown"
     assert {one["problem"]["request_id"] for one in found if "problem" in one} == {answer.headers["X-Request-Id"]}
     state = city.get(f"{URL}/{batch['batch_id']}").get_json()
     assert BatchSchema().validate(state) == {}
-    assert (state["state"], state["done"], state["refused"]) == ("finished", 9, 7)
+    assert (state["state"], state["done"], state["refused"]) == ("finished", 8, 6)
     assert state["outcomes"] == {"APPROVE": 1, "REFER": 0, "DECLINE": 1} and state["finished_at"] is not None
-    assert sorted(counted) == ["APPROVE", "DECLINE", *["refused"] * 7]
+    assert sorted(counted) == ["APPROVE", "DECLINE", *["refused"] * 6]
+
+
+def test_a_batch_tells_when_its_work_began_and_when_it_ended(city: City, work: Any) -> None:
+    moments = itertools.count()
+    begin = _now()
+    batch = send(city, [application(city, "yellow") for _ in range(3)]).get_json()
+    BatchFollower(city.platform, lambda: begin + timedelta(milliseconds=next(moments))).advance(time.monotonic() + 60)
+    state = city.get(f"{URL}/{batch['batch_id']}").get_json()
+    times = [datetime.fromisoformat(state[name]) for name in ("started_at", "finished_at")]
+    assert times == [begin, begin + timedelta(milliseconds=4)], "three lines and the end each looked at the clock"
 
 
 def test_a_line_s_decision_is_one_as_any_other(city: City, work: Any) -> None:

@@ -77,12 +77,15 @@ def test_results_are_noted_once_whoever_writes_and_the_last_ends_the_batch(store
     commit(store, signer, draft(decision(application(1))))
     first = LineResult(1, 201, "APP-1", decision_id="D-bank-1-APP-1", outcome="APPROVE")
     known = store.batches()
-    running = known.note(batch, [first], NOW + timedelta(seconds=1))
+    for later in (1, 9):
+        known.begin(batch, NOW + timedelta(seconds=later))
+    running = known.note(batch, [first], NOW + timedelta(seconds=2))
     assert running is not None and (running.state, running.done, running.approved) == ("running", 1, 1)
     assert known.note(batch, [first], NOW) is None
     assert known.unfinished() == (running,)
-    done = known.note(running, refused(2, 3), NOW + timedelta(seconds=2))
-    assert done is not None and (done.state, done.refused, done.started_at) == ("finished", 2, running.started_at)
+    done = known.note(running, refused(2, 3), NOW + timedelta(seconds=3))
+    assert done is not None and (done.state, done.refused) == ("finished", 2)
+    assert (done.started_at, done.finished_at) == (NOW + timedelta(seconds=1), NOW + timedelta(seconds=3))
     assert known.unfinished() == () and known.content(done) == ()
     shown = known.results(done, 0, 10)
     assert [one.result for one in shown] == [first, *refused(2, 3)]
