@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from decision_service.audit.record import build_record
 from decision_service.audit.signing import Signer
-from decision_service.errors import CalendarError, FactError, InadmissibleApplication, NotFound, StoreError
+from decision_service.errors import CalendarError, FactError, Inadmissible, NotFound, StoreError
 from decision_service.kill_switch import switch_facts
 from decision_service.lending.clock import due_at
 from decision_service.lending.exposure import exposure_facts
@@ -116,7 +116,7 @@ def decide(
     """Decide one application and store decision, evidence and reservation in one transaction.
 
     ``render(decision, receipt)`` gives the bytes that are answered and stored. ``now`` is aware.
-    Raises ``NotFound`` (enterprise), ``InadmissibleApplication``, ``IdempotencyConflict``, ``StillRunning``,
+    Raises ``NotFound`` (enterprise), ``Inadmissible``, ``IdempotencyConflict``, ``StillRunning``,
     ``StoreError`` (no answer).
     """
     earlier = platform.store.begin(client.client_id, idempotency_key, body_digest, now)
@@ -126,7 +126,7 @@ def decide(
         policy = platform.policies.current()
         # A known key was answered above, whatever the rules say today.
         if problems := inadmissible(declared(application), policy):
-            raise InadmissibleApplication(problems)
+            raise Inadmissible(problems)
         for _ in range(ATTEMPTS):
             try:
                 draft = _draft(application, client=client, policy=policy, platform=platform, now=now)

@@ -71,8 +71,8 @@ class InputError(DecisionServiceError):
     """Input from outside that cannot be used (a feed row, an application, an argument)."""
 
 
-class InadmissibleApplication(InputError):
-    """An application that the active ruleset's declarations do not admit; ``fields`` holds (field, why) pairs."""
+class Inadmissible(InputError):
+    """Values that the rules in force, or what they are about, do not admit; ``fields`` holds (field, why) pairs."""
 
     def __init__(self, fields: tuple[tuple[str, str], ...]) -> None:
         self.fields = fields
@@ -96,7 +96,11 @@ class NotFound(DecisionServiceError):
 
 
 class NotNow(DecisionServiceError):
-    """An act that the present state of its thing does not admit."""
+    """An act that the present state of its thing does not admit; ``admits`` names those that it does."""
+
+    def __init__(self, what: str, *, remedy: str = "", admits: tuple[str, ...] = ()) -> None:
+        self.admits = admits
+        super().__init__(what, remedy=remedy)
 
 
 class Refused(DecisionServiceError):

@@ -16,7 +16,7 @@ from decision_service.audit.decided import application_of
 from decision_service.audit.entries import Things
 from decision_service.audit.record import values_of
 from decision_service.decide import ATTEMPTS, Assessment, Platform, assess, business_date, find, situation
-from decision_service.errors import AuditError, CalendarError, InputError, NotFound, NotNow, StoreError
+from decision_service.errors import AuditError, CalendarError, Inadmissible, InputError, NotFound, NotNow, StoreError
 from decision_service.lending import life
 from decision_service.lending.clock import Sla, sla
 from decision_service.lending.life import Life, Step
@@ -79,7 +79,10 @@ class LifeDesk:
         self._platform = platform
 
     def act(self, decision_id: str, owner: str | None, request: Request) -> KeptAnswer:
-        """Do it, once per key. Raises ``NotFound``, ``NotNow``, ``IdempotencyConflict``, ``StillRunning``."""
+        """Do it, once per key.
+
+        Raises ``NotFound``, ``NotNow``, ``Inadmissible``, ``IdempotencyConflict``, ``StillRunning``.
+        """
         stored = self._stored(decision_id, owner)
         return self._once(stored, request, lambda: (dict(request.details), None))
 
@@ -199,7 +202,7 @@ def _next(
     before: Sequence[Act],
     newest: datetime | None = None,
 ) -> tuple[datetime, Life]:
-    """When a request is done, and the life after it. Raises ``NotNow``."""
+    """When a request is done, and the life after it. Raises ``NotNow``, ``Inadmissible``."""
     # A clock that is behind another worker's must not tell acts in the wrong order.
     at = max([request.now, newest or request.now, *(one.at for one in before)])
     return at, life.after(life_of(stored.record, before), Step(request.how, at, request.client.client_id, details))
@@ -230,18 +233,18 @@ def standing_of(left: Life) -> Standing:
 
 
 def _seen_total(stored: StoredDecision, told: str | None, assessment: Assessment) -> Any:
-    """The exposure with this approval, in CNY. Raises ``NotNow`` when it is more than the person knows of."""
+    """The exposure with this approval, in CNY. Raises ``Inadmissible`` when it is more than the person knows of."""
     facts = assessment.facts
     exact = facts["exposure_total"]
     present = None if exact is None else facts.catalogue.decode("exposure_total", exact)
     recorded = None if stored.private is None else values_of(stored.private).get("facts.exposure_total")
     known = [one for one in (recorded, None if told is None else life.fen(told)) if isinstance(one, int)]
     if present is None and told is None:
-        remedy = "find out what the customer owes in all, and send it as exposure_total"
-        raise NotNow("the customer's exposure is not known", remedy=remedy)
+        why = "is required: the customer's exposure is not known; find out what is owed in all"
+        raise Inadmissible((("exposure_total", why),))
     if present is not None and present.scaleb(2) > max(known, default=0):
-        remedy = f'look at it again, and send "exposure_total": "{present:.2f}" if it is still to be approved'
-        raise NotNow("the customer's exposure is more than the decision saw", remedy=remedy)
+        why = f"the customer's exposure is more than the decision saw; to approve it still, send {present:.2f}"
+        raise Inadmissible((("exposure_total", why),))
     return present
 
 
@@ -287,11 +290,11 @@ def history_of(stored: StoredDecision, acts: Sequence[Act], *, viewer: Client, n
         "outcome": stored.outcome,
         "state": left.state,
         "asked": record["application"]["amount"],
-        "approved": _cny(left.approved) if left.approved else None,
+        "approved": life.cny(left.approved) if left.approved else None,
         "holds_until": moment(left.holds_until) if left.state == life.APPROVED else None,
         "contract_id": left.contract,
-        "drawn": _cny(left.drawn),
-        "repaid": _cny(left.repaid),
+        "drawn": life.cny(left.drawn),
+        "repaid": life.cny(left.repaid),
         "overdue_days": left.overdue_days,
         "due_at": _due(left),
         "allowed": list(life.allowed(left)),
@@ -315,10 +318,6 @@ def _shown(by: tuple[str, str], viewer: Client) -> Document:
     kind, client_id = by
     known = viewer.kind in OWN_SEARCH or client_id == viewer.client_id
     return {"kind": kind, "id": client_id if known else None}
-
-
-def _cny(fen: int) -> str:
-    return f"{fen // 100}.{fen % 100:02d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +400,7 @@ class LifeOrder:
             at = datetime.fromisoformat(content["at"])
             step = Step(content["how"], at, "" if by is None else by["id"], content["details"])
             self._lives[subject] = record, life.after(before, step)
-        except NotNow as error:
+        except (NotNow, Inadmissible) as error:
             yield f"it was not admitted: {error.what}"
         except (AuditError, KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             yield f"the act cannot be judged: {error!r}"

@@ -12,7 +12,7 @@ from decision_service.audit.act import OBJECTION, NewAct
 from decision_service.audit.canonical import canonical, moment
 from decision_service.audit.entries import Things
 from decision_service.decide import Platform
-from decision_service.errors import AuditError, NotFound, NotNow
+from decision_service.errors import AuditError, Inadmissible, NotFound, NotNow
 from decision_service.governance import objection as fold
 from decision_service.governance.objection import Deadline, Objection, Step
 from decision_service.governance.refusals import REFUSALS
@@ -99,7 +99,10 @@ class ObjectionDesk:
         return frozenset(one.digest for one in ruled if one.ruling == fold.REJECT)
 
     def act(self, objection_id: str, owner: str | None, request: Request) -> KeptAnswer:
-        """Do it, once per key. Raises ``NotFound``, ``NotNow``, ``IdempotencyConflict``, ``StillRunning``."""
+        """Do it, once per key.
+
+        Raises ``NotFound``, ``NotNow``, ``Inadmissible``, ``IdempotencyConflict``, ``StillRunning``.
+        """
         stored = self._stored(objection_id, owner)
         subject = subject_of(stored)
 
@@ -186,7 +189,7 @@ def subject_of(stored: StoredObjection) -> Subject:
 def _next(
     request: Request, details: Mapping[str, Any], before: Sequence[Act], newest: datetime | None = None
 ) -> tuple[datetime, Objection]:
-    """When a request is done, and the objection after it. Raises ``NotNow``."""
+    """When a request is done, and the objection after it. Raises ``NotNow``, ``Inadmissible``."""
     # A clock that is behind another worker's must not tell acts in the wrong order.
     at = max([request.now, newest or request.now, *(one.at for one in before)])
     step = Step(request.how, at, request.client.client_id, details)
@@ -288,7 +291,7 @@ class ObjectionOrder:
                 yield "it was done by somebody who may not"
             left = fold.filed(step) if before is None else fold.after(before, step)
             self._left[subject] = whose, left
-        except NotNow as error:
+        except (NotNow, Inadmissible) as error:
             yield f"it was not admitted: {error.what}"
         except (AuditError, KeyError, TypeError, ValueError, AttributeError) as error:
             yield f"the act cannot be judged: {error!r}"

@@ -55,7 +55,13 @@ BODY = {
                 },
             }
         },
-        JSON_LINES: {"schema": {"type": "string", "minLength": 1, "description": "One application on each line"}},
+        JSON_LINES: {
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "description": "One application on each line; blank lines do not count",
+            }
+        },
     },
 }
 
@@ -96,7 +102,7 @@ class BatchListSchema(Strict):
 class BatchResultSchema(Strict):
     """One line of the results: the decision with status 201, or the problem because of which there is none."""
 
-    line = fields.Integer(required=True, metadata={"description": "Counted from 1"})
+    line = fields.Integer(required=True, metadata={"description": "Counted from 1; blank lines do not count"})
     application_id = fields.String(required=True, allow_none=True)
     status = fields.Integer(required=True)
     decision = fields.Nested(DecisionSchema)
@@ -115,7 +121,7 @@ class Batches(MethodView):
     """The collection."""
 
     @allow("decisions:write")
-    @blueprint.doc(parameters=[KEY_PARAMETER], requestBody=BODY)
+    @blueprint.doc(operationId="createDecisionBatch", parameters=[KEY_PARAMETER], requestBody=BODY)
     @blueprint.problems(400, 401, 403, 409, 413, 415, 422, 503)
     @blueprint.response(202, BatchSchema, headers=HEADERS)
     def post(self) -> Response:
@@ -134,6 +140,7 @@ class Batches(MethodView):
         return Response(to_bytes(taken(batch)), status=202, content_type=JSON, headers=headers)
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="listDecisionBatches")
     @blueprint.problems(401, 403, 422, 503)
     @blueprint.response(200, BatchListSchema)
     @blueprint.arguments(PageQuery(), location="query")
@@ -148,6 +155,7 @@ class OneBatch(MethodView):
     """One batch."""
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="getDecisionBatch")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, BatchSchema)
     def get(self, batch_id: str) -> Response:
@@ -160,6 +168,7 @@ class Cancellation(MethodView):
     """The end of a batch before its last line."""
 
     @allow("decisions:write")
+    @blueprint.doc(operationId="cancelDecisionBatch")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, BatchSchema)
     def post(self, batch_id: str) -> Response:
@@ -174,6 +183,7 @@ class Results(MethodView):
     """What became of the lines."""
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="getDecisionBatchResults")
     @blueprint.problems(401, 403, 404, 422, 503)
     @blueprint.response(200, BatchResultSchema, content_type=JSON_LINES)
     @blueprint.arguments(ResultsQuery(), location="query")

@@ -40,7 +40,9 @@ def loaded(schema: Schema, document: Any, declared: Declared = lambda fields: ()
     except ValidationError as error:
         found = set(flat(error.messages))
         sound = error.valid_data if isinstance(error.valid_data, Mapping) else {}
-        raise invalid_fields(sorted(found.union(declared(sound)))) from None
+        wrong = {field for field, _ in found}
+        more = {(field, why) for field, why in declared(sound) if field not in wrong}
+        raise invalid_fields(sorted(found | more)) from None
 
 
 def flat(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:

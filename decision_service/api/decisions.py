@@ -18,7 +18,14 @@ from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.explanation_schema import ExplanationSchema
 from decision_service.api.render import decision_bytes, to_bytes
 from decision_service.api.requests import idempotency_key, real, runtime
-from decision_service.api.schemas import ApplicationSchema, DecisionListSchema, DecisionSchema, LangQuery, PageQuery
+from decision_service.api.schemas import (
+    ApplicationSchema,
+    DecisionListSchema,
+    DecisionSchema,
+    LangQuery,
+    PageQuery,
+    ProofSchema,
+)
 from decision_service.errors import NotFound
 from decision_service.vocabulary import CreditApplication
 
@@ -59,7 +66,7 @@ class Decisions(MethodView):
     init_every_request = False
 
     @allow("decisions:write")
-    @blueprint.doc(parameters=[KEY_PARAMETER])
+    @blueprint.doc(operationId="createDecision", parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
     @blueprint.response(201, DecisionSchema, headers=HEADERS)
     @blueprint.body(ApplicationSchema())
@@ -83,6 +90,7 @@ class Decisions(MethodView):
         return Finished(decided.body, status=201, content_type=JSON, headers=headers)
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="listDecisions")
     @blueprint.problems(401, 403, 422, 503)
     @blueprint.response(200, DecisionListSchema)
     @blueprint.arguments(PageQuery(), location="query")
@@ -102,6 +110,7 @@ class OneDecision(MethodView):
     """One decision."""
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="getDecision")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, DecisionSchema)
     def get(self, decision_id: str) -> Response:
@@ -114,6 +123,7 @@ class Explanation(MethodView):
     """Why it was decided so."""
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="getDecisionExplanation")
     @blueprint.problems(401, 403, 404, 422, 503)
     @blueprint.response(200, ExplanationSchema)
     @blueprint.arguments(LangQuery(), location="query")
@@ -130,8 +140,9 @@ class Proof(MethodView):
     """Evidence that needs no trust in the platform."""
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="getDecisionProof")
     @blueprint.problems(401, 403, 404, 503)
-    @blueprint.response(200, {"type": "object"})
+    @blueprint.response(200, ProofSchema)
     def get(self, decision_id: str) -> Response:
         """Record, inclusion proof, checkpoint."""
         return Response(to_bytes(runtime().service.proof(checked(decision_id), owner())), content_type=JSON)

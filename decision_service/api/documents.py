@@ -28,6 +28,8 @@ from decision_service.permissions import SCOPES
 
 JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024
+NOTHING = b"{}"
+"""What no body is read as, where none is needed."""
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 LARGE_BODIES = {("POST", BATCHES): MAX_BATCH_BYTES}
 """What may be larger than other bodies, by method and path: read from authenticated clients only."""
@@ -48,6 +50,7 @@ PROBLEM_RESPONSES = {
 
 
 ITSELF = {
+    "operationId": "getDocument",
     "summary": "This document.",
     "tags": ["operations"],
     "security": [],
@@ -77,9 +80,11 @@ def _declared(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
 
 
-def _body(req: Request) -> bytes:
+def _body(req: Request, *, is_needed: bool) -> bytes:
     headers = req.headers
     plain = headers.get("Content-Type") == JSON or req.mimetype == JSON
+    if not is_needed and not req.get_data():
+        return NOTHING
     if not plain or headers.get("Content-Encoding", "identity") != "identity":
         raise HttpProblem("unsupported-media-type", "the body is not plain application/json", remedy="send JSON")
     found = req.get_data(cache=False)
@@ -117,15 +122,20 @@ class StrictBlueprint(Blueprint):
 
         return decorate
 
-    def body(self, schema: Schema) -> Decorator:
-        """Give a view what a schema makes of the JSON body, as its last argument; raises 400, 413, 415 or 422."""
+    def body(self, schema: Schema, declared: bodies.Declared = _declared) -> Decorator:
+        """Give a view what a schema makes of the JSON body, as its last argument; raises 400, 413, 415 or 422.
+
+        Where the schema asks for nothing, no body is as good as an empty object.
+        """
+        is_needed = bool(schema.validate({}))
 
         def decorate(view: View) -> View:
-            documented = self.arguments(schema)(view)
+            documented = self.arguments(schema, required=is_needed)(view)
 
             @wraps(view)
             def reading(*args: Any, **kwargs: Any) -> Any:
-                return view(*args, bodies.loaded(schema, bodies.read(_body(real(request))), _declared), **kwargs)
+                document = bodies.read(_body(real(request), is_needed=is_needed))
+                return view(*args, bodies.loaded(schema, document, declared), **kwargs)
 
             reading._apidoc = documented._apidoc  # type: ignore[attr-defined]
             return cast(View, reading)
@@ -171,6 +181,10 @@ class Documented(Api):
         found: dict[str, Any] = self.spec.to_dict()
         named = {schema_name(kind): kind for kind in _kinds_of(Strict)}
         choices = runtime().service.choices()
+        found["servers"] = [
+            {"url": "/", "description": "Where this document was read"},
+            {"url": runtime().service.identity().issuer.url, "description": "As clients know the service"},
+        ]
         for name, shown in found["components"]["schemas"].items():
             shown.update(getattr(named.get(name), "also", {}))
             if name in CHOOSING:

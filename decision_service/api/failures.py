@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from decision_service.api import problems
+from decision_service.api import life_schemas, objection_schemas, problems
 from decision_service.api.problems import TYPES, HttpProblem, ProblemType
 from decision_service.api.requests import request_id
 from decision_service.errors import (
     DecisionServiceError,
     FactError,
     IdempotencyConflict,
-    InadmissibleApplication,
+    Inadmissible,
     InputError,
     NotFound,
     NotNow,
@@ -24,6 +24,7 @@ from decision_service.errors import (
 )
 
 log = logging.getLogger(__name__)
+PLACES = {**life_schemas.PLACES, **objection_schemas.PLACES}
 RETRY: Mapping[str, str] = {"Retry-After": problems.RETRY_AFTER_SECONDS}
 
 
@@ -36,12 +37,13 @@ def install(app: Flask) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a caller is told of an error: the kind of problem, a sentence, fields to blame, headers."""
+    """What a caller is told of an error: the kind of problem, a sentence, fields to blame, headers, acts admitted."""
 
     type: ProblemType
     detail: str
     errors: Sequence[tuple[str, str]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    admits: Sequence[str] = ()
 
 
 def failure(error: DecisionServiceError) -> Failure:
@@ -56,8 +58,8 @@ def failure(error: DecisionServiceError) -> Failure:
     if isinstance(error, StillRunning):
         return Failure(TYPES["still-running"], error.text(), headers=RETRY)
     if isinstance(error, NotNow):
-        return Failure(TYPES["not-now"], error.text())
-    if isinstance(error, InadmissibleApplication):
+        return Failure(TYPES["not-now"], error.text(), admits=error.admits)
+    if isinstance(error, Inadmissible):
         return Failure(TYPES["invalid-fields"], error.remedy, error.fields)
     if isinstance(error, (InputError, FactError)):
         return Failure(TYPES["invalid-fields"], error.text(), [(error.where or "body", error.what)])
@@ -69,7 +71,7 @@ def _platform_error(error: DecisionServiceError) -> Response:
     found = failure(error)
     if found.type.name == "unavailable" and not isinstance(error, HttpProblem):
         log.error("a request was not answered: %s", error, extra={"request_id": request_id()})
-    return _answer(found.type, found.detail, errors=found.errors, headers=found.headers)
+    return _answer(found)
 
 
 _BY_STATUS = {
@@ -91,23 +93,25 @@ def _http_exception(error: HTTPException) -> Response:
     if status == 413:
         kept["Connection"] = "close"  # the rest of the body is never read
     known = TYPES[name]
-    return _answer(ProblemType(known.name, status, known.en, known.zh), detail, headers=kept)
+    return _answer(Failure(ProblemType(known.name, status, known.en, known.zh), detail, headers=kept))
 
 
 def _unforeseen(error: Exception) -> Response:
     log.error("a request failed", exc_info=error, extra={"request_id": request_id()})
-    return _answer(TYPES["internal-error"], "the failure was recorded under the request's id; tell the platform")
+    detail = "the failure was recorded under the request's id; tell the platform"
+    return _answer(Failure(TYPES["internal-error"], detail))
 
 
-def _answer(
-    problem: ProblemType,
-    detail: str,
-    *,
-    errors: Sequence[tuple[str, str]] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
+def _answer(found: Failure) -> Response:
     lang = request.accept_languages.best_match(["en", "zh"], default="en")
-    body = problems.body(problem, detail, request_id=request_id(), lang=lang, errors=errors)
-    response = Response(body, status=problem.status, content_type=problems.CONTENT_TYPE, headers=dict(headers or {}))
-    response.headers["Content-Language"] = lang
-    return response
+    thing = request.path.rsplit("/", 1)[0]  # acts are posted below what they are about
+    body = problems.body(
+        found.type,
+        found.detail,
+        request_id=request_id(),
+        lang=lang,
+        errors=found.errors,
+        admits={act: f"{thing}/{PLACES[act]}" for act in found.admits},
+    )
+    headers = {**found.headers, "Content-Language": lang}
+    return Response(body, status=found.type.status, content_type=problems.CONTENT_TYPE, headers=headers)

@@ -92,7 +92,7 @@ BODY = {
 class Tokens(MethodView):
     """The token endpoint."""
 
-    @blueprint.doc(**OPEN, requestBody=BODY)
+    @blueprint.doc(operationId="createToken", **OPEN, requestBody=BODY)
     @blueprint.problems(413, 429, 503)
     @blueprint.alt_response(401, schema=TokenErrorSchema, content_type=JSON, description="invalid_client")
     @blueprint.alt_response(400, schema=TokenErrorSchema, content_type=JSON, description="any other error")
@@ -125,7 +125,7 @@ class Tokens(MethodView):
 class Keys(MethodView):
     """The issuer's keys."""
 
-    @blueprint.doc(**OPEN)
+    @blueprint.doc(operationId="getKeySet", **OPEN)
     @blueprint.response(200, KeySetSchema, content_type="application/jwk-set+json")
     def get(self) -> Response:
         """The public keys of access tokens: yesterday's, today's and tomorrow's."""
@@ -138,7 +138,7 @@ class Keys(MethodView):
 class Metadata(MethodView):
     """The issuer."""
 
-    @blueprint.doc(**OPEN)
+    @blueprint.doc(operationId="getServerMetadata", **OPEN)
     @blueprint.response(200, MetadataSchema)
     def get(self) -> Response:
         """Where tokens are to be had, and how (RFC 8414)."""

@@ -19,6 +19,7 @@ class ActiveRuleset(MethodView):
     """The ruleset that decides now."""
 
     @allow("rulesets:read")
+    @blueprint.doc(operationId="getActiveRuleset")
     @blueprint.problems(401, 403, 503)
     @blueprint.response(200, RulesetSchema)
     def get(self) -> Response:
@@ -32,6 +33,7 @@ class Models(MethodView):
     """The models that score now."""
 
     @allow("models:read")
+    @blueprint.doc(operationId="listModels")
     @blueprint.problems(401, 403, 503)
     @blueprint.response(200, ModelListSchema)
     def get(self) -> Response:
@@ -44,6 +46,7 @@ class Checkpoint(MethodView):
     """The log's signed size and root."""
 
     @allow("log:read")
+    @blueprint.doc(operationId="getLogCheckpoint")
     @blueprint.problems(401, 403, 503)
     @blueprint.response(200, {"type": "string"}, content_type="text/plain")
     def get(self) -> Response:

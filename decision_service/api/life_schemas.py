@@ -10,6 +10,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from decision_service.api.fields import IDENTIFIER, Count, Money, QueryCount, Text
 from decision_service.api.schemas import REQUIRED, ReasonSchema, ReceiptSchema, Strict
 from decision_service.api.strict_json import WELCOME
+from decision_service.lending import life
 from decision_service.lending.life import ACTS, APPROVE, DECLINE, ENDS, STATES, WAITING
 from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
 from decision_service.lives import PLACE, SLA_STATES
@@ -19,6 +20,20 @@ from decision_service.vocabulary import CLIENT_ID
 LONGEST_COMMENT = 1_000
 LONGEST_ARREARS = 36_500
 DATE_TIME = {"format": "date-time"}
+PLACES: Mapping[str, str] = {
+    life.ASSIGNMENT: "assignment",
+    life.REVIEW: "review",
+    life.PAUSE: "pause",
+    life.RESUMPTION: "resume",
+    life.FINAL: "final",
+    life.DRAWDOWN: "drawdowns",
+    life.REPAYMENT: "repayments",
+    life.ARREARS: "overdues",
+    life.CLOSURE: "closure",
+}
+"""Where each act is posted, below the address of its decision."""
+of_whole = validates_schema(pass_original=True, skip_on_field_errors=False)
+"""A check of a whole body that tells its mistakes with those of single fields."""
 
 
 def comment() -> fields.String:
@@ -61,13 +76,13 @@ class VerdictSchema(Strict):
     amount = Money()
     comment = comment()
 
-    @validates_schema
-    def whole(self, data: dict[str, Any], **kwargs: Any) -> None:
+    @of_whole
+    def whole(self, data: dict[str, Any], sent: dict[str, Any], **kwargs: Any) -> None:
         """An approval has an amount, a refusal has none; a reason belongs to its outcome."""
         outcome, found = data.get("outcome", ""), {}
-        if outcome == APPROVE and "amount" not in data:
+        if outcome == APPROVE and "amount" not in sent:
             found["amount"] = ["is required with APPROVE"]
-        if outcome == DECLINE and "amount" in data:
+        if outcome == DECLINE and "amount" in sent:
             found["amount"] = ["belongs to APPROVE"]
         if outcome in self.reasons and "reason" in data and data["reason"] not in self.reasons[outcome]:
             found["reason"] = [f"with {outcome} must be one of {', '.join(self.reasons[outcome])}"]
@@ -83,10 +98,10 @@ class FinalSchema(VerdictSchema):
     reason = fields.String(validate=validate.OneOf(codes(FINAL_REASONS)), **REQUIRED)
     contract_id = contract()
 
-    @validates_schema
-    def of_contract(self, data: dict[str, Any], **kwargs: Any) -> None:
+    @of_whole
+    def of_contract(self, data: dict[str, Any], sent: dict[str, Any], **kwargs: Any) -> None:
         """A refusal has no contract."""
-        if data.get("outcome") == DECLINE and "contract_id" in data:
+        if data.get("outcome") == DECLINE and "contract_id" in sent:
             raise ValidationError({"contract_id": ["belongs to APPROVE"]})
 
 
@@ -133,10 +148,10 @@ class OverdueSchema(Strict):
     on = on()
     contract_id = contract(**REQUIRED)
 
-    @validates_schema
-    def whole(self, data: dict[str, Any], **kwargs: Any) -> None:
+    @of_whole
+    def whole(self, data: dict[str, Any], sent: dict[str, Any], **kwargs: Any) -> None:
         """What is overdue has an amount."""
-        if ("amount" in data) != (data.get("days", 0) > 0) and "days" in data:
+        if "days" in data and ("amount" in sent) != (data["days"] > 0):
             raise ValidationError({"amount": ["is required with days above zero, and only then"]})
 
 

@@ -60,12 +60,12 @@ def done(decision_id: str, how: str, body: dict[str, Any]) -> Response:
     return answered(runtime().service.lives().act(checked(decision_id), owner(), request_of(how, body)))
 
 
-def acts(schema: Strict, *, scope: str) -> Callable[[View], View]:
-    """A view that does something, once per key: what it reads, and the scope it needs."""
+def acts(schema: Strict, *, scope: str, name: str) -> Callable[[View], View]:
+    """A view that does something, once per key: what it reads, the scope it needs, its name in the document."""
 
     def decorate(view: View) -> View:
         view = blueprint.response(201, ActSchema, headers=HEADERS)(blueprint.body(schema)(view))
-        return allow(scope)(blueprint.doc(parameters=KEYED)(blueprint.problems(*PROBLEMS)(view)))
+        return allow(scope)(blueprint.doc(operationId=name, parameters=KEYED)(blueprint.problems(*PROBLEMS)(view)))
 
     return decorate
 
@@ -74,7 +74,7 @@ def acts(schema: Strict, *, scope: str) -> Callable[[View], View]:
 class Final(MethodView):
     """The bank's own decision."""
 
-    @acts(FinalSchema(), scope="final:write")
+    @acts(FinalSchema(), scope="final:write", name="createFinalDecision")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The bank's final decision: what it approves stays reserved for the customer, what it refuses is free again.
 
@@ -88,7 +88,7 @@ class Final(MethodView):
 class Assignment(MethodView):
     """Who reviews."""
 
-    @acts(AssignmentSchema(), scope="reviews:write")
+    @acts(AssignmentSchema(), scope="reviews:write", name="assignApplication")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Take a referred application, or give it to another reviewer."""
         asked = request_of(life.ASSIGNMENT, {"assignee": body.get("assignee", caller().client_id)})
@@ -99,7 +99,7 @@ class Assignment(MethodView):
 class Review(MethodView):
     """A person's decision."""
 
-    @acts(ReviewSchema(), scope="reviews:write")
+    @acts(ReviewSchema(), scope="reviews:write", name="reviewApplication")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Decide a referred application that is assigned to the caller.
 
@@ -113,7 +113,7 @@ class Review(MethodView):
 class Pause(MethodView):
     """The clock stands still."""
 
-    @acts(NoteSchema(), scope="reviews:write")
+    @acts(NoteSchema(), scope="reviews:write", name="pauseApplication")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """Stop the clock while the customer's documents are awaited; at most twice."""
         return done(decision_id, life.PAUSE, body)
@@ -123,7 +123,7 @@ class Pause(MethodView):
 class Resumption(MethodView):
     """The clock goes on."""
 
-    @acts(NoteSchema(), scope="reviews:resume")
+    @acts(NoteSchema(), scope="reviews:resume", name="resumeApplication")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The documents have come: the clock goes on."""
         return done(decision_id, life.RESUMPTION, body)
@@ -133,7 +133,7 @@ class Resumption(MethodView):
 class Drawdowns(MethodView):
     """Money lent."""
 
-    @acts(MovementSchema(), scope="contracts:write")
+    @acts(MovementSchema(), scope="contracts:write", name="createDrawdown")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer has drawn; in all at most what the bank committed to."""
         return done(decision_id, life.DRAWDOWN, body)
@@ -143,7 +143,7 @@ class Drawdowns(MethodView):
 class Repayments(MethodView):
     """Money that came back."""
 
-    @acts(MovementSchema(), scope="contracts:write")
+    @acts(MovementSchema(), scope="contracts:write", name="createRepayment")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer has repaid; in all at most what was drawn."""
         return done(decision_id, life.REPAYMENT, body)
@@ -153,7 +153,7 @@ class Repayments(MethodView):
 class Overdues(MethodView):
     """Arrears."""
 
-    @acts(OverdueSchema(), scope="contracts:write")
+    @acts(OverdueSchema(), scope="contracts:write", name="createOverdue")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The customer is in arrears, or no longer; 90 days are a default for the models that learn from it."""
         return done(decision_id, life.ARREARS, {"amount": 0, **body})
@@ -163,7 +163,7 @@ class Overdues(MethodView):
 class Closure(MethodView):
     """The end of a contract."""
 
-    @acts(ClosureSchema(), scope="contracts:write")
+    @acts(ClosureSchema(), scope="contracts:write", name="closeContract")
     def post(self, body: dict[str, Any], decision_id: str) -> Response:
         """The contract has ended: settled, cancelled before anything was drawn, or written off.
 
@@ -177,6 +177,7 @@ class History(MethodView):
     """All that happened."""
 
     @allow("decisions:read")
+    @blueprint.doc(operationId="getDecisionHistory")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, HistorySchema)
     def get(self, decision_id: str) -> Response:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import ValidationError, fields, post_load, validate
 
 from decision_service.api.fields import IDENTIFIER, QueryCount, Text
-from decision_service.api.life_schemas import DATE_TIME, BySchema, comment
+from decision_service.api.life_schemas import DATE_TIME, BySchema, comment, of_whole
 from decision_service.api.schemas import CURSOR, REQUIRED, EnterpriseSchema, ReceiptSchema, Strict
+from decision_service.governance import objection
 from decision_service.governance.objection import ACTS, ANSWERS, EFFECTS, RULINGS, STATES, TARGETS
 from decision_service.governance.refusals import REFUSALS
 from decision_service.objections import SLA_STATES, Target
@@ -19,6 +21,17 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 DECISION_ID = re.compile(r"[A-Za-z0-9-]+")
 MOST_DOCUMENTS = 50
+PLACES: Mapping[str, str] = {
+    objection.ACCEPTANCE: "acceptance",
+    objection.REFUSAL: "refusal",
+    objection.CHECK: "source-check",
+    objection.RULING: "ruling",
+    objection.APPLICATION: "application",
+    objection.NOTIFICATION: "notification",
+    objection.APPEAL: "appeal",
+    objection.ARBITRATED: "arbitration",
+}
+"""Where each act is posted, below the address of its objection."""
 
 
 def evidence(*, least: int) -> fields.List:
@@ -59,15 +72,14 @@ class FilingSchema(Strict):
     evidence = evidence(least=1)
     comment = comment()
 
-    @validates_schema
-    def one_thing(self, data: dict[str, Any], **kwargs: Any) -> None:
+    @of_whole
+    def one_thing(self, data: dict[str, Any], sent: dict[str, Any], **kwargs: Any) -> None:
         """Either a record with its enterprise, or a decision."""
-        found = {}
-        if "decision_id" in data:
-            wrong = [name for name in ("enterprise", "record") if name in data]
+        if "decision_id" in sent:
+            wrong = [name for name in ("enterprise", "record") if name in sent]
             found = {name: ["belongs to a record, not to a decision"] for name in wrong}
         else:
-            found = {name: ["is required"] for name in ("enterprise", "record") if name not in data}
+            found = {name: ["is required"] for name in ("enterprise", "record") if name not in sent}
         if found:
             raise ValidationError(found)
 
@@ -108,10 +120,10 @@ class SourceCheckSchema(ObjectionNoteSchema):
     }
     answer = fields.String(validate=validate.OneOf(ANSWERS), **REQUIRED)
 
-    @validates_schema
-    def proven(self, data: dict[str, Any], **kwargs: Any) -> None:
+    @of_whole
+    def proven(self, data: dict[str, Any], sent: dict[str, Any], **kwargs: Any) -> None:
         """Only silence has no document."""
-        if data.get("answer") in ANSWERS[:2] and not data.get("evidence"):
+        if data.get("answer") in ANSWERS[:2] and not sent.get("evidence"):
             raise ValidationError({"evidence": ["is required with an answer"]})
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flask import Response
 from flask.views import MethodView
 
 from decision_service.api.access import View, allow, caller
+from decision_service.api.bodies import Declared
 from decision_service.api.decisions import HEADERS
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.lives import KEYED, answered, request_of
@@ -41,14 +42,22 @@ blueprint = StrictBlueprint(
 )
 
 
-def acts(schema: Strict, *, scope: str = "objections:rule") -> Callable[[View], View]:
-    """A view that does something, once per key: what it reads, and the scope it needs."""
+def acts(
+    schema: Strict, *, name: str, scope: str = "objections:rule", declared: Declared = lambda fields: ()
+) -> Callable[[View], View]:
+    """A view that does something, once per key: what it reads, the scope it needs, its name in the document."""
 
     def decorate(view: View) -> View:
-        view = blueprint.response(201, ObjectionActSchema, headers=HEADERS)(blueprint.body(schema)(view))
-        return allow(scope)(blueprint.doc(parameters=KEYED)(blueprint.problems(*PROBLEMS)(view)))
+        view = blueprint.response(201, ObjectionActSchema, headers=HEADERS)(blueprint.body(schema, declared)(view))
+        return allow(scope)(blueprint.doc(operationId=name, parameters=KEYED)(blueprint.problems(*PROBLEMS)(view)))
 
     return decorate
+
+
+def _unauthorised(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """What a filing lacks because of who files it."""
+    if caller().kind == "fintech" and "authorization_id" not in fields:
+        yield "authorization_id", "is required of a fintech"
 
 
 def checked(objection_id: str) -> str:
@@ -68,7 +77,7 @@ def done(objection_id: str, how: str, body: dict[str, Any]) -> Response:
 class Objections(MethodView):
     """The collection."""
 
-    @acts(FilingSchema(), scope="objections:write")
+    @acts(FilingSchema(), scope="objections:write", name="createObjection", declared=_unauthorised)
     def post(self, body: dict[str, Any]) -> Response:
         """Object to a record of an enterprise, or to a decision of one's own.
 
@@ -76,11 +85,12 @@ class Objections(MethodView):
         other one to it is admitted.
         """
         target, rest = body["target"], body["rest"]
-        if caller().kind == "fintech" and "authorization_id" not in rest:
-            raise invalid_fields([("authorization_id", "is required of a fintech")])
+        if wrong := list(_unauthorised(rest)):
+            raise invalid_fields(wrong)
         return answered(runtime().service.objections().file(target, request_of(fold.FILING, rest)))
 
     @allow("objections:read")
+    @blueprint.doc(operationId="listObjections")
     @blueprint.problems(401, 403, 422, 503)
     @blueprint.response(200, ObjectionListSchema)
     @blueprint.arguments(ObjectionQuery(), location="query")
@@ -98,6 +108,7 @@ class OneObjection(MethodView):
     """One objection."""
 
     @allow("objections:read")
+    @blueprint.doc(operationId="getObjection")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, ObjectionSchema)
     def get(self, objection_id: str) -> Response:
@@ -112,6 +123,7 @@ class ObjectionHistory(MethodView):
     """All that happened."""
 
     @allow("objections:read")
+    @blueprint.doc(operationId="getObjectionHistory")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, ObjectionHistorySchema)
     def get(self, objection_id: str) -> Response:
@@ -125,7 +137,7 @@ class ObjectionHistory(MethodView):
 class Acceptance(MethodView):
     """It is taken up."""
 
-    @acts(ObjectionNoteSchema())
+    @acts(ObjectionNoteSchema(), name="acceptObjection")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """Accept it for review, within two working days: from now on its record declines nobody."""
         return done(objection_id, fold.ACCEPTANCE, body)
@@ -135,7 +147,7 @@ class Acceptance(MethodView):
 class Refusal(MethodView):
     """It is not taken up."""
 
-    @acts(RefusalSchema())
+    @acts(RefusalSchema(), name="refuseObjection")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """Refuse it, with a reason out of a closed list."""
         return done(objection_id, fold.REFUSAL, body)
@@ -145,7 +157,7 @@ class Refusal(MethodView):
 class SourceCheck(MethodView):
     """The provider's answer."""
 
-    @acts(SourceCheckSchema())
+    @acts(SourceCheckSchema(), name="checkObjectionSource")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """What the provider of the record answered, within five working days; after these, that it did not."""
         return done(objection_id, fold.CHECK, body)
@@ -155,7 +167,7 @@ class SourceCheck(MethodView):
 class Ruling(MethodView):
     """The ruling of the first instance."""
 
-    @acts(RulingSchema())
+    @acts(RulingSchema(), name="ruleObjection")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """Rule; who filed or accepted it cannot.
 
@@ -169,7 +181,7 @@ class Ruling(MethodView):
 class Application(MethodView):
     """The ruling is carried out."""
 
-    @acts(ObjectionNoteSchema())
+    @acts(ObjectionNoteSchema(), name="applyObjection")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """The provider and those who hold copies have been told to follow the ruling."""
         return done(objection_id, fold.APPLICATION, body)
@@ -179,7 +191,7 @@ class Application(MethodView):
 class Notification(MethodView):
     """Who objected knows."""
 
-    @acts(ObjectionNoteSchema())
+    @acts(ObjectionNoteSchema(), name="notifyObjection")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """The written answer has been given; the clock ends."""
         return done(objection_id, fold.NOTIFICATION, body)
@@ -189,7 +201,7 @@ class Notification(MethodView):
 class Appeal(MethodView):
     """The second instance."""
 
-    @acts(ProvenSchema(), scope="objections:write")
+    @acts(ProvenSchema(), scope="objections:write", name="appealObjection")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """Ask for arbitration, once; until it has ruled the first ruling holds."""
         return done(objection_id, fold.APPEAL, body)
@@ -199,7 +211,7 @@ class Appeal(MethodView):
 class Arbitration(MethodView):
     """The ruling of the second instance."""
 
-    @acts(RulingSchema())
+    @acts(RulingSchema(), name="arbitrateObjection")
     def post(self, body: dict[str, Any], objection_id: str) -> Response:
         """Rule in the second instance; nobody who accepted or ruled before can."""
         return done(objection_id, fold.ARBITRATED, body)

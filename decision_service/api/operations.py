@@ -19,7 +19,7 @@ OPEN: dict[str, list[str]] = {"security": []}
 class Live(MethodView):
     """The process answers."""
 
-    @blueprint.doc(**OPEN)
+    @blueprint.doc(operationId="getLiveness", **OPEN)
     @blueprint.response(200, StateSchema)
     def get(self) -> Response:
         """Whether the process lives."""
@@ -30,7 +30,7 @@ class Live(MethodView):
 class Ready(MethodView):
     """Decisions can be taken."""
 
-    @blueprint.doc(**OPEN)
+    @blueprint.doc(operationId="getReadiness", **OPEN)
     @blueprint.problems(503)
     @blueprint.response(200, StateSchema)
     def get(self) -> Response:
@@ -47,7 +47,7 @@ class Ready(MethodView):
 class Exposition(MethodView):
     """Prometheus."""
 
-    @blueprint.doc(**OPEN)
+    @blueprint.doc(operationId="getMetrics", **OPEN)
     @blueprint.response(200, {"type": "string"}, content_type="text/plain")
     def get(self) -> Response:
         """Requests, times and outcomes in the Prometheus text format."""

@@ -90,8 +90,16 @@ def invalid_fields(errors: Iterable[tuple[str, str]]) -> HttpProblem:
     return HttpProblem("invalid-fields", f"not acceptable: {shown}", remedy="correct the fields", errors=listed)
 
 
-def body(problem: ProblemType, detail: str, *, request_id: str, lang: str, errors: Iterable[tuple[str, str]]) -> bytes:
-    """The problem document as bytes."""
+def body(
+    problem: ProblemType,
+    detail: str,
+    *,
+    request_id: str,
+    lang: str,
+    errors: Iterable[tuple[str, str]],
+    admits: Mapping[str, str] | None = None,
+) -> bytes:
+    """The problem document as bytes; ``admits`` are addresses by what is done there."""
     document: dict[str, Any] = {
         "type": problem.uri,
         "title": problem.zh if lang == "zh" else problem.en,
@@ -102,5 +110,7 @@ def body(problem: ProblemType, detail: str, *, request_id: str, lang: str, error
     listed = [{"field": field, "message": message} for field, message in errors]
     if listed:
         document["errors"] = listed
+    if admits:
+        document["admits"] = [{"act": act, "address": address} for act, address in admits.items()]
     # A lone surrogate in a caller's text is no UTF-8; its escape is good JSON.
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")

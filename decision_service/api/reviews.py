@@ -23,6 +23,7 @@ class Reviews(MethodView):
     """The queue."""
 
     @allow("reviews:read")
+    @blueprint.doc(operationId="listReviews")
     @blueprint.problems(401, 403, 422, 503)
     @blueprint.response(200, QueueSchema)
     @blueprint.arguments(QueueQuery(), location="query")

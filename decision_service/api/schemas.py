@@ -152,6 +152,13 @@ class ProblemFieldSchema(Strict):
     message = fields.String(required=True)
 
 
+class AdmittedSchema(Strict):
+    """An act that the state admits, and where it is posted."""
+
+    act = fields.String(required=True)
+    address = fields.String(required=True)
+
+
 class ProblemSchema(Strict):
     """Problem details (RFC 9457)."""
 
@@ -161,6 +168,9 @@ class ProblemSchema(Strict):
     detail = fields.String(required=True)
     request_id = fields.String(required=True)
     errors = fields.List(fields.Nested(ProblemFieldSchema))
+    admits = fields.List(
+        fields.Nested(AdmittedSchema), metadata={"description": "With not-now: what the present state admits instead"}
+    )
 
 
 class ScoresSchema(Strict):
@@ -249,6 +259,19 @@ class SimulationResultSchema(AssessmentSchema):
     as_of = fields.Date(required=True)
     matched_rules = fields.List(fields.String(), required=True)
     unknown_rules = fields.List(fields.String(), required=True)
+
+
+class ProofSchema(Strict):
+    """Evidence of a decision: its record in Base64, its place in the log (RFC 6962), the signed checkpoint, the key."""
+
+    decision_id = fields.String(required=True)
+    record = fields.String(required=True, metadata={"contentEncoding": "base64"})
+    leaf_index = fields.Integer(required=True)
+    leaf_hash = fields.String(required=True)
+    tree_size = fields.Integer(required=True)
+    inclusion_proof = fields.List(fields.String(), required=True)
+    checkpoint = fields.String(required=True, metadata={"description": "A C2SP signed note"})
+    public_key = fields.String(required=True)
 
 
 class DecisionListSchema(Strict):

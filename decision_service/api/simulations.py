@@ -19,6 +19,7 @@ class Simulations(MethodView):
     """Assessments that leave no trace."""
 
     @allow("simulations:run")
+    @blueprint.doc(operationId="createSimulation")
     @blueprint.problems(400, 401, 403, 404, 413, 415, 422, 503)
     @blueprint.response(200, SimulationResultSchema)
     @blueprint.body(SimulationSchema())

@@ -11,11 +11,11 @@ from typing import Any
 from flask import Response
 from flask.views import MethodView
 from marshmallow import ValidationError, fields, post_load, validate
-from webargs.fields import DelimitedList
 
 from decision_service.api.access import allow, caller, owner
 from decision_service.api.decisions import DECISION_ID, KEY_PARAMETER
 from decision_service.api.documents import JSON, StrictBlueprint
+from decision_service.api.event_schemas import EVENT_ID, EventListSchema, EventsQuery
 from decision_service.api.fields import Count, QueryCount, Text
 from decision_service.api.preconditions import ETAG, IF_MATCH, changed, etag, require_match
 from decision_service.api.render import moment, to_bytes
@@ -30,7 +30,6 @@ from decision_service.webhooks.reach import LONGEST
 from decision_service.webhooks.signing import HMAC, KINDS
 
 WEBHOOKS, EVENTS = "/v1/webhooks", "/v1/events"
-EVENT_ID = re.compile(r"evt_([0-9]{1,18}|start)")
 PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
 KEPT_HOURS, MOST_HOURS = 24, 168
 """How long an old key stays valid beside a new one."""
@@ -180,66 +179,12 @@ class DeliveriesQuery(Strict):
     limit = QueryCount(least=1, most=200, load_default=50)
 
 
-class EventsQuery(Strict):
-    """Which events: those after `after`, of these types."""
-
-    after = Text(EVENT_ID, longest=24, description="Id of an event; `evt_start` for all", load_default="evt_start")
-    types = DelimitedList(
-        fields.String(validate=validate.OneOf(TYPES)),
-        validate=validate.Length(min=1, max=len(TYPES)),
-        metadata={"description": "All, unless some are named; types with commas between"},
-    )
-    limit = QueryCount(least=1, most=200, load_default=50)
-
-
-class EventDataSchema(Strict):
-    """Ids and states; which are there depends on the type."""
-
-    decision_id = fields.String()
-    application_id = fields.String()
-    objection_id = fields.String()
-    outcome = fields.String()
-    answer = fields.String(metadata={"description": "Of the provider of a record objected to"})
-    ruling = fields.String()
-    step = fields.String(metadata={"description": "What is due of an objection"})
-    instance = fields.Integer()
-    days = fields.Integer(metadata={"description": "How long it is overdue"})
-    end = fields.String(metadata={"description": "How the contract ended"})
-    day = fields.Integer(metadata={"description": "Of the working days, which has ended"})
-    close = fields.String(metadata={"format": "date-time"})
-    due_at = fields.String(allow_none=True, metadata={"format": "date-time"})
-    card = fields.String()
-    card_before = fields.String(allow_none=True)
-    model = fields.String()
-    version_before = fields.String(allow_none=True)
-    version = fields.String()
-    digest = fields.String()
-    effective_at = fields.String(metadata={"format": "date-time"})
-
-
-class EventSchema(Strict):
-    """An event, as webhooks receive it."""
-
-    id = fields.String(required=True)
-    type = fields.String(required=True, validate=validate.OneOf(TYPES))
-    timestamp = fields.String(required=True, metadata={"format": "date-time"})
-    data = fields.Nested(EventDataSchema, required=True)
-
-
-class EventListSchema(Strict):
-    """Oldest first. `next` is where to go on, also when there is nothing more now; `newest` where the log ends."""
-
-    events = fields.List(fields.Nested(EventSchema), required=True)
-    next = fields.String(required=True)
-    newest = fields.String(required=True)
-
-
 @blueprint.route("")
 class AllWebhooks(MethodView):
     """The collection."""
 
     @allow("webhooks:write")
-    @blueprint.doc(parameters=[KEY_PARAMETER])
+    @blueprint.doc(operationId="createWebhook", parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 409, 413, 415, 422, 503)
     @blueprint.response(201, WebhookMadeSchema, headers={**LOCATION, **ETAG, **REPLAYED})
     @blueprint.body(NewWebhookSchema())
@@ -272,6 +217,7 @@ class AllWebhooks(MethodView):
         return Response(to_bytes(content), 201, content_type=JSON, headers={**headers, **_replayed(replayed)})
 
     @allow("webhooks:read")
+    @blueprint.doc(operationId="listWebhooks")
     @blueprint.problems(401, 403, 503)
     @blueprint.response(200, WebhookListSchema)
     def get(self) -> Response:
@@ -285,6 +231,7 @@ class OneWebhook(MethodView):
     """One webhook."""
 
     @allow("webhooks:read")
+    @blueprint.doc(operationId="getWebhook")
     @blueprint.problems(401, 403, 404, 503)
     @blueprint.response(200, WebhookStandingSchema, headers=ETAG)
     def get(self, webhook_id: str) -> Response:
@@ -295,7 +242,7 @@ class OneWebhook(MethodView):
         return _tagged(webhook, {**document(webhook), **waiting})
 
     @allow("webhooks:write")
-    @blueprint.doc(parameters=[IF_MATCH])
+    @blueprint.doc(operationId="updateWebhook", parameters=[IF_MATCH])
     @blueprint.problems(400, 401, 403, 404, 412, 413, 415, 422, 428, 503)
     @blueprint.response(200, WebhookSchema, headers=ETAG)
     @blueprint.body(WebhookChangeSchema())
@@ -312,7 +259,7 @@ class OneWebhook(MethodView):
         return _tagged(found, document(found))
 
     @allow("webhooks:write")
-    @blueprint.doc(parameters=[IF_MATCH])
+    @blueprint.doc(operationId="deleteWebhook", parameters=[IF_MATCH])
     @blueprint.problems(401, 403, 404, 412, 428, 503)
     @blueprint.response(204)
     def delete(self, webhook_id: str) -> Response:
@@ -329,7 +276,7 @@ class Secret(MethodView):
     """The key that signs."""
 
     @allow("webhooks:write")
-    @blueprint.doc(parameters=[KEY_PARAMETER])
+    @blueprint.doc(operationId="rotateWebhookSecret", parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
     @blueprint.response(201, SecretSchema, headers=REPLAYED)
     @blueprint.body(NewSecretSchema())
@@ -348,7 +295,7 @@ class Test(MethodView):
     """Trying a webhook."""
 
     @allow("webhooks:write")
-    @blueprint.doc(parameters=[KEY_PARAMETER])
+    @blueprint.doc(operationId="testWebhook", parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 409, 422, 503)
     @blueprint.response(202, SentSchema, headers=REPLAYED)
     def post(self, webhook_id: str) -> Response:
@@ -363,7 +310,7 @@ class Replay(MethodView):
     """Delivering again."""
 
     @allow("webhooks:write")
-    @blueprint.doc(parameters=[KEY_PARAMETER])
+    @blueprint.doc(operationId="replayWebhook", parameters=[KEY_PARAMETER])
     @blueprint.problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
     @blueprint.response(202, WebhookSchema, headers=REPLAYED)
     @blueprint.body(ReplaySchema())
@@ -380,6 +327,7 @@ class Deliveries(MethodView):
     """What became of events."""
 
     @allow("webhooks:read")
+    @blueprint.doc(operationId="listWebhookDeliveries")
     @blueprint.problems(401, 403, 404, 422, 503)
     @blueprint.response(200, DeliveryListSchema)
     @blueprint.arguments(DeliveriesQuery(), location="query")
@@ -395,6 +343,7 @@ class Events(MethodView):
     """The stream."""
 
     @allow("events:read")
+    @events_blueprint.doc(operationId="listEvents")
     @events_blueprint.problems(401, 403, 422, 503)
     @events_blueprint.response(200, EventListSchema)
     @events_blueprint.arguments(EventsQuery(), location="query")

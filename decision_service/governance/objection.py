@@ -1,4 +1,7 @@
-"""The life of an objection (异议): a fold of acts; pure. What the state does not admit is refused."""
+"""The life of an objection (异议): a fold of acts; pure.
+
+An act that the state does not admit is ``NotNow``, one whose values it does not admit is ``Inadmissible``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from decision_service.errors import CalendarError, NotNow
+from decision_service.errors import CalendarError, Inadmissible, NotNow
 from decision_service.lending.clock import close_after, close_after_days, close_before
 
 FILED, ACCEPTED, REFUSED, SOURCE_CHECK, RULED, APPLIED, NOTIFIED, ARBITRATION = STATES = (
@@ -145,7 +148,7 @@ def filed(step: Step) -> Objection:
 
 
 def lived(steps: Iterable[Step]) -> Objection:
-    """The objection after all these acts; raises ``NotNow`` at the first that was not admitted."""
+    """The objection after all these acts; raises ``NotNow`` or ``Inadmissible`` at the first that was not admitted."""
     ordered = iter(steps)
     found = filed(next(ordered))
     for step in ordered:
@@ -154,7 +157,10 @@ def lived(steps: Iterable[Step]) -> Objection:
 
 
 def after(objection: Objection, step: Step) -> Objection:
-    """The objection after one act more. Raises ``NotNow``, which names the state, the act and what is admitted."""
+    """The objection after one act more.
+
+    Raises ``NotNow``, which names the state, the act and what is admitted, ``Inadmissible`` with every wrong value.
+    """
     if objection.at is not None and step.at < objection.at:
         raise _not_now(objection, "it would come before what was done already")
     if step.how == ERASURE:
@@ -195,8 +201,8 @@ def _deadline(step: str, count: Callable[[datetime, int], datetime], since: date
 
 
 def _not_now(objection: Objection, what: str) -> NotNow:
-    admitted = ", ".join(allowed(objection)) or "nothing more"
-    return NotNow(what, remedy=f"its state {objection.state} admits: {admitted}")
+    acts = allowed(objection)
+    return NotNow(what, remedy=f"its state {objection.state} admits: {', '.join(acts) or 'nothing more'}", admits=acts)
 
 
 def _plain(objection: Objection, step: Step) -> Objection:
@@ -219,9 +225,9 @@ def _checked(objection: Objection, step: Step) -> Objection:
     if step.details["answer"] == NO_ANSWER:
         due = deadlines(objection)[0].due_at
         if due is None:
-            raise _not_now(objection, "the calendar does not tell when the provider's time is over")
+            raise Inadmissible((("answer", "the calendar does not tell when the provider's time is over"),))
         if step.at < due:
-            raise _not_now(objection, f"the provider has time until {due.isoformat()}")
+            raise Inadmissible((("answer", f"the provider has time until {due.isoformat()}"),))
     return objection
 
 
@@ -230,7 +236,7 @@ def _ruled(objection: Objection, step: Step) -> Objection:
         raise _not_now(objection, "another person must rule: not who filed, accepted or ruled before")
     ruling = step.details["ruling"]
     if ruling == DELETE and not objection.about_record:
-        raise _not_now(objection, "a decision is evidence and is never deleted: rule correct or reject")
+        raise Inadmissible((("ruling", "a decision is evidence and is never deleted: rule correct or reject"),))
     digest = step.details.get("record_digest", "")
     judges = (*objection.judges, step.by)
     return replace(objection, ruling=ruling, ruled_at=step.at, digest=digest, judges=judges)

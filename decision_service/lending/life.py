@@ -1,4 +1,7 @@
-"""The life of an application after its decision: a fold of acts; pure. What the state does not admit is refused."""
+"""The life of an application after its decision: a fold of acts; pure.
+
+An act that the state does not admit is ``NotNow``, one whose values it does not admit is ``Inadmissible``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from decision_service.errors import NotNow
+from decision_service.errors import Inadmissible, NotNow
 from decision_service.lending.clock import SHANGHAI
 from decision_service.vocabulary import RESERVATION
 
@@ -58,6 +61,10 @@ DEFAULT_DAYS = 90
 """So many days overdue are a default."""
 SETTLED, CANCELLED, WRITTEN_OFF = ENDS = ("settled", "cancelled", "written_off")
 """How a contract ends: all is repaid, nothing was drawn, or the rest will not come back."""
+
+
+Wrong = tuple[str, str] | None
+"""A field with why its value is not admitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +127,17 @@ def born(*, outcome: str, asked: int, approved: int | None, decided_at: datetime
 
 
 def lived(life: Life, steps: Iterable[Step]) -> Life:
-    """The life after all these acts; raises ``NotNow`` at the first that was not admitted."""
+    """The life after all these acts; raises ``NotNow`` or ``Inadmissible`` at the first that was not admitted."""
     for step in steps:
         life = after(life, step)
     return life
 
 
 def after(life: Life, step: Step) -> Life:
-    """The life after one act more. Raises ``NotNow``, which names the state, the act and what is admitted."""
+    """The life after one act more.
+
+    Raises ``NotNow``, which names the state, the act and what is admitted, ``Inadmissible`` with every wrong value.
+    """
     life = life.on(step.at)
     if step.how not in ALLOWED[life.state]:
         raise _not_now(life, f"it cannot be {step.how} while it is {life.state}")
@@ -146,8 +156,18 @@ def allowed(life: Life) -> tuple[str, ...]:
 
 
 def _not_now(life: Life, what: str) -> NotNow:
-    admitted = ", ".join(allowed(life)) or "nothing more"
-    return NotNow(what, remedy=f"its state {life.state} admits: {admitted}")
+    acts = allowed(life)
+    return NotNow(what, remedy=f"its state {life.state} admits: {', '.join(acts) or 'nothing more'}", admits=acts)
+
+
+def _ensure(*wrong: Wrong) -> None:
+    """Raises ``Inadmissible`` with all values that are not admitted."""
+    if found := tuple(one for one in wrong if one is not None):
+        raise Inadmissible(found)
+
+
+def _at_most(amount: int, most: int, why: str) -> Wrong:
+    return None if amount <= most else ("amount", f"{why}: at most {cny(most)}")
 
 
 def _assigned(life: Life, step: Step) -> Life:
@@ -161,8 +181,7 @@ def _reviewed(life: Life, step: Step) -> Life:
     if step.details["outcome"] == DECLINE:
         return replace(life, state=DECLINED)
     amount = fen(step.details["amount"])
-    if amount > life.asked:
-        raise _not_now(life, "more would be approved than was asked for")
+    _ensure(_at_most(amount, life.asked, "more would be approved than was asked for"))
     return replace(life, state=APPROVED, approved=amount, holds_until=step.at + RESERVATION)
 
 
@@ -189,40 +208,36 @@ def _final(life: Life, step: Step) -> Life:
     if life.state != APPROVED:
         raise _not_now(life, f"no approval of the platform stands: while it is {life.state} it can only be refused")
     amount = fen(step.details["amount"])
-    if amount > life.approved:
-        raise _not_now(life, "more would be lent than the platform approved")
+    _ensure(_at_most(amount, life.approved, "more would be lent than the platform approved"))
     contract = step.details.get("contract_id")
     return replace(life, state=COMMITTED, approved=amount, holds_until=None, contract=contract)
 
 
 def _drawn(life: Life, step: Step) -> Life:
-    life, on = _of_contract(life, step), _day(life, step)
-    drawn = life.drawn + fen(step.details["amount"])
-    if drawn > life.approved:
-        raise _not_now(life, "more would be drawn than the bank committed to")
+    amount, on = fen(step.details["amount"]), _day(step)
+    left = life.approved - life.drawn
+    _ensure(*_misplaced(life, step), _at_most(amount, left, "more would be drawn than the bank committed to"))
     state = OVERDUE if life.state == OVERDUE else DRAWN
-    return replace(life, state=state, drawn=drawn, drawn_on=min(life.drawn_on or on, on))
+    first = min(life.drawn_on or on, on)
+    return replace(life, state=state, drawn=life.drawn + amount, drawn_on=first, contract=_contract(life, step))
 
 
 def _repaid(life: Life, step: Step) -> Life:
-    life = _of_contract(life, step)
-    _day(life, step)
-    repaid = life.repaid + fen(step.details["amount"])
-    if repaid > life.drawn:
-        raise _not_now(life, "more would be repaid than was drawn")
-    if repaid == life.drawn:
-        return replace(life, state=REPAID, repaid=repaid, overdue_days=0)
-    return replace(life, repaid=repaid)
+    amount = fen(step.details["amount"])
+    _ensure(*_misplaced(life, step), _at_most(amount, life.outstanding, "more would be repaid than was drawn"))
+    left = replace(life, repaid=life.repaid + amount, contract=_contract(life, step))
+    return left if left.outstanding else replace(left, state=REPAID, overdue_days=0)
 
 
 def _overdue(life: Life, step: Step) -> Life:
     """Zero days overdue say that arrears were made good."""
-    life, on, days = _of_contract(life, step), _day(life, step), step.details["days"]
-    if fen(step.details["amount"]) > life.outstanding:
-        raise _not_now(life, "more would be overdue than is owed")
-    since = life.drawn_on
-    if since is not None and days > (on - since).days:
-        raise _not_now(life, "it would be overdue for longer than it is drawn")
+    on, days, since = _day(step), step.details["days"], life.drawn_on
+    is_longer = since is not None and days > (on - since).days
+    _ensure(
+        *_misplaced(life, step),
+        _at_most(fen(step.details["amount"]), life.outstanding, "more would be overdue than is owed"),
+        ("days", "it would be overdue for longer than it is drawn") if is_longer else None,
+    )
     defaulted = life.defaulted_on
     if days >= DEFAULT_DAYS:
         crossed = on - timedelta(days=days - DEFAULT_DAYS)
@@ -233,21 +248,26 @@ def _overdue(life: Life, step: Step) -> Life:
         overdue_days=days,
         worst_days=max(life.worst_days, days),
         defaulted_on=defaulted,
+        contract=_contract(life, step),
     )
 
 
 def _closed(life: Life, step: Step) -> Life:
-    life, on, end = _of_contract(life, step), _day(life, step), step.details["end"]
-    if end == SETTLED and (life.outstanding or not life.drawn):
-        raise _not_now(life, "it is not settled: all that was drawn must be repaid")
-    if end == CANCELLED and life.drawn:
-        raise _not_now(life, "it is not cancelled: something was drawn")
-    if end == WRITTEN_OFF and not life.outstanding:
-        raise _not_now(life, "there is nothing to write off")
-    defaulted = life.defaulted_on
+    on, end, defaulted = _day(step), step.details["end"], life.defaulted_on
+    _ensure(*_misplaced(life, step), _of_end(life, end))
     if end == WRITTEN_OFF:
         defaulted = on if defaulted is None else min(defaulted, on)
-    return replace(life, state=CLOSED, ended=end, defaulted_on=defaulted)
+    return replace(life, state=CLOSED, ended=end, defaulted_on=defaulted, contract=_contract(life, step))
+
+
+def _of_end(life: Life, end: str) -> Wrong:
+    if end == SETTLED and (life.outstanding or not life.drawn):
+        return "end", "it is not settled: all that was drawn must be repaid"
+    if end == CANCELLED and life.drawn:
+        return "end", "it is not cancelled: something was drawn"
+    if end == WRITTEN_OFF and not life.outstanding:
+        return "end", "there is nothing to write off"
+    return None
 
 
 _STEPS: Mapping[str, Callable[[Life, Step], Life]] = {
@@ -263,20 +283,29 @@ _STEPS: Mapping[str, Callable[[Life, Step], Life]] = {
 }
 
 
-def _of_contract(life: Life, step: Step) -> Life:
-    """A decision has one contract: the first that is named."""
-    named = step.details.get("contract_id", life.contract)
-    if life.contract not in (None, named):
-        raise _not_now(life, "it belongs to another contract")
-    return replace(life, contract=named)
+def _misplaced(life: Life, step: Step) -> tuple[Wrong, Wrong]:
+    """What is wrong with contract and day: a decision has one contract, the first that is named."""
+    on, first, last = _day(step), *(one.astimezone(SHANGHAI).date() for one in (life.decided_at, step.at))
+    is_other = life.contract not in (None, _contract(life, step))
+    return (
+        ("contract_id", f"it belongs to another contract: {life.contract}") if is_other else None,
+        None if first <= on <= last else ("on", f"it lies before its decision or in the future: {first} to {last}"),
+    )
 
 
-def _day(life: Life, step: Step) -> date:
-    """When it happened: neither before the decision nor after it was told, by business dates."""
-    on = date.fromisoformat(step.details["on"])
-    if not life.decided_at.astimezone(SHANGHAI).date() <= on <= step.at.astimezone(SHANGHAI).date():
-        raise _not_now(life, f"by the date in Shanghai, {on} lies before its decision or in the future")
-    return on
+def _contract(life: Life, step: Step) -> str | None:
+    named: str | None = step.details.get("contract_id", life.contract)
+    return named
+
+
+def _day(step: Step) -> date:
+    """When it happened: neither before the decision nor after it was told, by business dates in Shanghai."""
+    return date.fromisoformat(step.details["on"])
+
+
+def cny(amount: int) -> str:
+    """Fen as money is written."""
+    return f"{Decimal(amount).scaleb(-2):.2f}"
 
 
 def fen(amount: str) -> int:

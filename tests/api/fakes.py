@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from decision_service.api.service import Page
 from decision_service.audit.signing import Signer
-from decision_service.errors import IdempotencyConflict, InadmissibleApplication, NotFound, StillRunning, StoreError
+from decision_service.errors import IdempotencyConflict, Inadmissible, NotFound, StillRunning, StoreError
 from decision_service.identity.desk import IdentityDesk, Issuer
 from decision_service.vocabulary import Client, CreditApplication, Decision, ModelVersion, Outcome, Reason, Scores
 from tests.api.signing import FakeClientKeys
@@ -86,7 +86,7 @@ class FakeService:
                 raise IdempotencyConflict("the key was used with another body")
             return Answer(answer.decision_id, answer.body, None)
         if problems := self.field_problems({name: getattr(application, name) for name in ("product", "purpose")}):
-            raise InadmissibleApplication(tuple(problems))
+            raise Inadmissible(tuple(problems))
         if application.uscc != USCC:
             raise NotFound(f"enterprise {application.uscc} is not on record", where="enterprise.uscc")
         decision = decision_of(application, client, f"d-{len(self.stored)}", now)

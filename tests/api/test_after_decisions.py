@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from decision_service.api.webhooks import EventListSchema
+from decision_service.api.event_schemas import DATA, EventListSchema
 from decision_service.audit.act import MODEL_SWITCHED
 from decision_service.card_watch import CardWatch
 from decision_service.cli import main
@@ -52,6 +52,7 @@ def on(city: City, contract: str = "C-1", **body: Any) -> dict[str, Any]:
 def events(city: City, who: str) -> list[tuple[str, dict[str, Any]]]:
     page = city.get("/v1/events?limit=200", who).get_json()
     assert not EventListSchema().validate(page)
+    assert all(set(one["data"]) == set(DATA[one["type"]]) for one in page["events"])
     return [(one["type"], one["data"]) for one in page["events"]]
 
 

@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from decision_service.api import life_schemas, objection_schemas
 from decision_service.api.application import http_application
 from decision_service.api.life_schemas import ActSchema, HistorySchema, QueueSchema
 from decision_service.api.platform import PlatformService
+from decision_service.api.schemas import ProblemSchema
 from decision_service.api.service import Runtime
 from decision_service.commands.audit import verified
+from decision_service.governance.objection import FOLLOWING
+from decision_service.lending.life import ACTS
 from decision_service.review_clock import ReviewClock
 from tests.api.real import FixedScorer, open_platform, write_feeds
 
@@ -118,6 +122,11 @@ def refusal(answer: Any) -> str:
     return str(answer.get_json()["detail"])
 
 
+def blamed(answer: Any) -> dict[str, str]:
+    assert answer.status_code == 422 and answer.get_json()["type"] == "/problems/invalid-fields", answer.text
+    return {one["field"]: one["message"] for one in answer.get_json()["errors"]}
+
+
 def findings(city: City) -> list[str]:
     return [str(one) for one in verified(city.platform).findings]
 
@@ -156,48 +165,65 @@ def test_an_approved_application_lives_to_its_end_and_counts_as_exposure_all_the
     assert findings(city) == []
 
 
-NOT_ADMITTED: dict[str, tuple[list[tuple[str, dict[str, Any]]], tuple[str, dict[str, Any]], str]] = {
+Why = str | dict[str, str]
+Cases = dict[str, tuple[list[tuple[str, dict[str, Any]]], tuple[str, dict[str, Any]], Why]]
+NOT_ADMITTED: Cases = {
     "drawn before it is final": ([], ("drawdowns", {}), "cannot be drawn while it is approved"),
-    "more than was approved": ([], ("final", final("3000000.01")), "more would be lent"),
     "final twice": ([("final", final())], ("final", final()), "it is refused"),
     "drawn after a refusal": ([("final", final())], ("drawdowns", {}), "it is refused"),
-    "more than was committed": ([("final", final("1.00"))], ("drawdowns", {"amount": "1.01"}), "more would be drawn"),
     "repaid before it is drawn": ([("final", final("1.00"))], ("repayments", {}), "it is committed"),
+    "reviewed although the rules approved": ([], ("review", reviewed("1.00")), "while it is approved"),
+    "assigned although nothing waits": ([], ("assignment", {}), "while it is approved"),
+}
+UNACCEPTABLE: Cases = {
+    "more than was approved": ([], ("final", final("3000000.01")), {"amount": "more would be lent"}),
+    "more than was committed": (
+        [("final", final("1.00"))],
+        ("drawdowns", {"amount": "1.01"}),
+        {"amount": "more would be drawn than the bank committed to: at most 1.00"},
+    ),
     "more than was drawn": (
         [("final", final("9.00")), ("drawdowns", {"amount": "5.00"})],
         ("repayments", {"amount": "5.01"}),
-        "more would be repaid",
+        {"amount": "more would be repaid"},
     ),
     "another contract": (
         [("final", final("9.00")), ("drawdowns", {"amount": "5.00"})],
         ("drawdowns", {"amount": "1.00", "contract_id": "C-2"}),
-        "another contract",
+        {"contract_id": "it belongs to another contract: C-1"},
     ),
     "settled while something is owed": (
         [("final", final("9.00")), ("drawdowns", {"amount": "5.00"})],
         ("closure", {"end": "settled", "amount": None}),
-        "not settled",
+        {"end": "it is not settled"},
     ),
     "cancelled although something was drawn": (
         [("final", final("9.00")), ("drawdowns", {"amount": "5.00"})],
         ("closure", {"end": "cancelled", "amount": None}),
-        "not cancelled",
+        {"end": "it is not cancelled"},
     ),
     "overdue for longer than it is drawn": (
         [("final", final("9.00")), ("drawdowns", {"amount": "5.00"})],
         ("overdues", {"days": 1, "amount": "5.00"}),
-        "overdue for longer",
+        {"days": "it would be overdue for longer"},
     ),
-    "in the future": ([("final", final("9.00"))], ("drawdowns", {"on": "2099-01-01"}), "in the future"),
-    "before the decision": ([("final", final("9.00"))], ("drawdowns", {"on": "2020-01-01"}), "before its decision"),
-    "reviewed although the rules approved": ([], ("review", reviewed("1.00")), "while it is approved"),
-    "assigned although nothing waits": ([], ("assignment", {}), "while it is approved"),
+    "in the future": ([("final", final("9.00"))], ("drawdowns", {"on": "2099-01-01"}), {"on": "it lies before its"}),
+    "before the decision": ([("final", final("9.00"))], ("drawdowns", {"on": "2020-01-01"}), {"on": "it lies before"}),
+    "wrong in every way": (
+        [("final", final("9.00")), ("drawdowns", {"amount": "5.00"})],
+        ("overdues", {"days": 9, "amount": "6.00", "contract_id": "C-2", "on": "2099-01-01"}),
+        {"amount": "more would be overdue", "contract_id": "it belongs to another", "on": "it lies"},
+    ),
 }
 
 
-@pytest.mark.parametrize(("before", "act", "why"), NOT_ADMITTED.values(), ids=NOT_ADMITTED.keys())
+@pytest.mark.parametrize(
+    ("before", "act", "why"),
+    [*NOT_ADMITTED.values(), *UNACCEPTABLE.values()],
+    ids=[*NOT_ADMITTED.keys(), *UNACCEPTABLE.keys()],
+)
 def test_what_the_state_does_not_admit_is_refused_and_leaves_nothing(
-    city: City, before: list[tuple[str, dict[str, Any]]], act: tuple[str, dict[str, Any]], why: str
+    city: City, before: list[tuple[str, dict[str, Any]]], act: tuple[str, dict[str, Any]], why: Why
 ) -> None:
     city.now = datetime.now(UTC)
     made = city.decide("whitelist", amount="3000000.00")
@@ -210,7 +236,12 @@ def test_what_the_state_does_not_admit_is_refused_and_leaves_nothing(
     for step in before:
         state_of(sent(*step))
     leaves = city.platform.store.log_head()[0]
-    assert why in refusal(sent(*act))
+    answer = sent(*act)
+    if isinstance(why, str):
+        assert why in refusal(answer)
+    else:
+        told = blamed(answer)
+        assert set(told) == set(why) and all(told[field].startswith(begin) for field, begin in why.items())
     assert city.platform.store.log_head()[0] == leaves
     if city.history(made).get_json()["state"] == "approved":
         state_of(city.act(made, "final", final()))
@@ -218,6 +249,27 @@ def test_what_the_state_does_not_admit_is_refused_and_leaves_nothing(
         sent("repayments", {"amount": "5.00"})
         state_of(sent("closure", {"amount": None, "end": "settled" if len(before) > 1 else "cancelled"}))
     assert city.pending("whitelist") == 0
+
+
+def test_what_the_state_admits_instead_is_told_with_its_address(city: City) -> None:
+    city.now = datetime.now(UTC)
+    made = city.decide("whitelist", amount="1000.00")
+    answer = city.act(made, "drawdowns", moved(city, "1.00"))
+    assert not ProblemSchema().validate(answer.get_json())
+    admitted = answer.get_json()["admits"]
+    assert admitted == [{"act": "final", "address": f"/v1/decisions/{made['decision_id']}/final"}]
+    assert state_of(city.post(admitted[0]["address"], final())) == "refused"
+    assert "admits" not in city.act(made, "drawdowns", moved(city, "1.00")).get_json(), "nothing more"
+
+
+def test_every_act_has_an_address_that_is_served(city: City) -> None:
+    served = {rule.rule for rule in city.app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    for thing, known, acts in (
+        ("decisions/<decision_id>", life_schemas.PLACES, ACTS),
+        ("objections/<objection_id>", objection_schemas.PLACES, set(FOLLOWING)),
+    ):
+        assert set(known) == set(acts)
+        assert {f"/v1/{thing}/{place}" for place in known.values()} <= served
 
 
 def test_an_approval_that_nobody_made_final_lapses_after_a_day(city: City) -> None:
@@ -256,7 +308,7 @@ def test_a_referred_application_is_taken_reviewed_and_reserved(city: City) -> No
     answer = city.act(made, "review", reviewed("1500000.00", comment="面谈纪要：王某某"), "risk2")
     assert state_of(answer) == "approved"
     assert city.pending("over-limit") == before + 150_000_000
-    assert "more would be lent" in refusal(city.act(made, "final", final("1500000.01")))
+    assert "more would be lent" in blamed(city.act(made, "final", final("1500000.01")))["amount"]
     assert state_of(city.act(made, "final", final("1500000.00"))) == "committed"
 
     mine, theirs = city.history(made).get_json(), city.history(made, "auditor").get_json()
@@ -299,9 +351,9 @@ def test_a_reviewer_must_know_of_what_the_customer_took_up_meanwhile(city: City)
     other = city.decide("control", who="other")
     state_of(city.act(other, "assignment", {}, "risk2"))
     state_of(city.act(other, "review", reviewed("1000000.00"), "risk2"))
-    told = refusal(city.act(made, "review", reviewed("1000000.00"), "risk", key=key))
-    assert "more than the decision saw" in told and "exposure_total" in told
-    total = told.split('"exposure_total": "')[1].split('"')[0]
+    told = blamed(city.act(made, "review", reviewed("1000000.00"), "risk", key=key))["exposure_total"]
+    assert "more than the decision saw" in told
+    total = told.rsplit("send ", 1)[1]
     knowing = reviewed("1000000.00", exposure_total=total)
     assert state_of(city.act(made, "review", knowing, "risk", key=key)) == "approved"
 
@@ -346,7 +398,10 @@ def test_the_clock_stands_still_while_documents_are_awaited_twice_at_most(quiet:
     quiet.now += DAY
     resumed = quiet.act(made, "resume", {}).get_json()
     assert resumed["due_at"] == "2026-11-30T09:30:00.000000Z", "it stood still over Tuesday's close"
-    state_of(quiet.act(made, "pause", {}, "risk"))
+    headers = {"Authorization": f"Bearer {quiet.keys['risk']}", "Idempotency-Key": "no body"}
+    path = f"/v1/decisions/{made['decision_id']}"
+    state_of(quiet.app.test_client().post(f"{path}/pause", headers={**headers, "Idempotency-Key": "no-body"}))
+    assert quiet.app.test_client().post(f"{path}/review", headers=headers).status_code == 415, "a body is needed"
     quiet.now += HOUR
     assert quiet.act(made, "resume", {}, "risk").get_json()["due_at"] == "2026-11-30T09:30:00.000000Z"
     assert "2 times" in refusal(quiet.act(made, "pause", {}, "risk"))
@@ -428,6 +483,10 @@ BAD_BODIES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("final", {"outcome": "APPROVE", "reason": "BANK_APPROVED"}, {"amount"}),
     ("final", {"outcome": "DECLINE", "amount": "1", "reason": "BANK_APPROVED"}, {"amount", "reason"}),
     ("final", {"outcome": "REFER", "reason": "WHY"}, {"outcome", "reason"}),
+    ("final", {"outcome": "APPROVE", "reason": "WHY", "more": 1}, {"amount", "reason", "more"}),
+    ("final", {"outcome": "APPROVE", "reason": "BANK_APPROVED", "amount": "x"}, {"amount"}),
+    ("final", {"outcome": "DECLINE", "reason": 1, "amount": "x"}, {"amount", "reason"}),
+    ("overdues", {"days": 3, "on": "x"}, {"amount", "on", "contract_id"}),
     ("final", final(contract_id="C-1"), {"contract_id"}),
     ("drawdowns", {"amount": "0", "on": "yesterday", "contract_id": ""}, {"amount", "on", "contract_id"}),
     ("overdues", {"days": 0, "amount": "1.00", "on": "2026-11-24", "contract_id": "C-1"}, {"amount"}),

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from decision_service.api.event_schemas import DATA, EventListSchema
 from decision_service.api.life_schemas import HistorySchema
 from decision_service.api.objection_schemas import (
     ObjectionActSchema,
@@ -21,14 +22,13 @@ from decision_service.api.objection_schemas import (
     ObjectionListSchema,
     ObjectionSchema,
 )
-from decision_service.api.webhooks import EventListSchema
 from decision_service.audit.record import values_of
 from decision_service.objections import ObjectionDesk
 from decision_service.portrait.records import IndicatorValue, ListEntry, Overdue, Relation, TaxRating
 from decision_service.recorded import differences
 from decision_service.review_clock import ReviewClock
 from decision_service.workbench.outcomes import REPAIRED, outcomes, training_row
-from tests.api.test_lives import DAY, City, final, findings, moved, refusal, state_of
+from tests.api.test_lives import DAY, City, blamed, final, findings, moved, refusal, state_of
 
 PROOF = "ab" * 32
 PROVEN = {"evidence": [PROOF]}
@@ -309,7 +309,7 @@ def test_an_objection_to_a_decision_changes_nothing_of_it_and_nothing_of_the_nex
     assert "is open" in refusal(town.post("/v1/objections", body))
     for act in ("acceptance", "source-check"):
         state(town.step(objection, act))
-    assert "never deleted" in refusal(town.step(objection, "ruling", ruling="delete"))
+    assert "never deleted" in blamed(town.step(objection, "ruling", ruling="delete"))["ruling"]
     state(town.step(objection, "ruling", ruling="correct"))
     assert town.get(f"/v1/decisions/{made['decision_id']}").data == kept
     assert "DATA_DISPUTE" not in codes(town.decide("over-limit"))
@@ -426,6 +426,7 @@ def test_acts_are_events_of_who_objected_and_of_nobody_else(town: Town) -> None:
         found, after = [], "evt_start"
         while page := (told := town.get(f"/v1/events?limit=100&after={after}", who).get_json())["events"]:
             assert not EventListSchema().validate(told)
+            assert all(set(one["data"]) == set(DATA[one["type"]]) for one in page)
             found += [(one["type"], one["data"]) for one in page if one["data"].get("objection_id") == objection]
             after = page[-1]["id"]
         return found
@@ -453,12 +454,16 @@ def test_what_a_repaired_record_was_in_is_no_row_to_train_on(quiet: Town) -> Non
 
 BAD_BODIES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("", PROVEN, {"enterprise", "record"}),
-    ("", {}, {"evidence"}),
+    ("", {}, {"enterprise", "record", "evidence"}),
     ("", {"decision_id": "d", "record": {"kind": "lists", "key": "L"}, **PROVEN}, {"record"}),
     ("", {"enterprise": {"uscc": "1"}, "record": {"kind": "months", "key": ""}, **PROVEN},
      {"enterprise.uscc", "record.kind", "record.key"}),
     ("", {"decision_id": "d", "evidence": ["AB" * 32]}, {"evidence.0"}),
+    ("", {"decision_id": "d", "record": {"kind": "lists", "key": ""}, "enterprise": 1},
+     {"record", "record.key", "enterprise", "evidence"}),
+    ("", {"record": {"kind": "lists", "key": "L"}, "evidence": []}, {"enterprise", "evidence"}),
     ("/x/refusal", {"reason": "NONE"}, {"reason"}),
+    ("/x/source-check", {"answer": "wrong", "more": 1}, {"evidence", "more"}),
     ("/x/ruling", {"ruling": "maybe"}, {"ruling", "evidence"}),
     ("/x/source-check", {"answer": "wrong"}, {"evidence"}),
     ("/x/acceptance", {"comment": "x" * 1001, "more": 1}, {"comment", "more"}),
@@ -505,7 +510,7 @@ def test_what_is_late_is_told_once_and_silence_of_the_provider_can_be_told_then(
     assert quiet.get(f"/v1/objections/{objection}").get_json()["sla"] == "breached"
     state(quiet.step(objection, "acceptance"))
     silent = {"answer": "no_answer", "evidence": []}
-    assert "the provider has time until" in refusal(quiet.step(objection, "source-check", **silent))
+    assert "the provider has time until" in blamed(quiet.step(objection, "source-check", **silent))["answer"]
     at("2026-12-09T17:30")
     assert told() == [("objection.near", "source_check"), ("objection.breached", "source_check")]
     assert ReviewClock(quiet.platform, lambda: quiet.now).look() == (), "another worker knows of them"

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from decision_service.api.problems import TYPES
+from decision_service.store.events import TYPES as TYPES_OF_EVENTS
 
 PROBLEMS_PAGE = Path(__file__).parents[2] / "docs" / "problems.md"
 
@@ -39,6 +40,49 @@ def test_the_document_matches_the_served_routes(app: Flask, document: dict) -> N
     methods = {"get", "post", "put", "patch", "delete"}
     documented = {(path, method) for path, item in document["paths"].items() for method in item if method in methods}
     assert documented == served
+
+
+OPERATIONS = {
+    "acceptObjection", "appealObjection", "applyObjection", "arbitrateObjection", "assignApplication",
+    "cancelDecisionBatch", "checkObjectionSource", "closeContract", "createDecision", "createDecisionBatch",
+    "createDrawdown", "createFinalDecision", "createObjection", "createOverdue", "createRepayment",
+    "createSimulation", "createToken", "createWebhook", "deleteWebhook", "getActiveRuleset", "getDecision",
+    "getDecisionBatch", "getDecisionBatchResults", "getDecisionExplanation", "getDecisionHistory",
+    "getDecisionProof", "getDocument", "getKeySet", "getLiveness", "getLogCheckpoint", "getMetrics", "getObjection",
+    "getObjectionHistory", "getReadiness", "getServerMetadata", "getWebhook", "listDecisionBatches", "listDecisions",
+    "listEvents", "listModels", "listObjections", "listReviews", "listWebhookDeliveries", "listWebhooks",
+    "notifyObjection", "pauseApplication", "refuseObjection", "replayWebhook", "resumeApplication",
+    "reviewApplication", "rotateWebhookSecret", "ruleObjection", "testWebhook", "updateWebhook",
+}  # fmt: skip
+"""Clients that are generated call their functions so: one may come, none may change."""
+
+
+def test_each_operation_has_the_name_it_always_had(document: dict) -> None:
+    named = [operation["operationId"] for item in document["paths"].values() for operation in item.values()
+             if "responses" in operation]  # fmt: skip
+    assert sorted(named) == sorted(OPERATIONS)
+
+
+def test_the_document_tells_where_it_is_served(document: dict) -> None:
+    assert [one["url"] for one in document["servers"]] == ["/", "http://127.0.0.1:8080"]
+
+
+def test_every_type_of_event_is_a_webhook_with_its_schema(document: dict) -> None:
+    assert set(document["webhooks"]) == {*TYPES_OF_EVENTS, "ping"}
+    for kind, item in document["webhooks"].items():
+        reference = item["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        schema = document["components"]["schemas"][reference.rsplit("/", 1)[1]]
+        assert schema["properties"]["type"]["const"] == kind and schema["additionalProperties"] is False
+
+
+def test_no_body_is_needed_where_nothing_must_be_said(document: dict) -> None:
+    acts = {
+        path.rsplit("/", 1)[1]: item["post"]["requestBody"].get("required", False)
+        for path, item in document["paths"].items()
+        if "requestBody" in item.get("post", {})
+    }
+    free = {"assignment", "pause", "resume", "acceptance", "application", "notification", "secret"}
+    assert {name for name, required in acts.items() if not required} == free
 
 
 def test_operations_are_open_and_everything_else_needs_a_key(client: FlaskClient, document: dict) -> None:

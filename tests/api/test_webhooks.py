@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook as Verifier
 
 from decision_service.api.application import http_application
+from decision_service.api.event_schemas import DATA, EventListSchema
 from decision_service.api.platform import PlatformService
 from decision_service.api.service import Runtime
-from decision_service.api.webhooks import DeliveryListSchema, EventListSchema, WebhookMadeSchema, WebhookStandingSchema
+from decision_service.api.webhooks import DeliveryListSchema, WebhookMadeSchema, WebhookStandingSchema
 from decision_service.store.webhooks import Webhooks
 from decision_service.webhooks.follow import RETRIES, WebhookFollower
 from decision_service.webhooks.reach import Reach
@@ -249,6 +250,8 @@ def test_ping_and_replay(scene: Scene) -> None:
     pings = {scene.send("POST", f"{path}/test", Idempotency_Key="p").get_json()["event_id"] for _ in range(2)}
     scene.run()
     assert scene.receiver.ids() == list(pings)
+    told = json.loads(scene.receiver.got[0][1])
+    assert (told["type"], set(told["data"])) == ("ping", set(DATA["ping"]))
     before = f"evt_{int(old.removeprefix('evt_')) - 1}"
     for _ in range(2):
         assert scene.send("POST", f"{path}/replay", {"after": before}).status_code == 202
