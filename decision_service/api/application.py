@@ -10,7 +10,6 @@ from flask import Flask
 from decision_service.api import (
     batches,
     decisions,
-    event_schemas,
     failures,
     identity,
     in_force,
@@ -82,5 +81,4 @@ def http_application(
     api = document(app, version)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
-    event_schemas.describe(api.spec)
     return app

@@ -14,7 +14,7 @@ from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from decision_service.api import bodies, problems
+from decision_service.api import bodies, event_schemas, problems
 from decision_service.api.bodies import flat
 from decision_service.api.fields import Count, Money, QueryCount, Text, Uscc
 from decision_service.api.metrics import BATCHES
@@ -170,10 +170,13 @@ class Documented(Api):
 
     def _describe(self) -> None:
         with self._describing:
+            if not self._undescribed:
+                return
             while self._undescribed:
                 blueprint = self._undescribed.pop(0)
                 blueprint.register_views_in_doc(self, self._app, self.spec, name=blueprint.name, parameters=None)
                 self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+            event_schemas.describe(self.spec)
 
     def _openapi_json(self) -> Response:
         """The document as it is true now: what the active rules declare as choices stands in it."""
