@@ -50,7 +50,7 @@ serve: setup ## Serve the API; an empty store gets the synthetic city and a sand
 	  $(BIN)/python -m ml city --out var/feeds; $(BIN)/python -m ml train-city --if-none; \
 	  $(BIN)/decision-service rules activate rules; $(BIN)/decision-service feeds load var/feeds; fi
 	@$(MAKE) --no-print-directory sandbox
-	$(BIN)/decision-service serve --port $(PORT) --sandbox
+	DECISION_WEBHOOK_LOCAL=$${DECISION_WEBHOOK_LOCAL:-yes} $(BIN)/decision-service serve --port $(PORT) --sandbox
 
 sandbox: setup ## Renew the sandbox's enterprises, whose records grow old, where they are on record
 	@if $(BIN)/decision-service sandbox list --check-loaded; then set -e; \

@@ -64,7 +64,8 @@ def serve(
             click.echo("  decision-service feeds load FOLDER    (make serve loads a synthetic city)", err=True)
         if sandbox:
             _sandbox(built, found)
-    click.echo(f"serving http://{_authority(found)} with {found.workers} workers; stop with Ctrl-C", err=True)
+    told = "it answers once /readyz does; stop with Ctrl-C"
+    click.echo(f"starting http://{_authority(found)} with {found.workers} workers: {told}", err=True)
     _become_server(found, address)
 
 

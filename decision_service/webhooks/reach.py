@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from decision_service.errors import InputError
 
 LONGEST = 1_024
+LOCAL = "DECISION_WEBHOOK_LOCAL"
 HTTPS = 443
 PORTS = frozenset({HTTPS})
 _PLAIN = re.compile(r"[\x21-\x7e]+")
@@ -54,9 +55,9 @@ class Reach:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Reach":
         """``DECISION_WEBHOOK_LOCAL`` (yes or no) and ``DECISION_WEBHOOK_PORTS``. Raises ``InputError``."""
-        local, ports = environ.get("DECISION_WEBHOOK_LOCAL", "no"), environ.get("DECISION_WEBHOOK_PORTS", str(HTTPS))
+        local, ports = environ.get(LOCAL, "no"), environ.get("DECISION_WEBHOOK_PORTS", str(HTTPS))
         if local not in ("yes", "no"):
-            raise InputError(f"{local!r} is not usable", where="DECISION_WEBHOOK_LOCAL", remedy="give yes or no")
+            raise InputError(f"{local!r} is not usable", where=LOCAL, remedy="give yes or no")
         numbers = ports.split()
         if not numbers or not all(re.fullmatch("[0-9]{1,5}", one) and 0 < int(one) < 65_536 for one in numbers):
             raise InputError("these are no ports", where="DECISION_WEBHOOK_PORTS", remedy='such as "443 8443"')
@@ -70,7 +71,11 @@ class Reach:
             addresses = [ip_address(one) for one in self.resolve(host, port)]
         except (OSError, ValueError):
             raise _refused("its name has no address", "check the name") from None
-        local = self.local and bool(addresses) and all(one.is_loopback for one in addresses)
+        is_loopback = bool(addresses) and all(one.is_loopback for one in addresses)
+        local = self.local and is_loopback
+        if is_loopback and not local:
+            remedy = f"receive at a public address; to try it on this machine, serve with {LOCAL}=yes"
+            raise _refused("it leads to this machine itself, which is not public", remedy)
         if parts.scheme != "https" and not local:
             raise _refused("it is not https", "give an address that begins with https://")
         if not local and port not in self.ports:

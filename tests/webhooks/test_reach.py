@@ -68,6 +68,12 @@ def test_loopback_only_by_a_setting_and_nothing_else_by_it() -> None:
             Reach.from_environ(bad)
 
 
+def test_who_tries_it_on_one_machine_is_told_the_setting() -> None:
+    for url in ("http://127.0.0.1:8081/", "https://localhost/", "http://[::1]:9/"):
+        with pytest.raises(InputError, match="DECISION_WEBHOOK_LOCAL=yes"):
+            Reach().check(url)
+
+
 def test_a_name_that_changes_after_the_check_is_not_connected_to() -> None:
     """The address to connect to is looked up once and checked itself: rebinding between the two changes nothing."""
     with socket.create_server(("127.0.0.1", 0)) as inside:
