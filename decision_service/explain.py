@@ -11,6 +11,7 @@ from decision_service.decide import Platform
 from decision_service.errors import NotFound
 from decision_service.explain_changes import changes
 from decision_service.explain_limit import limit
+from decision_service.explain_records import records
 from decision_service.explain_view import TRUTH, View
 from decision_service.recorded import assess_again, in_force
 from decision_service.repaired import later_repairs, told
@@ -42,6 +43,9 @@ def explain(platform: Platform, stored: StoredDecision, *, lang: str, openness: 
         "blend": explain_reasons.blend(why, view, recorded),
         "limit": limit(view),
         "changes": list(changes(view)),
+        "records": records(
+            platform, stored, recorded, view, scored=[one.name for one in (() if why is None else why.stated)]
+        ),
         **told(later_repairs(platform, stored)),
     }
 

@@ -4,6 +4,7 @@
 """
 
 from decision_service_client import calls
+from decision_service_client.case_records import Objection, ObjectionAct, RecordKey, RestsOn, Waiting
 from decision_service_client.client import AsyncClient, Client
 from decision_service_client.credentials import BearerKey, PrivateKeyJwt
 from decision_service_client.errors import (
@@ -47,12 +48,16 @@ __all__ = [
     "InvalidFields",
     "NotFound",
     "NotNow",
+    "Objection",
+    "ObjectionAct",
     "Outcome",
     "PrivateKeyJwt",
     "Problem",
     "ProblemError",
     "Proof",
     "PublicKey",
+    "RecordKey",
+    "RestsOn",
     "Retry",
     "ServerFault",
     "StillRunning",
@@ -62,6 +67,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "VerificationError",
+    "Waiting",
     "calls",
     "open_checkpoint",
     "verify",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from datetime import date
-from decimal import Decimal
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import update_wrapper
+from inspect import Parameter, signature
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
@@ -17,30 +17,43 @@ from decision_service_client import calls
 from decision_service_client.addresses import checked, usable
 from decision_service_client.calls import Page
 from decision_service_client.exchange import Answer, Call, Pause, Retry, Send, steps
-from decision_service_client.records import (
-    Act,
-    Application,
-    Batch,
-    BatchLine,
-    Decision,
-    Delivery,
-    Event,
-    History,
-    Models,
-    Outcome,
-    Proof,
-    Ruleset,
-    Simulation,
-    Webhook,
-    WebhookSecret,
-)
 
 T = TypeVar("T")
+P = ParamSpec("P")
+Method = TypeVar("Method", bound=Callable[..., Any])
 USER_AGENT = "decision-service-client"
 
 
+def _sends(call: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
+    """The method that sends a call."""
+
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.send(call(*args, **kwargs))
+
+    return _like(call, method)
+
+
+def _lists(call: Callable[P, Call[Page[T]]]) -> Callable[Concatenate[Client, P], Iterator[T]]:
+    """The method that reads a list."""
+
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return self.each(call(*args, **kwargs))
+
+    return _like(call, method)
+
+
+def _like(call: Callable[..., Any], method: Method) -> Method:
+    """The method with a call's name, text and parameters, as ``help`` shows them."""
+    update_wrapper(method, call)
+    told, self = signature(call), Parameter("self", Parameter.POSITIONAL_ONLY)
+    method.__signature__ = told.replace(parameters=[self, *told.parameters.values()])  # type: ignore[attr-defined]
+    return method
+
+
 class Client:
-    """Calls the platform. Each method is the call of the same name in ``calls``; it may be shared by threads.
+    """Calls the platform. Each method sends the call of the same name in ``calls``; it may be shared by threads.
+
+    A method whose call is one of a list reads page by page as its items are asked for.
 
     Every method raises ``ProblemError`` for what the platform refuses and ``Unanswered`` when it is not known whether
     it acted; ``ValueError`` for what cannot be sent.
@@ -101,183 +114,54 @@ class Client:
         except httpx.RequestError as error:
             return error
 
-    def decide(self, application: Application, *, key: str | None = None) -> Decision:
-        """Decide one application. The same key always has the same decision."""
-        return self.send(calls.decide(application, key=key))
+    decide = _sends(calls.decide)
+    decision = _sends(calls.decision)
+    decisions = _lists(calls.decisions)
+    explanation = _sends(calls.explanation)
+    proof = _sends(calls.proof)
+    simulate = _sends(calls.simulate)
 
-    def decision(self, decision_id: str) -> Decision:
-        """A decision, in the bytes in which it was answered."""
-        return self.send(calls.decision(decision_id))
+    final = _sends(calls.final)
+    drawdown = _sends(calls.drawdown)
+    repayment = _sends(calls.repayment)
+    overdue = _sends(calls.overdue)
+    closure = _sends(calls.closure)
+    history = _sends(calls.history)
 
-    def decisions(self) -> Iterator[Decision]:
-        """One's decisions, newest first."""
-        return self.each(calls.decisions())
+    reviews = _lists(calls.reviews)
+    assign = _sends(calls.assign)
+    review = _sends(calls.review)
+    pause = _sends(calls.pause)
+    resume = _sends(calls.resume)
 
-    def explanation(self, decision_id: str, lang: str = "zh") -> Mapping[str, Any]:
-        """Every rule with what it saw, the score, the limit, what would have to change; in ``zh`` or ``en``."""
-        return self.send(calls.explanation(decision_id, lang))
+    records_behind = _sends(calls.records_behind)
+    object_to_record = _sends(calls.object_to_record)
+    object_to_decision = _sends(calls.object_to_decision)
+    objection = _sends(calls.objection)
+    objections = _lists(calls.objections)
+    objection_history = _sends(calls.objection_history)
+    appeal = _sends(calls.appeal)
 
-    def proof(self, decision_id: str) -> Proof:
-        """The evidence that ``verify`` reads."""
-        return self.send(calls.proof(decision_id))
+    submit = _sends(calls.submit)
+    batch = _sends(calls.batch)
+    batches = _lists(calls.batches)
+    cancel = _sends(calls.cancel)
+    results = _lists(calls.results)
+    events = _lists(calls.events)
 
-    def simulate(
-        self,
-        application: Application | None = None,
-        *,
-        facts: Mapping[str, Any] | None = None,
-        industry: str | None = None,
-        as_of: date | None = None,
-    ) -> Simulation:
-        """What would be decided, with facts changed or of facts alone; nothing is stored."""
-        return self.send(calls.simulate(application, facts=facts, industry=industry, as_of=as_of))
+    webhooks = _sends(calls.webhooks)
+    webhook = _sends(calls.webhook)
+    add_webhook = _sends(calls.add_webhook)
+    change_webhook = _sends(calls.change_webhook)
+    remove_webhook = _sends(calls.remove_webhook)
+    rotate_secret = _sends(calls.rotate_secret)
+    ping = _sends(calls.ping)
+    replay = _sends(calls.replay)
+    deliveries = _sends(calls.deliveries)
 
-    def final(
-        self,
-        decision_id: str,
-        *,
-        outcome: Outcome,
-        reason: str,
-        amount: Decimal | int | None = None,
-        contract_id: str | None = None,
-        comment: str | None = None,
-        key: str | None = None,
-    ) -> Act:
-        """The bank's own final decision; ``amount`` with an approval only."""
-        call = calls.final(
-            decision_id,
-            outcome=outcome,
-            reason=reason,
-            amount=amount,
-            contract_id=contract_id,
-            comment=comment,
-            key=key,
-        )
-        return self.send(call)
-
-    def drawdown(
-        self, decision_id: str, *, amount: Decimal | int, on: date, contract_id: str, key: str | None = None
-    ) -> Act:
-        """The customer has drawn."""
-        return self.send(calls.drawdown(decision_id, amount=amount, on=on, contract_id=contract_id, key=key))
-
-    def repayment(
-        self, decision_id: str, *, amount: Decimal | int, on: date, contract_id: str, key: str | None = None
-    ) -> Act:
-        """The customer has repaid."""
-        return self.send(calls.repayment(decision_id, amount=amount, on=on, contract_id=contract_id, key=key))
-
-    def overdue(
-        self,
-        decision_id: str,
-        *,
-        days: int,
-        on: date,
-        contract_id: str,
-        amount: Decimal | int | None = None,
-        key: str | None = None,
-    ) -> Act:
-        """The customer is in arrears; zero days, without an amount, once they are made good."""
-        call = calls.overdue(decision_id, days=days, on=on, contract_id=contract_id, amount=amount, key=key)
-        return self.send(call)
-
-    def closure(
-        self, decision_id: str, *, end: str, on: date, contract_id: str | None = None, key: str | None = None
-    ) -> Act:
-        """The contract has ended: ``settled``, ``cancelled`` or ``written_off``."""
-        return self.send(calls.closure(decision_id, end=end, on=on, contract_id=contract_id, key=key))
-
-    def resume(self, decision_id: str, *, comment: str | None = None, key: str | None = None) -> Act:
-        """The documents that were awaited have come."""
-        return self.send(calls.resume(decision_id, comment=comment, key=key))
-
-    def history(self, decision_id: str) -> History:
-        """Every act, the state, and what it admits."""
-        return self.send(calls.history(decision_id))
-
-    def submit(self, applications: Iterable[Application], *, key: str | None = None) -> Batch:
-        """Up to 10,000 applications, decided in their order."""
-        return self.send(calls.submit(applications, key=key))
-
-    def batch(self, batch_id: str) -> Batch:
-        """How far a batch has come."""
-        return self.send(calls.batch(batch_id))
-
-    def batches(self) -> Iterator[Batch]:
-        """One's batches, newest first."""
-        return self.each(calls.batches())
-
-    def cancel(self, batch_id: str) -> Batch:
-        """Decide no further line; decisions that were taken stand."""
-        return self.send(calls.cancel(batch_id))
-
-    def results(self, batch_id: str, after: int = 0) -> Iterator[BatchLine]:
-        """The results so far, line by line; ``after`` is the last line that was read."""
-        return self.each(calls.results(batch_id, after))
-
-    def events(self, after: str = calls.START, types: Iterable[str] = ()) -> Iterator[Event]:
-        """One's events after one that is known, oldest first, to the present end of the log."""
-        return self.each(calls.events(after, types))
-
-    def webhooks(self) -> tuple[Webhook, ...]:
-        """One's webhooks, oldest first; read one alone before changing it."""
-        return self.send(calls.webhooks())
-
-    def webhook(self, webhook_id: str) -> Webhook:
-        """A webhook as it stands."""
-        return self.send(calls.webhook(webhook_id))
-
-    def add_webhook(
-        self, url: str, types: Iterable[str], *, description: str = "", signature: str = "hmac", key: str | None = None
-    ) -> Webhook:
-        """Have events sent to an address, from now on; ``signature`` is ``hmac`` or ``ed25519``."""
-        return self.send(calls.add_webhook(url, types, description=description, signature=signature, key=key))
-
-    def change_webhook(
-        self,
-        webhook: Webhook,
-        *,
-        url: str | None = None,
-        types: Iterable[str] | None = None,
-        description: str | None = None,
-        state: str | None = None,
-    ) -> Webhook:
-        """Change a webhook as it was read."""
-        return self.send(calls.change_webhook(webhook, url=url, types=types, description=description, state=state))
-
-    def remove_webhook(self, webhook: Webhook) -> None:
-        """Forget a webhook; what waits for it is not sent."""
-        return self.send(calls.remove_webhook(webhook))
-
-    def rotate_secret(
-        self, webhook_id: str, *, signature: str = "hmac", keep_hours: int = 24, key: str | None = None
-    ) -> WebhookSecret:
-        """A new key; the old ones stay valid for ``keep_hours``."""
-        return self.send(calls.rotate_secret(webhook_id, signature=signature, keep_hours=keep_hours, key=key))
-
-    def ping(self, webhook_id: str, *, key: str | None = None) -> str:
-        """Send a ``ping``; answers the event's id."""
-        return self.send(calls.ping(webhook_id, key=key))
-
-    def replay(self, webhook_id: str, after: str = calls.START, *, key: str | None = None) -> Webhook:
-        """Send again what came after an event."""
-        return self.send(calls.replay(webhook_id, after, key=key))
-
-    def deliveries(self, webhook_id: str, before: str | None = None) -> tuple[Delivery, ...]:
-        """What became of events at a webhook, newest first."""
-        return self.send(calls.deliveries(webhook_id, before))
-
-    def ruleset(self) -> Ruleset:
-        """The ruleset in force, with its products and purposes."""
-        return self.send(calls.ruleset())
-
-    def models(self) -> Models:
-        """The models in use."""
-        return self.send(calls.models())
-
-    def checkpoint(self) -> str:
-        """The log's signed size and root: keep it, and open it with the pinned key."""
-        return self.send(calls.checkpoint())
+    ruleset = _sends(calls.ruleset)
+    models = _sends(calls.models)
+    checkpoint = _sends(calls.checkpoint)
 
 
 class AsyncClient:

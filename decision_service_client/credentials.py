@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from base64 import urlsafe_b64encode
@@ -28,6 +29,7 @@ STATEMENT_SECONDS = 60
 EARLY_SECONDS = 30
 """A token is not used for the last seconds of its life, in which it might end on the way."""
 INVALID_TOKEN = 'error="invalid_token"'
+_BEARER = re.compile(r"[A-Za-z0-9._~+-]+=*")
 Flow = Generator[httpx.Request, httpx.Response, None]
 
 
@@ -35,6 +37,11 @@ class BearerKey(httpx.Auth):
     """The key that ``clients add`` printed."""
 
     def __init__(self, key: str) -> None:
+        """Raises ``TypeError`` or ``ValueError``, which do not show it, for what cannot be a key."""
+        if not isinstance(key, str):
+            raise TypeError(f"a bearer key is text, not {type(key).__name__}; is its variable set?")
+        if not _BEARER.fullmatch(key):
+            raise ValueError(f"this is no bearer key but {_mistaken_for(key)}; give what clients add printed, alone")
         self._key = key
 
     def auth_flow(self, request: httpx.Request) -> Flow:
@@ -72,8 +79,11 @@ class PrivateKeyJwt(httpx.Auth):
     ) -> None:
         """``private_key`` in PEM (Ed25519, P-256, RSA), registered under ``kid``; ``issuer`` as the platform tells it.
 
-        Raises ``ValueError`` for another key and for an issuer that is no address.
+        Raises ``TypeError`` for a path or text, ``ValueError`` for another key and for an issuer that is no address.
         """
+        if not isinstance(private_key, bytes):
+            what = f"the PEM itself, as bytes, not {type(private_key).__name__}"
+            raise TypeError(f'a private key is {what}: open("client-key.pem", "rb").read()')
         self._algorithm, self._sign = _signature(private_key)
         self._client_id, self._kid, self._scope, self._clock = client_id, kid, scope, clock
         self._issuer = checked(issuer)
@@ -142,6 +152,17 @@ def _signature(pem: bytes) -> tuple[str, Callable[[bytes], bytes]]:
         salted, own = padding.PSS(padding.MGF1(SHA256()), salt_length=32), key
         return "PS256", lambda message: own.sign(message, salted, SHA256())
     raise ValueError("the private key is none of Ed25519, P-256 and RSA")
+
+
+def _mistaken_for(key: str) -> str:
+    """What somebody gave instead of a bearer key, without showing it."""
+    if not key.strip():
+        return "empty"
+    if key.startswith("Bearer "):
+        return "a whole header"
+    if key != key.strip():
+        return "one with blanks or a line's end around it"
+    return "a path; read the file" if "/" in key or "\\" in key else "text with characters that no key has"
 
 
 def _part(document: object) -> str:

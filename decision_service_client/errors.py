@@ -14,8 +14,19 @@ class FieldError:
 
 
 @dataclass(frozen=True, slots=True)
+class Admitted:
+    """An act that the state admits, and where it is posted to."""
+
+    act: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """Problem details (RFC 9457). ``type`` is stable; tell the platform ``request_id`` when something is unclear."""
+    """Problem details (RFC 9457). ``type`` is stable; tell the platform ``request_id`` when something is unclear.
+
+    ``errors`` blame fields; ``admits`` says what may be done instead where the state does not admit an act.
+    """
 
     type: str
     title: str
@@ -23,6 +34,7 @@ class Problem:
     detail: str = ""
     request_id: str = ""
     errors: tuple[FieldError, ...] = ()
+    admits: tuple[Admitted, ...] = ()
 
 
 class ClientError(Exception):

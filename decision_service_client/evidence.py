@@ -18,6 +18,7 @@ from decision_service_client.records import Application, Decision, Proof, Receip
 
 ED25519 = b"\x01"  # the signature type of the C2SP signed-note format
 KEY_ID_SIZE = 4
+KEY_FORM = "the log's public key as text, 'origin+key id+key'; a sandbox writes it to var/log-key.pem.pub"
 PROBABILITIES = ("pd_12m", "pd_xgb", "pd_lstm")
 
 
@@ -44,6 +45,8 @@ class PublicKey:
 
     def __init__(self, text: str) -> None:
         """``text`` is ``origin+key id+key``, as C2SP writes it. Raises ``VerificationError`` for anything else."""
+        _require(isinstance(text, str), f"there is no key to verify by: {KEY_FORM}, not {type(text).__name__}")
+        _require(text.count("+") >= 2, f"the pinned key is {_mistaken_for(text)}; give {KEY_FORM}")
         self.origin, _, rest = text.strip().partition("+")
         key_id, _, packed = rest.partition("+")
         raw = _base64(packed, "the pinned key")
@@ -86,7 +89,9 @@ def verify(
     tree; 5. the tree is the signed checkpoint's; 6. the answer says what the record says; 7. the record is of your
     ``application`` and ``key``, where given.
     """
-    pinned = PublicKey(public_key) if isinstance(public_key, str) else public_key
+    pinned = _pinned(public_key)
+    for given, kind in ((decision, Decision), (proof, Proof)):
+        _require(isinstance(given, kind), f"a {kind.__name__} of this client is needed, not {type(given).__name__}")
     answer = _answered(decision)
     verify_receipt(decision.decision_id, decision.receipt, pinned)
     record = _record(decision, proof)
@@ -103,7 +108,7 @@ def verify(
 
 def verify_receipt(decision_id: str, receipt: Receipt, public_key: PublicKey | str) -> None:
     """Check the signature of a receipt, of a decision or of an act on it. Raises ``VerificationError``."""
-    pinned = PublicKey(public_key) if isinstance(public_key, str) else public_key
+    pinned = _pinned(public_key)
     told = {"decision_id": decision_id, "leaf_index": receipt.leaf_index, "leaf_hash": receipt.leaf_hash}
     signature = _base64(receipt.signature, "the receipt's signature")
     _require(pinned.signed(signature, _canonical(told)), "the receipt's signature does not verify")
@@ -111,7 +116,7 @@ def verify_receipt(decision_id: str, receipt: Receipt, public_key: PublicKey | s
 
 def open_checkpoint(note: str, public_key: PublicKey | str) -> Checkpoint:
     """The content of a checkpoint that the pinned key signed; raises ``VerificationError`` for any other."""
-    pinned = PublicKey(public_key) if isinstance(public_key, str) else public_key
+    pinned = _pinned(public_key)
     text, _, signatures = note.partition("\n\n")
     lines = text.split("\n")
     _require(len(lines) == 3 and signatures.endswith("\n"), "the checkpoint is no signed note")
@@ -144,6 +149,19 @@ def root_from(leaf: bytes, *, index: int, size: int, path: Sequence[bytes]) -> b
         position, last = position >> 1, last >> 1
     _require(last == 0, "the inclusion proof is too short")
     return computed
+
+
+def _pinned(public_key: PublicKey | str) -> PublicKey:
+    return public_key if isinstance(public_key, PublicKey) else PublicKey(public_key)
+
+
+def _mistaken_for(text: str) -> str:
+    """What somebody gave instead of a log's key."""
+    if "-----BEGIN" in text:
+        return "PEM"
+    if not text.strip():
+        return "empty"
+    return "a path; read the file" if text.endswith((".pub", ".pem")) or "/" in text or "\\" in text else "not whole"
 
 
 def _node(left: bytes, right: bytes) -> bytes:

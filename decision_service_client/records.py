@@ -22,7 +22,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """A credit application. ``amount`` is exact: a ``Decimal`` or an integer, at most two decimals."""
+    """A credit application. ``amount`` is exact: a ``Decimal`` or an integer, at most two decimals.
+
+    Raises ``TypeError`` for an amount of another type, ``ValueError`` for one that is no sum of yuan and fen.
+    """
 
     application_id: str
     product: str
@@ -32,8 +35,11 @@ class Application:
     authorization_id: str
     uscc: str
 
+    def __post_init__(self) -> None:
+        money(self.amount)
+
     def body(self) -> dict[str, Any]:
-        """As it is sent. Raises ``ValueError`` for an amount that is not exact."""
+        """As it is sent."""
         return {
             "application_id": self.application_id,
             "product": self.product,
@@ -46,13 +52,16 @@ class Application:
 
 
 def money(amount: Decimal | int) -> str:
-    """CNY with two decimals. Raises ``ValueError`` for a float, and for more than two decimals."""
+    """CNY with two decimals. Raises ``TypeError`` for a float, ``ValueError`` for what has more than two decimals."""
     if not isinstance(amount, (Decimal, int)) or isinstance(amount, bool):
-        raise ValueError(f"{amount!r} is not exact; give a Decimal or an integer of yuan")
-    exact = Decimal(amount)
-    if not exact.is_finite() or exact * 100 % 1:
-        raise ValueError(f"{amount} has more than two decimals")
-    return f"{exact:.2f}"
+        exact = f'Decimal("{amount:.2f}")' if isinstance(amount, float) else 'Decimal("3000000.00")'
+        raise TypeError(f"{amount!r} is not exact; give a Decimal, such as {exact}, or an integer of yuan")
+    found = Decimal(amount)
+    if not found.is_finite():
+        raise ValueError(f"{amount} is no amount; give a Decimal with at most two decimals")
+    if found * 100 % 1:
+        raise ValueError(f"{amount} has more than two decimals; round it as your books do")
+    return f"{found:.2f}"
 
 
 @dataclass(frozen=True, slots=True)

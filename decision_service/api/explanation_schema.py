@@ -7,7 +7,8 @@ from typing import Any
 from marshmallow import fields, validate
 
 from decision_service.api.life_schemas import RepairSchema
-from decision_service.api.schemas import OUTCOMES, ModelSchema, Strict
+from decision_service.api.objection_schemas import RecordSchema
+from decision_service.api.schemas import OUTCOMES, EnterpriseSchema, ModelSchema, Strict
 
 RESULTS = ("matched", "not_matched", "unknown")
 STAGES = ("status", "limit", "decision")
@@ -211,6 +212,21 @@ class ChangeSchema(Strict):
     comparisons = fields.List(fields.Nested(ComparisonSchema), required=True)
 
 
+class RestsOnSchema(Strict):
+    """A record that a reason rests on. `enterprise` and `record` are the body of an objection to it.
+
+    Where it rests on a fact that the caller may not see, nothing but that is told.
+    """
+
+    reason = _text("The code of the reason", required=True)
+    rule = _text("The rule behind it", required=True)
+    withheld = _withheld()
+    fact = _text("What the record says")
+    label = fields.String()
+    enterprise = fields.Nested(EnterpriseSchema)
+    record = fields.Nested(RecordSchema)
+
+
 class ExplanationSchema(Strict):
     """Why a decision came out as it did, in one language."""
 
@@ -238,6 +254,15 @@ class ExplanationSchema(Strict):
     )
     limit = fields.Nested(ExplainedLimitSchema, required=True)
     changes = fields.List(fields.Nested(ChangeSchema), required=True)
+    records = fields.List(
+        fields.Nested(RestsOnSchema),
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The enterprise's records on file behind each reason, as `POST /v1/objections` takes them;"
+            " those of related parties are not named. null: the evidence of an old decision does not name records"
+        },
+    )
     later_repaired = fields.Boolean(required=True, allow_none=True)
     repairs = fields.List(
         fields.Nested(RepairSchema),

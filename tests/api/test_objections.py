@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from decision_service.api.event_schemas import DATA, EventListSchema
+from decision_service.api.explanation_schema import ExplanationSchema
 from decision_service.api.life_schemas import HistorySchema
 from decision_service.api.objection_schemas import (
     ObjectionActSchema,
@@ -117,8 +118,8 @@ def quiet(tmp_path: Path) -> Iterator[Town]:
     made.platform.store.close()
 
 
-def dishonest(town: Town, key: str, **changes: Any) -> ListEntry:
-    return ListEntry(key, "list_court_dishonest", town.today() - timedelta(days=90), **changes)
+def dishonest(town: Town, key: str, list_name: str = "list_court_dishonest", **changes: Any) -> ListEntry:
+    return ListEntry(key, list_name, town.today() - timedelta(days=90), **changes)
 
 
 def test_a_red_record_turns_yellow_while_it_is_disputed_and_is_gone_from_the_ruling_on(town: Town) -> None:
@@ -477,6 +478,51 @@ def test_fields_that_are_not_acceptable_are_all_named(
     answer = town.post(f"/v1/objections{path}", body, "steward")
     assert answer.status_code == 422, answer.text
     assert {one["field"] for one in answer.get_json()["errors"]} == wrong
+
+
+def rests_on(town: Town, decision: dict[str, Any], who: str = "bank") -> Any:
+    """What the explanation of a decision tells of records, as its schema has it."""
+    explained = town.get(f"/v1/decisions/{decision['decision_id']}/explanation?lang=en", who).get_json()
+    assert ExplanationSchema().validate(explained) == {}
+    return explained["records"]
+
+
+def test_what_an_explanation_names_can_be_objected_to_as_it_stands(quiet: Town) -> None:
+    quiet.deliver("approve", "lists", "L-1", dishonest(quiet, "L-1"))
+    quiet.deliver("approve", "lists", "L-over", dishonest(quiet, "L-over", ended_on=quiet.today() - timedelta(days=30)))
+    began = quiet.today() - timedelta(days=200)
+    quiet.deliver("approve", "overdues", "O-1", Overdue("O-1", "bank-9", began, 120))
+    quiet.deliver("approve", "overdues", "O-short", Overdue("O-short", "bank-9", began, 20, cured_on=quiet.today()))
+    quiet.deliver("approve", "tax_ratings", "2099", TaxRating(2099, "D", quiet.today(), basis="direct"))
+    decision = quiet.decide("approve", amount="1000.00")
+    assert {"RED_COURT", "RED_DPD", "RED_TAXD"} <= codes(decision)
+    told = rests_on(quiet, decision)
+    named = {(one["reason"], one["record"]["kind"], one["record"]["key"]) for one in told}
+    assert {("RED_COURT", "lists", "L-1"), ("RED_DPD", "overdues", "O-1"), ("RED_TAXD", "tax_ratings", "2099")} <= named
+    assert not {key for _, _, key in named} & {"L-over", "O-short"}
+    court = next(one for one in told if one["reason"] == "RED_COURT")
+    assert (court["fact"], court["label"]) == ("list_court_dishonest", "dishonest judgement debtor")
+    bodies = {str(one["record"]): {name: one[name] for name in ("enterprise", "record")} for one in told}
+    for body in bodies.values():
+        assert state(quiet.post("/v1/objections", {**body, **PROVEN})) == "filed"
+
+
+def test_inputs_of_a_score_that_arrived_as_values_stand_behind_its_reasons(quiet: Town) -> None:
+    quiet.deliver("approve", "indicators", "IND22", IndicatorValue("IND22", Decimal(40), quiet.today()))
+    quiet.scorer.pd = Decimal("0.400000")
+    decision = quiet.decide("approve", amount="1000.00")
+    assert "PD_DECLINE" in codes(decision)
+    told = {(one["reason"], one["record"]["key"]) for one in rests_on(quiet, decision)}
+    assert ("PD_DECLINE", "IND22") in told
+
+
+def test_who_may_not_see_a_fact_is_told_no_record_behind_it(quiet: Town) -> None:
+    quiet.deliver("approve", "lists", "L-court", dishonest(quiet, "L-court"))
+    quiet.deliver("approve", "lists", "L-tax", dishonest(quiet, "L-tax", list_name="list_tax_major"))
+    told = rests_on(quiet, quiet.decide("approve", "fintech", amount="1000.00"), "fintech")
+    assert {"reason": "RED_COURT", "rule": "RED-01", "withheld": True} in told
+    assert ("RED_TAX", "L-tax") in {(one["reason"], one.get("record", {}).get("key")) for one in told}
+    assert "L-court" not in str(told)
 
 
 def test_what_is_not_on_record_cannot_be_objected_to(town: Town) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from flask import Flask
+from werkzeug.serving import make_server
 
 from decision_service.api.application import http_application
 from decision_service.api.batch_work import BatchFollower
 from decision_service.api.platform import PlatformService
 from decision_service.api.service import Runtime
+from decision_service.identity.desk import Issuer
+from decision_service.webhooks.reach import Reach
 from decision_service_client import Application, BearerKey, Client, Retry
 from tests.api.real import FixedScorer, open_platform, write_feeds
 
@@ -64,13 +71,20 @@ class Served:
         self.platform = open_platform(home, self.scorer, home / "feeds")
         self.ahead = timedelta()
         self.app = http_application(Runtime(PlatformService(self.platform), lambda: _now() + self.ahead), version="1")
+        self.keys: dict[str, str] = {}
         self.bank, self.key = self.platform.store.add_client("bank", "bank", _now())
         self.public_key = self.platform.signer.public.text()
 
-    def client(self, *faults: Fault, retry: Retry = QUICK) -> tuple[Client, Wire]:
-        """A client whose first requests meet these faults."""
+    def client(self, *faults: Fault, retry: Retry = QUICK, key: str | None = None) -> tuple[Client, Wire]:
+        """A client, of the bank or of who has this key, whose first requests meet these faults."""
         wire = Wire(self.app, iter(faults))
-        return Client(URL, BearerKey(self.key), retry=retry, http=httpx.Client(transport=wire)), wire
+        return Client(URL, BearerKey(key or self.key), retry=retry, http=httpx.Client(transport=wire)), wire
+
+    def key_of(self, name: str, kind: str) -> str:
+        """The key of another client of the platform, made when it is first asked for."""
+        if name not in self.keys:
+            _, self.keys[name] = self.platform.store.add_client(name, kind, _now())
+        return self.keys[name]
 
     def application(self, show: str = "approve", **changes: Any) -> Application:
         """A showcase application."""
@@ -96,6 +110,34 @@ class Served:
     def decided(self) -> int:
         """How many decisions are stored."""
         return sum(1 for _ in self.platform.store.each_decision())
+
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """The blocks of a kind on a page."""
+    return [text for found, text in BLOCK.findall(page) if found == kind]
+
+
+@contextmanager
+def listening(served: Served) -> Iterator[str]:
+    """The platform on a port of this machine, with its batches worked off; the address."""
+    apps: list[Flask] = []
+    server = make_server("127.0.0.1", 0, lambda given, start: apps[0](given, start), threaded=True)
+    url = f"http://127.0.0.1:{server.server_port}"
+    service = PlatformService(served.platform, Reach(), Issuer(url))
+    apps.append(http_application(Runtime(service, _now), version="1"))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    follower = BatchFollower(served.platform, _now)
+    follower.start()
+    try:
+        yield url
+    finally:
+        follower.stop()
+        server.shutdown()
+        thread.join()
 
 
 def _now() -> datetime:

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from flask import Flask
-from werkzeug.serving import make_server
 
-from decision_service.api.application import http_application
-from decision_service.api.batch_work import BatchFollower
-from decision_service.api.platform import PlatformService
-from decision_service.api.service import Runtime
 from decision_service.app import utc_now
 from decision_service.commands.persons import os_user
-from decision_service.identity.desk import Issuer
 from decision_service.identity.keys import read_keys
 from decision_service.store import ClientKey
-from decision_service.webhooks.reach import Reach
 from decision_service_client import errors
-from tests.client.served import Served
+from tests.client.served import Served, blocks, listening
 
 PAGE = (Path(__file__).parents[2] / "docs" / "banks.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def blocks(kind: str) -> list[str]:
-    return [text for found, text in BLOCK.findall(PAGE) if found == kind]
 
 
 def registered(served: Served, file: Path) -> str:
@@ -54,24 +39,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environ(served: Served, keys: Path) -> Iterator[dict[str, str]]:
-    apps: list[Flask] = []
-    server = make_server("127.0.0.1", 0, lambda given, start: apps[0](given, start), threaded=True)
-    url = f"http://127.0.0.1:{server.server_port}"
-    service = PlatformService(served.platform, Reach(), Issuer(url))
-    apps.append(http_application(Runtime(service, utc_now), version="1"))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    follower = BatchFollower(served.platform, utc_now)
-    follower.start()
     known = {"CLIENT_ID": served.bank.client_id, "KID": registered(served, keys / "client-key.pem")}
-    yield {**os.environ, **known, "URL": url, "KEY": served.key, "LOG_KEY": served.public_key}
-    follower.stop()
-    server.shutdown()
-    thread.join()
+    with listening(served) as url:
+        yield {**os.environ, **known, "URL": url, "KEY": served.key, "LOG_KEY": served.public_key}
 
 
 def test_the_commands_run_and_decide(environ: dict[str, str], tmp_path: Path) -> None:
-    for block in blocks("sh"):
+    for block in blocks(PAGE, "sh"):
         run = ["bash", "-euo", "pipefail", "-c", block]
         done = subprocess.run(run, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
@@ -87,7 +61,7 @@ def test_the_program_runs_from_its_first_line_to_its_last(
         monkeypatch.setenv(name, environ[name])
     monkeypatch.chdir(keys)
     program: dict[str, object] = {}
-    for block in blocks("python"):
+    for block in blocks(PAGE, "python"):
         exec(compile(block, "docs/banks.md", "exec"), program)
     assert "LOAN-2026-17" in capsys.readouterr().out
 

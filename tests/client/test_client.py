@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from decision_service_client import (
     NotFound,
     NotNow,
     Outcome,
+    PrivateKeyJwt,
     Unauthorized,
+    building,
     calls,
 )
 from decision_service_client.errors import Changed
@@ -53,7 +56,7 @@ def test_the_same_key_gives_the_same_decision_and_says_so(served: Served) -> Non
 def test_lists_are_read_to_their_end_page_by_page(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     client, wire = served.client()
     made = [client.decide(served.small(f"P-{number}")) for number in range(5)]
-    monkeypatch.setattr(calls, "PAGE", 2)
+    monkeypatch.setattr(building, "PAGE", 2)
     before = len(wire.sent)
     found = list(client.decisions())
     assert found[:5] == made[::-1] and len(found) == served.decided()
@@ -164,20 +167,25 @@ def test_refusals_are_exceptions_of_their_own_kind_with_the_key(served: Served) 
         stranger.ruleset()
 
 
-UNSENDABLE = {
-    "an amount in binary": {"amount": 0.1},
-    "a flag as amount": {"amount": True},
-    "three decimals": {"amount": Decimal("1.001")},
-    "no number": {"amount": Decimal("NaN")},
+INEXACT: dict[str, tuple[Any, type[Exception], str]] = {
+    "an amount in binary": (0.1, TypeError, r'Decimal\("0.10"\)'),
+    "an amount in text": ("1000.00", TypeError, "Decimal"),
+    "a flag as amount": (True, TypeError, "Decimal"),
+    "three decimals": (Decimal("1.001"), ValueError, "round it"),
+    "no number": (Decimal("NaN"), ValueError, "Decimal"),
 }
 
 
-@pytest.mark.parametrize("changes", UNSENDABLE.values(), ids=UNSENDABLE.keys())
-def test_what_is_not_exact_is_not_sent(served: Served, changes: dict[str, Any]) -> None:
-    client, wire = served.client()
-    with pytest.raises(ValueError):
-        client.decide(served.application(**changes))
-    assert wire.sent == []
+@pytest.mark.parametrize(("amount", "kind", "remedy"), INEXACT.values(), ids=INEXACT.keys())
+def test_what_is_not_exact_is_refused_when_it_is_made(
+    served: Served, amount: Any, kind: type[Exception], remedy: str
+) -> None:
+    with pytest.raises(kind, match=remedy):
+        served.application(amount=amount)
+    with pytest.raises(kind, match=remedy):
+        replace(served.application(), amount=amount)
+    with pytest.raises(kind, match=remedy):
+        calls.drawdown("D-1", amount=amount, on=TODAY, contract_id="C-1")
 
 
 @pytest.mark.parametrize("key", ["", "with blank", "ä", "x" * 129])
@@ -207,6 +215,38 @@ def test_the_client_stands_alone() -> None:
     names = {"decision_service", "ml", "flask", "sqlalchemy", "marshmallow"}
     done = subprocess.run([sys.executable, "-c", run.format(names=names)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+MISTAKEN_KEYS = {
+    "no variable": (None, TypeError, "variable"),
+    "nothing": ("", ValueError, "empty"),
+    "a path": ("/etc/secret.key", ValueError, "a path; read the file"),
+    "a line": ("dsk_secret\n", ValueError, "line's end"),
+    "a header": ("Bearer dsk_secret", ValueError, "whole header"),
+    "dashes of a word processor": ("dsk\u2013secret", ValueError, "characters"),
+}
+
+
+@pytest.mark.parametrize(("key", "kind", "hint"), MISTAKEN_KEYS.values(), ids=MISTAKEN_KEYS.keys())
+def test_what_cannot_be_a_bearer_key_is_told_and_not_shown(key: Any, kind: type[Exception], hint: str) -> None:
+    with pytest.raises(kind, match=hint) as refused:
+        BearerKey(key)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["client-key.pem", "-----BEGIN PRIVATE KEY-----"])
+def test_a_private_key_is_given_as_its_bytes(key: Any) -> None:
+    with pytest.raises(TypeError, match="PEM itself"):
+        PrivateKeyJwt("bank-03", kid="k", private_key=key, issuer=URL)
+
+
+def test_methods_of_the_client_are_the_calls_of_the_same_names() -> None:
+    sent = {name for name, one in vars(Client).items() if not name.startswith("_")} - {"close", "send", "each"}
+    assert sent == set(calls.__all__) - {"LINES", "Page", "START"}
+    for name in sent:
+        method, call = getattr(Client, name), getattr(calls, name)
+        assert method.__doc__ == call.__doc__
+        assert list(signature(method).parameters) == ["self", *signature(call).parameters]
 
 
 def test_a_bare_key_is_refused_at_once_and_not_shown() -> None:

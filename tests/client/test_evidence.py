@@ -201,3 +201,32 @@ def test_checkpoints_are_opened_with_the_pinned_key_alone(served: Served, tmp_pa
     assert open_checkpoint(witnessed, served.public_key).size == size
     with pytest.raises(VerificationError):
         open_checkpoint(note, Signer.open(tmp_path / "other.pem").public.text())
+
+
+MISTAKEN_KEYS: dict[str, tuple[Any, str]] = {
+    "no variable": (None, "there is no key to verify by"),
+    "nothing": ("", "empty"),
+    "a path": ("var/log-key.pem.pub", "a path; read the file"),
+    "PEM": ("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2Vw", "PEM"),
+    "half of it": ("platform.example+01234567", "not whole"),
+}
+
+
+@pytest.mark.parametrize(("given", "hint"), MISTAKEN_KEYS.values(), ids=MISTAKEN_KEYS.keys())
+def test_what_is_no_log_key_is_told_with_what_to_give(case: Case, given: Any, hint: str) -> None:
+    for use in (
+        lambda: verify(case.decision, case.proof, given),
+        lambda: verify_receipt(case.decision.decision_id, case.decision.receipt, given),
+        lambda: open_checkpoint(case.proof.checkpoint, given),
+    ):
+        with pytest.raises(VerificationError, match=hint) as refused:
+            use()
+        assert "log-key.pem.pub" in str(refused.value)
+
+
+def test_what_is_no_decision_or_proof_is_told(case: Case) -> None:
+    nothing: Any = None
+    with pytest.raises(VerificationError, match="a Proof of this client is needed, not NoneType"):
+        verify(case.decision, nothing, case.public_key)
+    with pytest.raises(VerificationError, match="a Decision of this client is needed, not dict"):
+        verify(json.loads(case.decision.answer), case.proof, case.public_key)
