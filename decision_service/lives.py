@@ -122,7 +122,7 @@ class LifeDesk:
         application = application_of({**record["application"], "amount": amount})
         seen = situation(platform.store, stored.client_id, application, now=request.now)
         if seen.repeated:
-            raise NotNow("this application has been approved meanwhile", remedy="review the newer decision")
+            raise NotNow("the same application is approved already", remedy="decline it: APPLICATION_REPEATED")
         policy = platform.policies.current()
         findings = find(
             application,
@@ -138,7 +138,7 @@ class LifeDesk:
         assessment = assess(policy.on(business_date(request.now), stored.client_id), findings.facts)
         if assessment.outcome is Outcome.DECLINE or assessment.card == "red":
             codes = ", ".join(dict.fromkeys(one.code for one in assessment.reasons))
-            raise NotNow(f"the rules decline it now ({codes}), and nobody may approve that", remedy="decline it")
+            raise NotNow(f"the rules decline it now ({codes}), and nobody may approve that", remedy="decline it: RULES_DECLINE")
         total = _seen_total(stored, seen_total, assessment)
         return {**details, "exposure_total": money(total), "ruleset": policy.ruleset.digest}, seen.exposure
 

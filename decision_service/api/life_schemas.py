@@ -42,9 +42,11 @@ def comment() -> fields.String:
     return fields.String(load_default="", validate=validate.Length(max=LONGEST_COMMENT), metadata=told)
 
 
-def codes(reasons: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """All codes of a list of reasons."""
-    return [code for group in reasons.values() for code in group]
+def reason(reasons: Mapping[str, Mapping[str, Mapping[str, str]]]) -> fields.String:
+    """A code out of a closed list, which the document tells in both languages."""
+    texts = {code: text for group in reasons.values() for code, text in group.items()}
+    told = "; ".join(f"`{code}` {text['zh']} · {text['en']}" for code, text in texts.items())
+    return fields.String(validate=validate.OneOf([*texts]), metadata={"description": told}, **REQUIRED)
 
 
 def contract(**kwargs: Any) -> Text:
@@ -95,7 +97,7 @@ class FinalSchema(VerdictSchema):
 
     reasons = FINAL_REASONS
     also = by_outcome(FINAL_REASONS, "amount", "contract_id")
-    reason = fields.String(validate=validate.OneOf(codes(FINAL_REASONS)), **REQUIRED)
+    reason = reason(FINAL_REASONS)
     contract_id = contract()
 
     @of_whole
@@ -110,7 +112,7 @@ class ReviewSchema(VerdictSchema):
 
     reasons = REVIEW_REASONS
     also = by_outcome(REVIEW_REASONS, "amount")
-    reason = fields.String(validate=validate.OneOf(codes(REVIEW_REASONS)), **REQUIRED)
+    reason = reason(REVIEW_REASONS)
     exposure_total = Money()
 
 

@@ -1,4 +1,7 @@
-"""Why people decide as they do: the closed lists of reasons for reviews and for banks' final decisions."""
+"""Why people decide as they do: the closed lists of reasons for reviews and for banks' final decisions.
+
+docs/life.md lists them. A code says the same wherever it stands.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ REVIEW_REASONS: Mapping[str, Mapping[str, Texts]] = {
         "REPAYMENT_DOUBTFUL": {"zh": "还款能力存疑", "en": "repayment is doubtful"},
         "PURPOSE_DOUBTFUL": {"zh": "资金用途存疑", "en": "the purpose is doubtful"},
         "EXPOSURE_TOO_HIGH": {"zh": "授信总额过高", "en": "exposure in all is too high"},
+        "RULES_DECLINE": {"zh": "按现行规则和记录不予通过", "en": "today's rules and records decline it"},
+        "APPLICATION_REPEATED": {"zh": "该申请已获批准，以原决定为准", "en": "it is approved already: that decision stands"},
     },
 }
 """By outcome."""
@@ -34,6 +39,7 @@ FINAL_REASONS: Mapping[str, Mapping[str, Texts]] = {
         "BANK_RISK": {"zh": "本行风险评估未通过", "en": "the bank's own assessment fails"},
         "TERMS_NOT_AGREED": {"zh": "条件未达成一致", "en": "terms were not agreed"},
         "CUSTOMER_WITHDREW": {"zh": "客户撤回申请", "en": "the customer withdrew"},
+        "APPLICATION_REPEATED": {"zh": "该申请已获批准，以原决定为准", "en": "it is approved already: that decision stands"},
     },
 }
 """By outcome."""

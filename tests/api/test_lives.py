@@ -21,7 +21,9 @@ from decision_service.api.schemas import ProblemSchema
 from decision_service.api.service import Runtime
 from decision_service.commands.audit import verified
 from decision_service.governance.objection import FOLLOWING
+from decision_service.governance.refusals import REFUSALS
 from decision_service.lending.life import ACTS
+from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
 from decision_service.review_clock import ReviewClock
 from tests.api.real import FixedScorer, open_platform, write_feeds
 
@@ -356,6 +358,48 @@ def test_a_reviewer_must_know_of_what_the_customer_took_up_meanwhile(city: City)
     total = told.rsplit("send ", 1)[1]
     knowing = reviewed("1000000.00", exposure_total=total)
     assert state_of(city.act(made, "review", knowing, "risk", key=key)) == "approved"
+
+
+def test_a_repetition_of_what_is_approved_is_ended_by_a_person_or_the_bank_and_the_first_stands(city: City) -> None:
+    first = city.decide("approve", amount="1000.00")
+    again, third = (city.decide("approve", amount="1000.00", application_id=first["application_id"]) for _ in range(2))
+    assert {"APP_REPEATED"} <= {one["code"] for one in again["reasons"]} and again["outcome"] == "REFER"
+    before = city.pending("approve")
+    city.act(again, "assignment", {}, "risk")
+    assert "APPLICATION_REPEATED" in refusal(city.act(again, "review", reviewed("1000.00"), "risk"))
+    ended = city.act(again, "review", reviewed(reason="APPLICATION_REPEATED"), "risk")
+    assert state_of(ended) == "declined"
+    assert state_of(city.act(third, "final", final(reason="APPLICATION_REPEATED"))) == "refused"
+    waiting = {one["decision_id"] for one in city.get("/v1/reviews?limit=100", "risk").get_json()["reviews"]}
+    assert not waiting & {again["decision_id"], third["decision_id"]}
+    assert city.history(first).get_json()["state"] == "approved" and city.pending("approve") == before
+    told = city.history(again).get_json()["acts"][-1]["details"]["texts"]
+    assert told == {"zh": "该申请已获批准，以原决定为准", "en": "it is approved already: that decision stands"}
+    assert state_of(city.act(first, "final", final("1000.00", contract_id="C-first"))) == "committed"
+
+
+def test_the_page_lists_the_reasons_that_each_act_admits() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "life.md").read_text(encoding="utf-8")
+    told = {tuple(map(str.strip, line.split("|")[1:-1])) for line in page.splitlines() if line.count("|") == 5}
+    lists = {"review": REVIEW_REASONS, "final": FINAL_REASONS}
+    admitted = {
+        (f"{act} `{outcome}`", f"`{code}`", text["zh"], text["en"])
+        for act, reasons in lists.items()
+        for outcome, group in reasons.items()
+        for code, text in group.items()
+    }
+    assert {row for row in told if row[0].partition(" ")[0] in lists} == admitted
+    objections = (docs / "objections.md").read_text(encoding="utf-8")
+    assert [code for code, text in REFUSALS.items() if f"`{code}` {text['zh']} · {text['en']}" not in objections] == []
+
+
+def test_a_code_says_the_same_in_every_list() -> None:
+    texts: dict[str, Any] = {}
+    for table in (REVIEW_REASONS, FINAL_REASONS):
+        for group in table.values():
+            for code, text in group.items():
+                assert texts.setdefault(code, text) == text and set(text) == {"zh", "en"}
 
 
 def test_the_queue_begins_with_whitelisted_customers_then_goes_by_due_time(city: City) -> None:
