@@ -19,6 +19,7 @@ from decision_service.governance.refusals import REFUSALS
 from decision_service.lives import COMMENT, CREATED, Request
 from decision_service.permissions import KINDS, kinds_with
 from decision_service.portrait.disputes import LISTS, OVERDUES, about, digest_of
+from decision_service.repaired import shows
 from decision_service.store import Act, KeptAnswer, ObjectionStanding, StoredObjection, Subject
 from decision_service.store.database import Session
 from decision_service.store.erasures import erasure_once
@@ -65,38 +66,44 @@ class ObjectionDesk:
                 raise NotFound("there is no such decision", where="decision_id", remedy="name one of your own")
             subject = Subject(objection_id, whose, stored.uscc, decision_id=target.decision_id)
         else:
+            self._must_see(target, request.client)
             subject = Subject(objection_id, whose, target.uscc, target.kind, target.key)
-        struck = [
-            one for one in self._platform.store.objections().of_enterprises([subject.uscc])
-            if (one.record_kind, one.record_key) == (target.kind, target.key) and one.effect == fold.STRUCK
-        ]  # fmt: skip
-
-        upheld = self._upheld(target)
 
         def details(record: Any) -> Document:
+            said = {**request.details, fold.PROCEDURE: fold.TODAY}
             if target.decision_id:
-                return {**request.details, "target": {"type": fold.DECISION, "decision_id": target.decision_id}}
+                return {**said, "target": {"type": fold.DECISION, "decision_id": target.decision_id}}
             if record is None:
-                raise NotFound("there is no such record", where="record", remedy="check enterprise, kind and key")
-            if any(one.effect_digest in ("", digest_of(record)) for one in struck):
-                raise NotNow("it was ruled wrong already and counts for nothing", remedy="wait for its source")
+                raise _no_such_record()
+            self._must_count(target, record)
             named = {"type": fold.RECORD, "uscc": target.uscc, "kind": target.kind, "key": target.key}
-            digest = digest_of(record)
-            again = {fold.RULED_BEFORE: True} if digest in upheld else {}
-            return {
-                **request.details,
-                "target": {**named, "list": about(record)},
-                "record_digest": digest,
-                **again,
-            }
+            return {**said, "target": {**named, "list": about(record)}, **self._seen(target, record)}
 
         return self._work(subject, request, details)
 
-    def _upheld(self, target: Target) -> frozenset[str]:
-        """Digests of what the record said when objections to it were rejected."""
-        kept = self._platform.store.objections()
+    def _must_see(self, target: Target, client: Client) -> None:
+        """Raises ``NotFound`` for a record that no decision of the client has shown it, as for one that is not."""
+        store = self._platform.store
+        if client.kind in SEES_ALL:
+            return
+        parties = {target.uscc, *store.control_neighbours(target.uscc)}
+        decisions = store.decisions_on(parties, client.client_id)
+        if not any(shows(self._platform, one, target.uscc, target.kind, target.key) for one in decisions):
+            raise _no_such_record()
+
+    def _must_count(self, target: Target, record: Any) -> None:
+        """Raises ``NotNow`` for a record that a ruling has taken out already."""
+        for one in self._platform.store.objections().of_enterprises([target.uscc]):
+            struck = one.effect == fold.STRUCK and one.effect_digest in ("", digest_of(record))
+            if struck and (one.record_kind, one.record_key) == (target.kind, target.key):
+                raise NotNow("it was ruled wrong already and counts for nothing", remedy="wait for its source")
+
+    def _seen(self, target: Target, record: Any) -> Document:
+        """What the record says now, and whether that was upheld before: objections to it were rejected."""
+        kept, digest = self._platform.store.objections(), digest_of(record)
         ruled = (objection_of(kept.acts(one)) for one in kept.to_record(target.uscc, target.kind, target.key))
-        return frozenset(one.digest for one in ruled if one.ruling == fold.REJECT)
+        again = any(one.upholds(digest) for one in ruled)
+        return {fold.RECORD_DIGEST: digest, **({fold.RULED_BEFORE: True} if again else {})}
 
     def act(self, objection_id: str, owner: str | None, request: Request) -> KeptAnswer:
         """Do it, once per key.
@@ -107,9 +114,12 @@ class ObjectionDesk:
         subject = subject_of(stored)
 
         def details(record: Any) -> Document:
-            if request.how not in (fold.RULING, fold.ARBITRATED) or record is None:
+            if record is None or request.how not in (fold.ACCEPTANCE, fold.RULING, fold.ARBITRATED):
                 return dict(request.details)
-            return {**request.details, "record_digest": digest_of(record)}
+            if request.how == fold.ACCEPTANCE:
+                target = Target(subject.uscc, str(subject.record_kind), str(subject.record_key))
+                return {**request.details, **self._seen(target, record)}
+            return {**request.details, fold.RECORD_DIGEST: digest_of(record)}
 
         def prepare() -> Callable[[Session], KeptAnswer]:
             _next(request, request.details, self._platform.store.objections().acts(objection_id))
@@ -203,7 +213,7 @@ def objection_of(acts: Iterable[Act]) -> Objection:
 
 def standing_of(left: Objection) -> ObjectionStanding:
     """What the store keeps beside the acts."""
-    open_about = _name(left.target) if left.is_open else None
+    open_about = _name(left) if left.is_open else None
     if left.effect is None:
         return ObjectionStanding(left.state, open_about, erased=left.erased)
     effect, since = left.effect
@@ -211,9 +221,15 @@ def standing_of(left: Objection) -> ObjectionStanding:
     return ObjectionStanding(left.state, open_about, effect, since, "" if by_key else left.digest, left.erased)
 
 
-def _name(target: Mapping[str, Any]) -> str:
-    names = ("uscc", "kind", "key") if target["type"] == fold.RECORD else ("decision_id",)
-    return " ".join([target["type"], *(target[name] for name in names)])
+def _name(left: Objection) -> str:
+    """Of what is named the same, one objection is open: since the second procedure, one of each client."""
+    names = ("uscc", "kind", "key") if left.about_record else ("decision_id",)
+    named = " ".join([left.target["type"], *(left.target[name] for name in names)])
+    return named if left.procedure == fold.FIRST_PROCEDURE else f"{left.filed_by} {named}"
+
+
+def _no_such_record() -> NotFound:
+    return NotFound("there is no such record", where="record", remedy="name one that a decision of yours has used")
 
 
 def sla_state(deadlines: Sequence[Deadline], now: datetime) -> str | None:
@@ -259,7 +275,7 @@ def document_of(stored: StoredObjection, left: Objection, now: datetime) -> Docu
 
 
 def _told(act: Act, viewer: Client) -> Document:
-    details = {name: value for name, value in act.details.items() if name != "target"}
+    details = {name: value for name, value in act.details.items() if name not in ("target", fold.PROCEDURE)}
     mine = act.by == (viewer.kind, viewer.client_id)
     if viewer.kind not in SEES_ALL and not mine:
         details.pop("authorization_id", None)
@@ -278,6 +294,8 @@ class ObjectionOrder:
 
     def __init__(self) -> None:
         self._left: dict[str, tuple[str, Objection]] = {}
+        self._to_record: dict[tuple[str, str, str], list[str]] = {}
+        self._procedure = fold.FIRST_PROCEDURE
 
     def problems(self, content: Mapping[str, Any], things: Things) -> Iterator[str]:
         """What is wrong with the next act, in the order of the log."""
@@ -290,11 +308,29 @@ class ObjectionOrder:
             if not _may(how, None if by is None else by["kind"]):
                 yield "it was done by somebody who may not"
             left = fold.filed(step) if before is None else fold.after(before, step)
+            yield from self._claims(step, left)
             self._left[subject] = whose, left
+            if before is None:
+                self._to_record.setdefault(_record(left.target), []).append(subject)
         except (NotNow, Inadmissible) as error:
             yield f"it was not admitted: {error.what}"
         except (AuditError, KeyError, TypeError, ValueError, AttributeError) as error:
             yield f"the act cannot be judged: {error!r}"
+
+    def _claims(self, step: Step, left: Objection) -> Iterator[str]:
+        """What an act says of others: whether what the record says was upheld before it."""
+        if left.procedure < self._procedure and step.how == fold.FILING:
+            yield "it follows a procedure that was over"
+        self._procedure = max(self._procedure, left.procedure)
+        digest, says = step.details.get(fold.RECORD_DIGEST, ""), step.details.get(fold.RULED_BEFORE, False)
+        if not left.about_record or step.how not in (fold.FILING, fold.ACCEPTANCE):
+            return
+        others = (self._left[one][1] for one in self._to_record.get(_record(left.target), ()))
+        upheld = any(one.upholds(digest) for one in others)
+        if says and not upheld:
+            yield "it says that the record was upheld before, which it was not"
+        if upheld and not says and left.procedure > fold.FIRST_PROCEDURE:
+            yield "it does not say that the record was upheld before"
 
     def at_the_end(self, things: Things) -> Iterator[str]:
         """Rows that say otherwise than the acts."""
@@ -307,6 +343,11 @@ class ObjectionOrder:
                 yield f"what the store says of the objection {row['objection_id']!r} is not what its acts have left"
         for subject in left:
             yield f"the store does not tell of the objection {subject!r}"
+
+
+def _record(target: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a target names; of decisions nothing, which are never upheld."""
+    return target.get("uscc", ""), target.get("kind", ""), target.get("key", "")
 
 
 def _may(how: str, kind: str | None) -> bool:

@@ -62,6 +62,36 @@ def told(repairs: tuple[LaterRepair, ...] | None) -> dict[str, Any]:
     return {"later_repaired": bool(repairs), "repairs": [one.document() for one in repairs]}
 
 
+def shows(platform: Platform, stored: StoredDecision, uscc: str, kind: str, key: str) -> bool:
+    """Whether a decision's evidence names a record: whose decision it is has seen that the record exists.
+
+    Not of decisions that are older than that evidence or whose values were erased: a new one shows it.
+    """
+    if stored.private is None:
+        return False
+    values = values_of(stored.private)
+    if kind == INDICATORS:
+        name = _indicator(platform, key)
+        return uscc == stored.uscc and name is not None and _is_known(name, values)
+    return key in _said(values.get(RECORDS, {}), stored, uscc, kind)
+
+
+def _is_known(name: str, values: Mapping[str, Any]) -> bool:
+    return values["features"].get(name) is not None or FACT_PREFIX + name in values
+
+
+def _said(used: Mapping[str, Any], stored: StoredDecision, uscc: str, kind: str) -> Mapping[str, str]:
+    """What each record of a kind said that a decision used: of its enterprise, or a related one's entries."""
+    if uscc == stored.uscc:
+        found: Mapping[str, str] = used.get(kind, {})
+        return found
+    return used.get(RELATED, {}).get(uscc, {}) if kind == LISTS else {}
+
+
+def _indicator(platform: Platform, key: str) -> str | None:
+    return next((spec.name for spec in platform.policies.current().registry.specs if spec.id == key), None)
+
+
 def _ruled(platform: Platform, stored: StoredDecision, values: Mapping[str, Any]) -> Iterator[LaterRepair]:
     used = values.get(RECORDS)
     related = {} if used is None else used.get(RELATED, {})
@@ -73,16 +103,15 @@ def _ruled(platform: Platform, stored: StoredDecision, values: Mapping[str, Any]
         elif used is None:
             was_used = one.effect_at > stored.decided_at and _spoke(one, values)
         else:
-            said = used.get(one.record_kind, {}) if one.uscc == stored.uscc else related.get(one.uscc, {})
-            was_used = one.record_key in said and one.effect_digest in ("", said[one.record_key])
+            said = _said(used, stored, one.uscc, one.record_kind)
+            was_used = one.record_key in said and one.effect_digest in ("", said[str(one.record_key)])
         if was_used:
             yield LaterRepair(one.record_kind, OBJECTION, str(moment(one.effect_at)))
 
 
 def _value_used(one: StoredObjection, values: Mapping[str, Any], platform: Platform) -> bool:
     """Whether a model read the value of an indicator that was struck."""
-    registry = platform.policies.current().registry
-    name = next((spec.name for spec in registry.specs if spec.id == one.record_key), None)
+    name = _indicator(platform, str(one.record_key))
     seen = values["features"].get(name) if name is not None else None
     try:
         value = None if seen is None else IndicatorValue(str(one.record_key), Decimal(seen), ANY_DAY)

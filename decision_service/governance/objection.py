@@ -53,7 +53,16 @@ RECORD, DECISION = TARGETS = ("record", "decision")
 DISPUTED, STRUCK = EFFECTS = ("disputed", "struck")
 """What an objection makes of its record: nobody is declined by it, or it counts for nothing."""
 RULED_BEFORE = "ruled_before"
-"""Says in a filing that what the record says was upheld before."""
+"""Says in a filing, and again in an acceptance, that what the record says was upheld before."""
+RECORD_DIGEST = "record_digest"
+"""Of what the record said when it was objected to, taken up, ruled on."""
+PROCEDURE = "procedure"
+FIRST_PROCEDURE, TODAY = 1, 2
+"""By which order an objection is judged, said in its filing; an older one stays under the order of its time.
+
+Since the second, who filed does nothing else but appeal, each client has an objection of its own to a thing, and acts
+say of each record whether it was upheld before.
+"""
 ACCEPTANCE_DAYS, CHECK_DAYS = 2, 5
 """Working days for a steward to accept or refuse, and for the provider to answer."""
 WHOLE_DAYS = 20
@@ -92,6 +101,7 @@ class Objection:
     instance: int = 1
     judges: tuple[str, ...] = ()
     ruled_before: bool = False
+    procedure: int = FIRST_PROCEDURE
     erased: bool = False
     at: datetime | None = None
 
@@ -104,6 +114,10 @@ class Objection:
     def about_record(self) -> bool:
         """Whether it is about a record; else it is about a decision, of which it changes nothing."""
         return self.target["type"] == RECORD
+
+    def upholds(self, digest: str) -> bool:
+        """Whether its ruling has left standing what a record with this digest says."""
+        return self.about_record and self.ruling == REJECT and self.digest == digest
 
     @property
     def effect(self) -> tuple[str, datetime] | None:
@@ -143,8 +157,9 @@ def filed(step: Step) -> Objection:
     """The objection that its filing begins. Raises ``NotNow`` when the act is no filing."""
     if step.how != FILING:
         raise NotNow("nothing was filed", remedy="file an objection first")
-    again = step.details.get(RULED_BEFORE, False)
-    return Objection(step.details["target"], step.by, step.at, step.at, ruled_before=again, at=step.at)
+    again, procedure = step.details.get(RULED_BEFORE, False), step.details.get(PROCEDURE, FIRST_PROCEDURE)
+    target, begun = step.details["target"], step.at
+    return Objection(target, step.by, begun, begun, ruled_before=again, procedure=procedure, at=begun)
 
 
 def lived(steps: Iterable[Step]) -> Objection:
@@ -169,6 +184,8 @@ def after(objection: Objection, step: Step) -> Objection:
         return replace(objection, erased=True, at=step.at)
     if step.how not in allowed(objection):
         raise _not_now(objection, f"it cannot be {step.how} while it is {objection.state}")
+    if step.by == objection.filed_by and step.how in _OF_OTHERS[objection.procedure]:
+        raise _not_now(objection, f"it cannot be {step.how} by who filed it: that takes another person")
     found = _STEPS.get(step.how, _plain)(objection, step)
     return replace(found, state=FOLLOWING[step.how], at=step.at)
 
@@ -210,15 +227,8 @@ def _plain(objection: Objection, step: Step) -> Objection:
 
 
 def _accepted(objection: Objection, step: Step) -> Objection:
-    if step.by == objection.filed_by:
-        raise _not_now(objection, "who filed it cannot accept it")
-    return replace(objection, accepted_at=step.at, judges=(step.by,))
-
-
-def _refused(objection: Objection, step: Step) -> Objection:
-    if step.by == objection.filed_by:
-        raise _not_now(objection, "who filed it cannot refuse it")
-    return objection
+    again = step.details.get(RULED_BEFORE, False) if RECORD_DIGEST in step.details else objection.ruled_before
+    return replace(objection, accepted_at=step.at, ruled_before=again, judges=(step.by,))
 
 
 def _checked(objection: Objection, step: Step) -> Objection:
@@ -232,12 +242,12 @@ def _checked(objection: Objection, step: Step) -> Objection:
 
 
 def _ruled(objection: Objection, step: Step) -> Objection:
-    if step.by == objection.filed_by or step.by in objection.judges:
-        raise _not_now(objection, "another person must rule: not who filed, accepted or ruled before")
+    if step.by in objection.judges:
+        raise _not_now(objection, "another person must rule: not who accepted or ruled before")
     ruling = step.details["ruling"]
     if ruling == DELETE and not objection.about_record:
         raise Inadmissible((("ruling", "a decision is evidence and is never deleted: rule correct or reject"),))
-    digest = step.details.get("record_digest", "")
+    digest = step.details.get(RECORD_DIGEST, "")
     judges = (*objection.judges, step.by)
     return replace(objection, ruling=ruling, ruled_at=step.at, digest=digest, judges=judges)
 
@@ -250,9 +260,13 @@ def _appealed(objection: Objection, step: Step) -> Objection:
 
 _STEPS: Mapping[str, Callable[[Objection, Step], Objection]] = {
     ACCEPTANCE: _accepted,
-    REFUSAL: _refused,
     CHECK: _checked,
     RULING: _ruled,
     APPEAL: _appealed,
     ARBITRATED: _ruled,
 }
+_OF_OTHERS: Mapping[int, tuple[str, ...]] = {
+    FIRST_PROCEDURE: (ACCEPTANCE, REFUSAL, RULING, ARBITRATED),
+    TODAY: (ACCEPTANCE, REFUSAL, CHECK, RULING, APPLICATION, NOTIFICATION, ARBITRATED),
+}
+"""What a party may not do itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -29,6 +29,8 @@ from decision_service.vocabulary import RESERVATION, CreditApplication, Decision
 
 PAGE = 200
 MOST_LISTED = 1_000
+LARGEST = 2**62
+"""Beyond every place of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,22 @@ def each_decision(database: Database) -> Iterator[StoredDecision]:
     last = -1
     while True:
         statement = _STORED.where(DECISIONS.c.leaf_index > last).order_by(DECISIONS.c.leaf_index).limit(PAGE)
+        with database.read() as connection:
+            page = [_stored(row) for row in connection.execute(statement)]
+        yield from page
+        if len(page) < PAGE:
+            return
+        last = page[-1].leaf_index
+
+
+def decisions_on(
+    database: Database, codes: Collection[str], client_id: str | None = None
+) -> Iterator[StoredDecision]:
+    """Decisions on enterprises, of a client or of all, newest first, a page at a time."""
+    known, last = DECISIONS.c, LARGEST
+    owned = (known.uscc.in_(codes), *(() if client_id is None else (known.client_id == client_id,)))
+    while True:
+        statement = _STORED.where(*owned, known.leaf_index < last).order_by(known.leaf_index.desc()).limit(PAGE)
         with database.read() as connection:
             page = [_stored(row) for row in connection.execute(statement)]
         yield from page

@@ -173,7 +173,7 @@ def _newest(session: Session) -> datetime:
 def _alone(session: Session, subject: Subject, standing: ObjectionStanding) -> None:
     row = session.row(_open, {"open_about": standing.open_about}) if standing.open_about is not None else None
     if row is not None and row[0] != subject.objection_id:
-        raise NotNow("an objection to the same thing is open", remedy="wait for its ruling")
+        raise NotNow("an objection of yours to the same thing is open", remedy="wait for its ruling")
 
 
 def _filing(subject: Subject, new: NewAct) -> dict[str, Any]:

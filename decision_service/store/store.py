@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from decision_service.store import (
     client_quotas,
     clients,
     decisions,
+    edges,
     erasures,
     exposure,
     idempotency,
@@ -160,6 +161,11 @@ class Store:
         with self._database.read_session() as session:
             return records.read_records(session, uscc)
 
+    def control_neighbours(self, uscc: str) -> Collection[str]:
+        """Who controls an enterprise and whom it controls, one step; none of a party with too many."""
+        with self._database.read_session() as session:
+            return edges.neighbours(session, [uscc]) or ()
+
     def enterprise_count(self) -> int:
         """How many enterprises are on record."""
         with self._database.read() as connection:
@@ -273,6 +279,10 @@ class Store:
     def each_decision(self) -> Iterator[StoredDecision]:
         """All decisions, oldest first."""
         return decisions.each_decision(self._database)
+
+    def decisions_on(self, codes: Collection[str], client_id: str | None = None) -> Iterator[StoredDecision]:
+        """Decisions on enterprises, of a client or of all, newest first."""
+        return decisions.decisions_on(self._database, codes, client_id)
 
     def erase_private(self, decision_id: str, now: datetime, sign: Sign) -> None:
         """Erase the values behind a record's commitments; a leaf signed by ``sign`` says so. Raises ``NotFound``."""

@@ -24,6 +24,7 @@ from decision_service.api.objection_schemas import (
     ObjectionSchema,
 )
 from decision_service.audit.record import values_of
+from decision_service.governance import objection as fold
 from decision_service.objections import ObjectionDesk
 from decision_service.portrait.records import IndicatorValue, ListEntry, Overdue, Relation, TaxRating
 from decision_service.recorded import differences
@@ -57,7 +58,10 @@ class Town(City):
         """One record more, or in the place of the one with this key, in a delivery of this moment."""
         self.platform.store.write_records(kind, [(self.uscc(show), key, record)], source_time=self.now, now=self.now)
 
-    def object(self, show: str, kind: str, key: str, who: str = "bank", **given: Any) -> Any:
+    def object(self, show: str, kind: str, key: str, who: str = "bank", *, blind: bool = False, **given: Any) -> Any:
+        """Object to what a decision of the same client has shown it, unless ``blind``."""
+        if who not in STEWARDS and not blind:
+            self.decide(show, who, amount="1000.00")
         body = {"enterprise": {"uscc": self.uscc(show)}, "record": {"kind": kind, "key": key}, **PROVEN, **given}
         return self.post("/v1/objections", body, who)
 
@@ -337,23 +341,33 @@ def test_the_second_instance_is_heard_once_by_people_who_have_not_ruled(town: To
     assert findings(town) == []
 
 
-def test_a_record_has_one_open_objection_at_a_time(town: Town) -> None:
+def test_a_record_has_one_open_objection_of_each_client_at_a_time(town: Town) -> None:
     town.deliver("old-code", "lists", "L-twice", dishonest(town, "L-twice"))
     first = town.filed("old-code", "lists", "L-twice")
     assert "is open" in refusal(town.object("old-code", "lists", "L-twice"))
+    second = town.filed("old-code", "lists", "L-twice", "other")
     assert "is open" in refusal(town.object("old-code", "lists", "L-twice", "other"))
     assert state(town.step(first, "refusal", reason="EVIDENCE_MISSING")) == "refused"
     assert town.decide("old-code")["card"] == "red"
-    town.filed("old-code", "lists", "L-twice", "other")
+    assert "is open" in refusal(town.object("old-code", "lists", "L-twice", "other")), "whatever becomes of another's"
+    town.filed("old-code", "lists", "L-twice")
+    town.ruled(second, "delete")
+    assert town.decide("old-code")["card"] != "red"
     told = town.get(f"/v1/objections/{first}/history").get_json()
     assert told["acts"][-1]["details"]["texts"]["zh"] == "未提供有效证明材料"
 
 
 def test_of_two_who_file_or_accept_at_once_one_is_too_late(town: Town) -> None:
     town.deliver("control", "lists", "L-race", dishonest(town, "L-race"))
+    for who in ("bank", "other"):
+        town.decide("control", who, amount="1000.00")
+
+    def file(number: int) -> Any:
+        return town.object("control", "lists", "L-race", ("bank", "other")[number % 2], blind=True)
+
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda n: town.object("control", "lists", "L-race", ("bank", "other")[n % 2]), range(12)))
-    assert sorted(one.status_code for one in found) == [201] + [409] * 11
+        found = list(pool.map(file, range(12)))
+    assert sorted(one.status_code for one in found) == [201] * 2 + [409] * 10
     objection = next(one.get_json()["objection_id"] for one in found if one.status_code == 201)
     with ThreadPoolExecutor(8) as pool:
         tried = list(pool.map(lambda n: town.step(objection, "acceptance", f"steward{(n % 2 + 2)}"), range(8)))
@@ -363,6 +377,7 @@ def test_of_two_who_file_or_accept_at_once_one_is_too_late(town: Town) -> None:
 
 def test_retries_of_one_filing_are_one_objection(town: Town) -> None:
     town.deliver("control", "lists", "L-key", dishonest(town, "L-key"))
+    town.decide("control")
     body = {"enterprise": {"uscc": town.uscc("control")}, "record": {"kind": "lists", "key": "L-key"}, **PROVEN}
     key = str(uuid.uuid4())
     first, second = (town.post("/v1/objections", body, key=key) for _ in "ab")
@@ -400,6 +415,53 @@ def test_nobody_sees_or_moves_what_belongs_to_another(town: Town) -> None:
     assert "Confidential" not in told_after and '"erased"' in told_after
     state(town.step(objection, "source-check", comment="Confidential Wu"))
     assert "Confidential" not in town.get(f"/v1/objections/{objection}/history", "auditor").text
+    assert findings(town) == []
+
+
+def test_who_has_not_seen_a_record_gets_the_answer_of_one_that_is_not(quiet: Town) -> None:
+    quiet.deliver("old-code", "overdues", "O-unseen", Overdue("O-unseen", "bank-x", quiet.today(), 5))
+    quiet.deliver("old-code", "tax_ratings", "2019", TaxRating(2019, "C", date(2020, 4, 20)))
+    quiet.deliver("old-code", "lists", "L-unseen", dishonest(quiet, "L-unseen"))
+
+    def told(kind: str, key: str, who: str = "other") -> tuple[int, str, str]:
+        answer = quiet.object("old-code", kind, key, who, blind=True, authorization_id="AUTH-1")
+        found = answer.get_json()
+        return answer.status_code, found.get("type", "filed"), found.get("detail", "")
+
+    seen = {"lists": "L-unseen", "overdues": "O-unseen", "tax_ratings": "2019", "indicators": "IND01"}
+    for who in ("other", "fintech"):
+        quiet.decide("approve", who, amount="1000.00")  # a decision on somebody else shows nothing
+        for kind, key in seen.items():
+            assert told(kind, key, who) == told(kind, "none-such", who), (kind, who)
+            assert told(kind, key, who)[0] == 404
+    quiet.decide("old-code", "other", amount="1000.00")
+    quiet.deliver("old-code", "lists", "L-later", dishonest(quiet, "L-later"))
+    assert told("lists", "L-later") == told("lists", "none-such"), "of what came after its decisions it knows nothing"
+    assert [told(kind, key)[0] for kind, key in seen.items()] == [201] * 4
+    assert quiet.object("old-code", "lists", "L-later", "steward").status_code == 201
+
+
+def test_what_is_upheld_while_another_waits_is_upheld_for_that_one_too(town: Town) -> None:
+    town.deliver("missing", "lists", "L-both", dishonest(town, "L-both"))
+    first, second = (town.filed("missing", "lists", "L-both", who) for who in ("bank", "other"))
+    town.ruled(first, "reject")
+    assert town.decide("missing")["card"] == "red"
+    state(town.step(second, "acceptance"))
+    assert town.decide("missing")["card"] == "red", "it was ruled on between its filing and its acceptance"
+    for act in ("source-check", "ruling"):
+        state(town.step(second, act))
+    assert town.decide("missing")["card"] != "red" and findings(town) == []
+
+
+def test_who_filed_does_nothing_else_but_appeal(town: Town) -> None:
+    town.deliver("yellow", "lists", "L-party", dishonest(town, "L-party"))
+    objection = town.filed("yellow", "lists", "L-party", "steward3")
+    for act in ACTS:
+        changes = {"ruling": "reject"} if act == "ruling" else {}
+        assert "by who filed it" in refusal(town.step(objection, act, "steward3", **changes))
+        state(town.step(objection, act, **changes))
+    assert state(town.step(objection, "appeal", "steward3", **PROVEN)) == "arbitration"
+    assert "by who filed it" in refusal(town.step(objection, "arbitration", "steward3", ruling="delete", **PROVEN))
     assert findings(town) == []
 
 
@@ -599,4 +661,45 @@ def test_who_changes_what_stands_behind_the_log_is_found_out(quiet: Town) -> Non
                 for row in rows:
                     columns, values = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
                     connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), dict(row))
+    assert findings(quiet) == []
+
+
+def test_an_act_that_lies_about_what_was_upheld_is_found_out(quiet: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_truly = ObjectionDesk._seen
+
+    def claim(upheld: bool) -> None:
+        """From now on the operator, who has the log's key, signs what is not so."""
+        said = {fold.RULED_BEFORE: True} if upheld else {}
+        lie = lambda *given: {fold.RECORD_DIGEST: told_truly(*given)[fold.RECORD_DIGEST], **said}  # noqa: E731
+        monkeypatch.setattr(ObjectionDesk, "_seen", lie)
+
+    quiet.deliver("approve", "lists", "L-lie", dishonest(quiet, "L-lie"))
+    claim(True)
+    first = quiet.filed("approve", "lists", "L-lie")
+    assert ["upheld before, which it was not" in one for one in findings(quiet)] == [True]
+    claim(False)
+    quiet.ruled(first, "reject")
+    for act in ("application", "notification"):
+        state(quiet.step(first, act))
+    assert len(findings(quiet)) == 1
+    second = quiet.filed("approve", "lists", "L-lie")
+    state(quiet.step(second, "acceptance"))
+    assert ["does not say that the record was upheld" in one for one in findings(quiet)] == [False, True, True]
+    monkeypatch.setattr(fold, "TODAY", fold.FIRST_PROCEDURE)
+    quiet.filed("approve", "lists", "L-lie", "other")
+    assert "a procedure that was over" in findings(quiet)[-1]
+
+
+def test_objections_of_the_first_procedure_are_judged_by_it(quiet: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet.deliver("approve", "lists", "L-old", dishonest(quiet, "L-old"))
+    with monkeypatch.context() as before:
+        before.setattr(fold, "TODAY", fold.FIRST_PROCEDURE)
+        before.setattr(ObjectionDesk, "_seen", lambda *given: {fold.RECORD_DIGEST: "00" * 32})
+        old = quiet.filed("approve", "lists", "L-old", "steward3")
+        assert "is open" in refusal(quiet.object("approve", "lists", "L-old")), "then one for all"
+        state(quiet.step(old, "acceptance"))
+        state(quiet.step(old, "source-check", "steward3"))
+    state(quiet.step(old, "ruling", ruling="reject"))
+    new = quiet.filed("approve", "lists", "L-old")
+    assert quiet.get(f"/v1/objections/{new}/history").get_json()["acts"][0]["details"]["ruled_before"] is True
     assert findings(quiet) == []

@@ -95,8 +95,8 @@ def way(*acts: tuple[str, str, dict[str, Any]], target: dict[str, Any] = RECORD)
 ACCEPTED = ("accepted", "s1", {})
 CHECKED = ("checked", "s1", {"answer": "wrong"})
 NOT_ADMITTED: dict[str, tuple[list[tuple[str, str, dict[str, Any]]], str]] = {
-    "accepted by who filed it": ([("accepted", "filer", {})], "cannot accept"),
-    "refused by who filed it": ([("refused", "filer", {})], "cannot refuse"),
+    "accepted by who filed it": ([("accepted", "filer", {})], "accepted by who filed it"),
+    "refused by who filed it": ([("refused", "filer", {})], "refused by who filed it"),
     "accepted twice": ([ACCEPTED, ("accepted", "s2", {})], "while it is accepted"),
     "ruled before the provider was asked": ([ACCEPTED, ("ruled", "s2", {"ruling": "delete"})], "while it is accepted"),
     "silence before the time is over": ([ACCEPTED, ("checked", "s1", {"answer": "no_answer"})], "has time until"),

@@ -114,7 +114,7 @@ VERDICTS = {
 }
 
 
-def draft(made: Decision, *, key: str | None = None, digest: str = "body-1") -> DecisionCommit:
+def draft(made: Decision, *, key: str | None = None, digest: str = "body-1", **options: Any) -> DecisionCommit:
     """What ``decide`` hands to the store; an approval reserves its amount."""
     key = key or f"key-{made.decision_id}"
     record = build_record(
@@ -125,6 +125,7 @@ def draft(made: Decision, *, key: str | None = None, digest: str = "body-1") -> 
         idempotency_key=key,
         body_digest=digest,
         code_version="test",
+        **options,
     )
     return DecisionCommit(
         decision=made,
