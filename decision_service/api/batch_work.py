@@ -185,7 +185,8 @@ class BatchFollower(Follower):
             for line in range(batch.done + 1, min(batch.done + SLICE, batch.lines) + 1):
                 client = known.for_whom(batch)
                 wanted = client is not None
-                if client is None or self._end.is_set() or time.monotonic() > ends:
+                late = bool(results) and time.monotonic() > ends
+                if client is None or self._end.is_set() or late:
                     break
                 if line == 1:
                     known.begin(batch, self._clock())
