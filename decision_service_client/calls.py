@@ -317,10 +317,9 @@ def replay(webhook_id: str, after: str = START, *, key: str | None = None) -> Ca
     return write(_hook(webhook_id, "replay"), {"after": after}, _webhook, key)
 
 
-def deliveries(webhook_id: str, before: str | None = None) -> Call[tuple[Delivery, ...]]:
+def deliveries(webhook_id: str, after: str | None = None) -> Call[Page[Delivery]]:
     """What became of events at a webhook, newest first."""
-    found = several("deliveries", Delivery)
-    return get(_hook(webhook_id, "deliveries"), found, before=before, limit=building.PAGE)
+    return listed(_hook(webhook_id, "deliveries"), "deliveries", lambda one: read(Delivery, one), after)
 
 
 def ruleset() -> Call[Ruleset]:

@@ -157,7 +157,7 @@ class Client:
     rotate_secret = _sends(calls.rotate_secret)
     ping = _sends(calls.ping)
     replay = _sends(calls.replay)
-    deliveries = _sends(calls.deliveries)
+    deliveries = _lists(calls.deliveries)
 
     ruleset = _sends(calls.ruleset)
     models = _sends(calls.models)

@@ -20,7 +20,7 @@ from decision_service.api.fields import Count, QueryCount, Text
 from decision_service.api.preconditions import ETAG, IF_MATCH, changed, etag, require_match
 from decision_service.api.render import moment, to_bytes
 from decision_service.api.requests import idempotency_key, runtime
-from decision_service.api.schemas import REQUIRED, Strict
+from decision_service.api.schemas import CURSOR, REQUIRED, Strict
 from decision_service.errors import InputError, NotFound
 from decision_service.store import Asked, Delivery, Event, NewWebhook, Webhook
 from decision_service.store.events import TYPES, event_id, place_of
@@ -170,12 +170,13 @@ class DeliveryListSchema(Strict):
     """One page, newest first."""
 
     deliveries = fields.List(fields.Nested(DeliverySchema), required=True)
+    next = fields.String(required=True, allow_none=True)
 
 
 class DeliveriesQuery(Strict):
-    """Which deliveries: those before the event `before`."""
+    """Which deliveries."""
 
-    before = Text(EVENT_ID, longest=24, description="Id of an event")
+    after = Text(CURSOR, longest=32, description="The `next` of the page before")
     limit = QueryCount(least=1, most=200, load_default=50)
 
 
@@ -333,9 +334,9 @@ class Deliveries(MethodView):
     @blueprint.arguments(DeliveriesQuery(), location="query")
     def get(self, query: dict[str, Any], webhook_id: str) -> Response:
         """The deliveries of a webhook, newest first; finished ones for 30 days."""
-        before = place_of(query["before"]) if "before" in query else None
-        found = _desk().kept.deliveries(_found(webhook_id, _whose()), before, query["limit"])
-        return Response(to_bytes({"deliveries": [_delivery(one) for one in found]}), content_type=JSON)
+        found, cursor = _desk().kept.deliveries(_found(webhook_id, _whose()), query.get("after"), query["limit"])
+        content = {"deliveries": [_delivery(one) for one in found], "next": cursor}
+        return Response(to_bytes(content), content_type=JSON)
 
 
 @events_blueprint.route("")

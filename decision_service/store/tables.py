@@ -344,7 +344,7 @@ WEBHOOKS = Table(
     Column("url", Text, nullable=False),
     Column("types", Text, nullable=False),  # of events, with blanks between
     Column("description", Text, nullable=False),
-    Column("state", String(16), nullable=False),  # active, disabled
+    Column("state", String(16), nullable=False),  # active, disabled; deleted: only its idempotency key is kept
     Column("notice", Text),  # why it is disabled
     Column("failures", Integer, nullable=False),  # events given up since the last that was delivered
     Column("seen", BigInteger, nullable=False),  # the leaf up to which deliveries were made
@@ -382,9 +382,10 @@ WEBHOOK_DELIVERIES = Table(
     Column("error", Text),
     Column("made_at", Moment, nullable=False),
     Column("finished_at", Moment),
+    Column("serial", BigInteger, nullable=False, server_default="0"),  # counts up in a webhook: its cursors
     Index("webhook_deliveries_by_turn", "number", "state", "next_at"),
     Index("webhook_deliveries_by_subject", "number", "subject", "place"),
-    Index("webhook_deliveries_by_place", "number", "place"),
+    Index("webhook_deliveries_by_serial", "number", "serial"),
     Index("webhook_deliveries_by_end", "finished_at"),
 )
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select
 
 from decision_service.errors import InputError, NotFound, StillRunning
 from decision_service.store import events
+from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database
 from decision_service.store.events import PING, Event, Stretch
 from decision_service.store.idempotency import CREATED, Asked, KeptAnswer, held, once_connected
@@ -22,7 +23,8 @@ from decision_service.store.statements import insert_into
 from decision_service.store.tables import CLIENTS, WEBHOOK_DELIVERIES, WEBHOOK_KEYS, WEBHOOKS
 
 TURN = "webhooks"
-ACTIVE, DISABLED = "active", "disabled"
+ACTIVE, DISABLED, DELETED = "active", "disabled", "deleted"
+"""What is deleted is never told of again: its row keeps the idempotency key, which stays its client's."""
 PENDING, DELIVERED, GIVEN_UP = "pending", "delivered", "given_up"
 ACCEPTED = 202
 MOST = 20
@@ -122,11 +124,11 @@ class Webhooks:
         owned = (known.client_id == new.client_id, known.idempotency_key == new.idempotency_key)
         asked = Asked(new.client_id, new.idempotency_key, new.body_digest)
         with held(self.database, self.leases, asked, now), self.database.write() as connection:
-            row = connection.execute(select(known.body_digest).where(*owned)).one_or_none()
-            if row is not None:
-                same_body(row[0], new.body_digest)
-                return _webhook(connection.execute(_STORED.where(*owned)).one()), True
-            count = select(func.count()).select_from(WEBHOOKS).where(known.client_id == new.client_id)
+            made = _made(connection, new)
+            if made is not None:
+                return made, True
+            kept = (known.client_id == new.client_id, known.state != DELETED)
+            count = select(func.count()).select_from(WEBHOOKS).where(*kept)
             if connection.execute(count).scalar_one() >= MOST:
                 raise InputError(f"there are {MOST} webhooks", where="url", remedy="delete one that is not needed")
             values = {
@@ -153,17 +155,22 @@ class Webhooks:
             connection.execute(insert(WEBHOOK_KEYS).values(**key, idempotency_key=new.idempotency_key))
             return _webhook(connection.execute(_STORED.where(*owned)).one()), False
 
+    def made(self, new: NewWebhook) -> Webhook | None:
+        """The webhook that its key already has, also when it was deleted since. Raises ``IdempotencyConflict``."""
+        with self.database.read() as connection:
+            return _made(connection, new)
+
     def find(self, webhook_id: str, client_id: str | None) -> Webhook:
         """One webhook; with ``client_id`` only if it is that client's. Raises ``NotFound``."""
         with self.database.read() as connection:
-            row = connection.execute(_STORED.where(WEBHOOKS.c.webhook_id == webhook_id)).one_or_none()
+            row = connection.execute(_KEPT.where(WEBHOOKS.c.webhook_id == webhook_id)).one_or_none()
         if row is None or client_id not in (None, row.client_id):
             raise NotFound("there is no such webhook", remedy="check the id; only one's own webhooks can be reached")
         return _webhook(row)
 
     def list(self, client_id: str | None) -> tuple[Webhook, ...]:
         """Those of a client, or all; oldest first."""
-        statement = _STORED.order_by(WEBHOOKS.c.number)
+        statement = _KEPT.order_by(WEBHOOKS.c.number)
         if client_id is not None:
             statement = statement.where(WEBHOOKS.c.client_id == client_id)
         with self.database.read() as connection:
@@ -205,12 +212,18 @@ class Webhooks:
             return _webhook(connection.execute(_STORED.where(known.number == webhook.number)).one())
 
     def remove(self, webhook: Webhook) -> bool:
-        """Forget a webhook, its keys and deliveries; whether it was still as it was seen."""
+        """Forget a webhook, its keys and deliveries; whether it was still as it was seen.
+
+        What is left is by which request it was made: a retry of it makes no other.
+        """
+        known = WEBHOOKS.c
+        seen = (known.number == webhook.number, known.version == webhook.version, known.state != DELETED)
+        gone = {"state": DELETED, "url": "", "types": "", "description": "", "notice": None}
         with self.database.write() as connection:
-            seen = (WEBHOOKS.c.number == webhook.number, WEBHOOKS.c.version == webhook.version)
-            if connection.execute(select(WEBHOOKS.c.number).where(*seen).with_for_update()).first() is None:
+            statement = update(WEBHOOKS).where(*seen).values(**gone, version=webhook.version + 1)
+            if not connection.execute(statement).rowcount:
                 return False
-            for table in (WEBHOOK_DELIVERIES, WEBHOOK_KEYS, WEBHOOKS):
+            for table in (WEBHOOK_DELIVERIES, WEBHOOK_KEYS):
                 connection.execute(delete(table).where(table.c.number == webhook.number))
         return True
 
@@ -259,11 +272,13 @@ class Webhooks:
             return 0
         wanted = [one for one in found.events if one.type in webhook.types]
         with self.database.write() as connection:
-            seen = and_(known.number == webhook.number, known.seen == webhook.seen)
+            seen = and_(known.number == webhook.number, known.seen == webhook.seen, known.state != DELETED)
             if not connection.execute(update(WEBHOOKS).where(seen).values(seen=found.seen)).rowcount:
                 return 0  # another process was there, or an earlier place was asked for
-            for one in wanted:
-                statement = insert_into(WEBHOOK_DELIVERIES, self.database.dialect).values(_row(webhook, one, now))
+            serial = _next_serial(connection, webhook)
+            for number, one in enumerate(wanted, serial):
+                row = _row(webhook, one, number, now)
+                statement = insert_into(WEBHOOK_DELIVERIES, self.database.dialect).values(row)
                 connection.execute(
                     statement.on_conflict_do_update(
                         index_elements=[deliveries.number, deliveries.event_id],
@@ -276,13 +291,15 @@ class Webhooks:
     def ping(self, webhook: Webhook, asked: Asked, now: datetime) -> tuple[str, bool]:
         """An event that says nothing, for this webhook alone: its id. Once per key (and whether it was before).
 
-        Raises ``IdempotencyConflict``, ``StillRunning``.
+        Raises ``IdempotencyConflict``, ``StillRunning``, ``NotFound``.
         """
         name = hashlib.sha256(f"{webhook.webhook_id} {asked.key}".encode()).hexdigest()[:32]
         event = Event(f"evt_ping_{name}", 0, PING, f"ping {name}", now, {"webhook_id": webhook.webhook_id})
 
         def work(connection: Connection) -> KeptAnswer:
-            statement = insert_into(WEBHOOK_DELIVERIES, self.database.dialect).values(_row(webhook, event, now))
+            _lock(connection, webhook)
+            row = _row(webhook, event, _next_serial(connection, webhook), now)
+            statement = insert_into(WEBHOOK_DELIVERIES, self.database.dialect).values(row)
             connection.execute(statement.on_conflict_do_nothing())
             return KeptAnswer(ACCEPTED, event.event_id.encode())
 
@@ -292,12 +309,13 @@ class Webhooks:
     def rewind(self, webhook: Webhook, after: int, asked: Asked, body: bytes, now: datetime) -> KeptAnswer:
         """Deliver again what came after a place of the log, and answer ``body``; once per key.
 
-        Raises ``IdempotencyConflict``, ``StillRunning``.
+        Raises ``IdempotencyConflict``, ``StillRunning``, ``NotFound``.
         """
         known = WEBHOOKS.c
         earlier = and_(known.number == webhook.number, known.seen > after)
 
         def work(connection: Connection) -> KeptAnswer:
+            _lock(connection, webhook)
             connection.execute(update(WEBHOOKS).where(earlier).values(seen=after))
             return KeptAnswer(ACCEPTED, body)
 
@@ -361,15 +379,17 @@ class Webhooks:
                 rest = {"state": DISABLED, "notice": notice, "version": hooks.version + 1, "updated_at": now}
                 connection.execute(update(WEBHOOKS).where(hook, hooks.state == ACTIVE).values(rest))
 
-    def deliveries(self, webhook: Webhook, after: int | None, limit: int) -> tuple[Delivery, ...]:
-        """Newest first, those before a place of the log if one is given."""
+    def deliveries(self, webhook: Webhook, after: str | None, limit: int) -> tuple[tuple[Delivery, ...], str | None]:
+        """Newest first, and the cursor of the next page. Raises ``InputError`` for a bad cursor."""
         known = WEBHOOK_DELIVERIES.c
-        statement = select(*_DELIVERY).where(known.number == webhook.number)
+        statement = select(*_DELIVERY, known.serial).where(known.number == webhook.number)
         if after is not None:
-            statement = statement.where(known.place < after)
-        statement = statement.order_by(known.place.desc(), known.event_id).limit(limit)
+            statement = statement.where(known.serial < place_before(after))
+        statement = statement.order_by(known.serial.desc()).limit(limit + 1)
         with self.database.read() as connection:
-            return tuple(Delivery(*row) for row in connection.execute(statement))
+            rows = connection.execute(statement).all()
+        found = tuple(Delivery(*row[:-1]) for row in rows[:limit])
+        return found, cursor_before(rows[limit - 1].serial) if len(rows) > limit else None
 
     def waiting(self, webhook: Webhook) -> tuple[int, datetime | None]:
         """How many deliveries wait, and since when the oldest does."""
@@ -399,6 +419,7 @@ _STORED = select(
         )
     )
 )  # fmt: skip
+_KEPT = _STORED.where(WEBHOOKS.c.state != DELETED)
 _KEY = [WEBHOOK_KEYS.c[name] for name in ("number", "place", "kind", "made_at", "expires_at")]
 _DELIVERY = [
     WEBHOOK_DELIVERIES.c[name]
@@ -414,10 +435,7 @@ def _rotated(
 ) -> int:
     """The place of a new key, with the end of those before it."""
     known, ends = WEBHOOK_KEYS.c, now + keep
-    # Locks the row, so that two rotations come one after the other.
-    locked = select(WEBHOOKS.c.number).where(WEBHOOKS.c.number == webhook.number).with_for_update()
-    if connection.execute(locked).first() is None:
-        raise NotFound("there is no such webhook", remedy="it was deleted")
+    _lock(connection, webhook)
     used = select(known.place).where(known.number == webhook.number, known.idempotency_key == idempotency_key)
     if connection.execute(used).first() is not None:
         same_body("", idempotency_key)  # by what was made before answers were kept
@@ -432,6 +450,29 @@ def _rotated(
     return place
 
 
+def _made(connection: Connection, new: NewWebhook) -> Webhook | None:
+    owned = (WEBHOOKS.c.client_id == new.client_id, WEBHOOKS.c.idempotency_key == new.idempotency_key)
+    row = connection.execute(_STORED.add_columns(WEBHOOKS.c.body_digest).where(*owned)).one_or_none()
+    if row is None:
+        return None
+    same_body(row.body_digest, new.body_digest)
+    return _webhook(row[:-1])
+
+
+def _lock(connection: Connection, webhook: Webhook) -> None:
+    """Whoever changes what belongs to a webhook comes one after the other. Raises ``NotFound``."""
+    kept = (WEBHOOKS.c.number == webhook.number, WEBHOOKS.c.state != DELETED)
+    if connection.execute(select(WEBHOOKS.c.number).where(*kept).with_for_update()).first() is None:
+        raise NotFound("there is no such webhook", remedy="it was deleted")
+
+
+def _next_serial(connection: Connection, webhook: Webhook) -> int:
+    """The next number of a delivery, once the webhook is locked."""
+    known = WEBHOOK_DELIVERIES.c
+    last = select(func.coalesce(func.max(known.serial), 0)).where(known.number == webhook.number)
+    return int(connection.execute(last).scalar_one()) + 1
+
+
 def _webhook(row: Any) -> Webhook:
     """A row of ``_STORED``, whose columns stand in the order of the fields."""
     fields = list(row)
@@ -439,9 +480,10 @@ def _webhook(row: Any) -> Webhook:
     return Webhook(*fields)
 
 
-def _row(webhook: Webhook, event: Event, now: datetime) -> dict[str, Any]:
+def _row(webhook: Webhook, event: Event, serial: int, now: datetime) -> dict[str, Any]:
     return {
         "number": webhook.number,
+        "serial": serial,
         "event_id": event.event_id,
         "place": event.place,
         "type": event.type,

@@ -29,7 +29,8 @@ class WebhookDesk:
 
         Raises ``InputError`` for an address that is never sent to, ``IdempotencyConflict``.
         """
-        self.reach.check(new.url)
+        if self.kept.made(new) is None:
+            self.reach.check(new.url)  # before others have to wait for it, and never of what was answered already
         webhook, replayed = self.kept.add(new, now)
         return webhook, self._verifier(webhook, WebhookKey(webhook.number, 1, new.kind, now, None)), replayed
 

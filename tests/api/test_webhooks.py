@@ -286,6 +286,49 @@ def test_one_key_is_one_request_whatever_is_asked_of_webhooks(scene: Scene) -> N
     assert elsewhere.status_code == 201, "another client's keys are its own"
 
 
+def test_a_deleted_webhook_s_key_stays_that_of_its_request(scene: Scene) -> None:
+    body = {"url": scene.receiver.url, "types": ALL}
+    first = scene.send("POST", URL, body, Idempotency_Key="deleted-1")
+    hook = first.get_json()
+    path = f"{URL}/{hook['webhook_id']}"
+    assert scene.send("DELETE", path, If_Match=first.headers["ETag"]).status_code == 204
+    scene.receiver.url = "http://unreachable.invalid/"  # what was answered is not checked anew
+    again = scene.send("POST", URL, body, Idempotency_Key="deleted-1")
+    assert (again.status_code, again.data, again.headers["Idempotent-Replayed"]) == (201, first.data, "true")
+    other = scene.send("POST", URL, {**body, "description": "another"}, Idempotency_Key="deleted-1")
+    assert (other.status_code, other.get_json()["type"]) == (422, "/problems/idempotency-conflict")
+    decision = {**scene.city.shows["yellow"]["application"], "application_id": "WH-deleted"}
+    assert scene.send("POST", "/v1/decisions", decision, Idempotency_Key="deleted-1").status_code == 422
+    for method, where in (("GET", ""), ("GET", "/deliveries"), ("PATCH", ""), ("DELETE", ""), ("POST", "/test")):
+        asked = {"description": "x"} if method == "PATCH" else None
+        assert scene.send(method, path + where, asked, If_Match=first.headers["ETag"]).status_code == 404, method
+    assert hook["webhook_id"] not in scene.city.get(URL).text
+    scene.decide("WH-after-deletion")
+    scene.run()
+    assert scene.receiver.got == []
+
+
+def test_deliveries_are_read_page_by_page_pings_among_them(scene: Scene) -> None:
+    hook = scene.hook()
+    path = f"{URL}/{hook['webhook_id']}"
+    made: list[str] = []
+    for number in range(3):
+        made += [scene.send("POST", f"{path}/test").get_json()["event_id"] for _ in "ab"]
+        made.append(scene.decide(f"WH-page-{number}"))
+        scene.run()
+    seen, query = list[str](), "?limit=2"
+    while True:
+        page = scene.city.get(f"{path}/deliveries{query}").get_json()
+        assert DeliveryListSchema().validate(page) == {} and len(page["deliveries"]) <= 2
+        seen += [one["event_id"] for one in page["deliveries"]]
+        if page["next"] is None:
+            break
+        query = f"?limit=2&after={page['next']}"
+    assert seen == made[::-1]
+    for query in ("?after=evt_1", "?after=before_", "?before=evt_1", "?after=before_1%00"):
+        assert scene.city.get(f"{path}/deliveries{query}").status_code == 422, query
+
+
 def test_of_many_at_once_with_one_key_one_makes_the_webhook(scene: Scene) -> None:
     body = {"url": scene.receiver.url, "types": ALL}
 

@@ -45,6 +45,28 @@ def test_a_store_of_any_earlier_program_is_brought_up_to_this_one(url, revision)
         test_migrations_make_exactly_the_declared_tables(store)
 
 
+def test_deliveries_that_were_made_before_they_were_counted_are_counted_in_their_order(url):
+    hook = "INSERT INTO webhooks VALUES (:n, :n, 'c', :n, 'd', 'u', '', '', 'active', NULL, 0, 0, 1, 't', 't')"
+    delivery = (
+        "INSERT INTO webhook_deliveries (number, event_id, place, type, subject, body, state, attempts, next_at,"
+        " made_at) VALUES (:n, :event, :place, 'ping', 's', :body, 'pending', 0, 't', :at)"
+    )
+    rows = [("evt_9", 9, "t2"), ("evt_ping_a", 0, "t3"), ("evt_7", 7, "t1"), ("evt_8", 8, "t2")]
+    database = Database(url)
+    with closing(database), database.write() as connection:
+        CONFIG.attributes["connection"] = connection
+        command.upgrade(CONFIG, "head")
+        command.downgrade(CONFIG, "0012")
+        for number in (1, 2):
+            connection.execute(text(hook.replace(":n, :n, 'c', :n", f"{number}, '{number}', 'c', '{number}'")))
+            for event, place, at in rows:
+                given = {"n": number, "event": event, "place": place, "at": at, "body": b""}
+                connection.execute(text(delivery), given)
+    with closing(Store.open(url)) as store, store._database.read() as connection:
+        found = connection.execute(text("SELECT event_id, serial FROM webhook_deliveries ORDER BY number, serial"))
+        assert found.all() == [("evt_7", 1), ("evt_8", 2), ("evt_9", 3), ("evt_ping_a", 4)] * 2
+
+
 def test_a_migrated_store_is_ready_and_opens_again(url):
     upgrade(url)
     for _ in range(2):
