@@ -179,8 +179,8 @@ class BatchFollower(Follower):
 
     def _worked(self, batch: Batch) -> bool:
         known, ends = self._platform.store.batches(), time.monotonic() + SLICE_SECONDS
-        texts, results = self._text(batch), []
-        wanted = True
+        texts, wanted = self._text(batch), True
+        results: list[LineResult] = []
         try:
             for line in range(batch.done + 1, min(batch.done + SLICE, batch.lines) + 1):
                 client = known.for_whom(batch)
