@@ -83,6 +83,7 @@ def test_a_decision_is_objected_to(served: Served) -> None:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_after_two_faults_there_is_one_objection(served: Served, fault: Any) -> None:
     record = listed(served, "line")
+    served.client()[0].decide(served.application("line", application_id=str(uuid.uuid4()), amount=Decimal("1000.00")))
     bank, wire = served.client(fault, fault)
     filed = bank.object_to_record(served.application("line").uscc, record, evidence=[LETTER])
     assert len(wire.sent) == 3 and len(wire.bodies()) == 1
