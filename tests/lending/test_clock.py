@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from bisect import bisect_left, bisect_right
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,19 +28,42 @@ WORKING_WEEKENDS = {
 """Saturdays and Sundays on which the same notices say that people work (调休)."""
 
 
-@pytest.mark.parametrize("year", HOLIDAYS)
-def test_every_day_of_the_year_is_as_the_notice_says(year: int) -> None:
+def working_days(year: int) -> list[date]:
+    """A year's working days by what its notice says, and by nothing else."""
     off = set()
     for stretch in HOLIDAYS[year].split():
         first, last = (date(year, int(end[:2]), int(end[2:])) for end in stretch.split("-"))
         off |= {first + timedelta(days) for days in range((last - first).days + 1)}
     weekends = {date(year, int(day[:2]), int(day[2:])) for day in WORKING_WEEKENDS[year].split()}
     assert all(day.weekday() >= 5 for day in weekends)
-    day = date(year, 1, 1)
+    days = (date(year, 1, 1) + timedelta(number) for number in range((date(year + 1, 1, 1) - date(year, 1, 1)).days))
+    return [day for day in days if day in weekends or day.weekday() < 5 and day not in off]
+
+
+@pytest.mark.parametrize("year", HOLIDAYS)
+def test_every_day_of_the_year_is_as_the_notice_says(year: int) -> None:
+    working, day = set(working_days(year)), date(year, 1, 1)
     while day.year == year:
-        expected = day in weekends or day.weekday() < 5 and day not in off
-        assert is_working_day(day) == expected, day
+        assert is_working_day(day) == (day in working), day
         day += timedelta(1)
+
+
+def test_whatever_is_accepted_in_these_years_is_due_three_of_their_working_days_later() -> None:
+    """At the first and last second of every day, and on both sides of its close of business."""
+    working = [day for year in HOLIDAYS for day in working_days(year)]
+    day, known = date(2023, 1, 1), 0
+    while day.year <= 2026:
+        for clock in (time(0), time(17, 30), time(17, 30, 1), time(23, 59, 59)):
+            accepted = datetime.combine(day, clock, SHANGHAI).astimezone(UTC)
+            place = bisect_left(working, day) if clock <= time(17, 30) else bisect_right(working, day)
+            if place + 3 < len(working):
+                assert due_at(accepted) == datetime.combine(working[place + 3], time(17, 30), SHANGHAI), accepted
+                known += 1
+            else:
+                with pytest.raises(CalendarError, match="2027"):
+                    due_at(accepted)
+        day += timedelta(1)
+    assert known == 4 * 1_461 - 14
 
 
 def at(moment: str) -> datetime:
