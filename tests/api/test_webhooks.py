@@ -199,6 +199,40 @@ def test_gone_disables_and_retry_after_is_waited_for(scene: Scene) -> None:
     assert (scene.standing(hook)["state"], len(scene.receiver.attempts)) == ("disabled", 2)
 
 
+def test_a_redirect_is_a_failure_and_is_not_followed(scene: Scene) -> None:
+    hook, elsewhere = scene.hook(), Receiver()
+    event = scene.decide("MOVED")
+    for status, wait in zip((301, 302, 303, 307, 308), (timedelta(0), *RETRIES), strict=False):
+        scene.receiver.status, scene.receiver.headers = status, {"Location": elsewhere.url}
+        scene.time += max(wait, timedelta(minutes=2))
+        scene.run()
+        (delivery,) = scene.deliveries(hook)
+        assert (delivery["event_id"], delivery["state"], delivery["status"]) == (event, "pending", status)
+    elsewhere.server.shutdown()
+    assert elsewhere.attempts == [] and scene.receiver.got == [] and len(scene.receiver.attempts) == 5
+
+
+INSIDE = (
+    "https://10.0.0.1/", "https://192.168.1.1/hook", "https://172.16.0.1/", "https://100.64.0.1/", "https://0.0.0.0/",
+    "https://169.254.169.254/latest/meta-data", "https://100.100.100.200/latest/meta-data", "https://168.63.129.16/",
+    "https://[fd00:ec2::254]/", "https://[fe80::1]/", "https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a00:1]/",
+    "https://167772161/", "https://0x0a000001/", "https://012.0.0.1/", "https://10.1/", "https://u:p@93.184.216.34/",
+    "https://93.184.216.34@10.0.0.1/", "https://93.184.216.34:22/", "http://93.184.216.34/", "file:///etc/passwd",
+    "gopher://127.0.0.1:6379/", "https://93.184.216.34/#@10.0.0.1", "https://10。0。0。1/", "https://no-such.invalid/",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("url", INSIDE)
+def test_an_address_inside_is_refused_when_made_and_when_changed(scene: Scene, url: str) -> None:
+    made = scene.send("POST", URL, {"url": url, "types": ALL})
+    hook = scene.hook()
+    changed = scene.send("PATCH", f"{URL}/{hook['webhook_id']}", {"url": url}, If_Match="*")
+    for answer in (made, changed):
+        assert answer.status_code == 422, answer.text
+        assert [error["field"] for error in answer.get_json()["errors"]] == ["url"]
+    assert scene.standing(hook)["url"] == scene.receiver.url
+
+
 def test_while_two_keys_are_valid_both_sign(scene: Scene) -> None:
     hook = scene.hook()
     path = f"{URL}/{hook['webhook_id']}/secret"
