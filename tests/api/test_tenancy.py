@@ -1,4 +1,4 @@
-"""Whatever clients do beside one another, no answer to one tells anything that only another has."""
+"""Whatever clients do beside one another, no answer tells one what only another has; logs and metrics tell less."""
 
 from __future__ import annotations
 
@@ -61,17 +61,25 @@ class Own:
 
     things: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in THINGS})
     texts: set[bytes] = field(default_factory=set)
+    logged: set[bytes] = field(default_factory=set)
     events: set[str] = field(default_factory=set)
 
     def add(self, kind: str, given: str) -> None:
         self.things[kind].append(given)
         self.texts.add(given.encode())
+        self.logged.add(given.encode())
+
+    @property
+    def private(self) -> set[bytes]:
+        """All but what a line of the log may name: ids of clients and of what they have."""
+        return self.texts - self.logged
 
 
 class Clients(RuleBasedStateMachine):
     """Two banks and a fintech over one platform, whose stewards and reviewers work as well."""
 
     town: ClassVar[Town]
+    lines: ClassVar[list[dict[str, Any]]]
 
     @initialize()
     def begin(self) -> None:
@@ -84,10 +92,12 @@ class Clients(RuleBasedStateMachine):
             client, self.keys[name] = store.add_client(f"name-of-{uuid.uuid4()}", kind, now)
             texts = (client.client_id, client.name, self.town.uscc(FIRMS[name]))
             self.own[name].texts |= {text.encode() for text in texts}
+            self.own[name].logged.add(client.client_id.encode())
 
     def call(self, who: str, method: str, path: str, body: Any = None, **given: str) -> Any:
         key = given.get("key") or self.text(who)
         headers = {"Authorization": f"Bearer {self.keys[who]}", "Idempotency-Key": key, "If-Match": "*"}
+        self.lines.clear()
         answer = self.town.app.test_client().open(path, method=method, json=body, headers=headers)
         assert answer.status_code < 500, answer.text
         if who in FIRMS:
@@ -107,6 +117,13 @@ class Clients(RuleBasedStateMachine):
             if name != who:
                 leaked = [text for text in own.texts if text in told]
                 assert not leaked, f"{who} is told {leaked} of {name}: {told!r}"
+        line = json.dumps(self.lines).encode()
+        assert len(self.lines) == 1 and not self.named(line, who), f"the log tells too much of {who}: {line!r}"
+
+    def named(self, told: bytes, who: str | None = None) -> list[bytes]:
+        """What a text for operators names, though it may name at most the ids of one client."""
+        wrong = [own.private if name == who else own.texts for name, own in self.own.items()]
+        return [text for texts in wrong for text in texts if text in told]
 
     def application(self, who: str) -> dict[str, Any]:
         return {**self.town.shows[FIRMS[who]]["application"], "amount": "1000.00", "application_id": self.text(who)}
@@ -138,6 +155,7 @@ class Clients(RuleBasedStateMachine):
                 for line in self.call(who, "GET", f"/v1/decision-batches/{batch}/results").text.splitlines():
                     if (decision := json.loads(line).get("decision")) is not None:
                         own.texts.add(decision["decision_id"].encode())
+                        own.logged.add(decision["decision_id"].encode())
 
     @rule(who=clients, which=some)
     def lend(self, who: str, which: int) -> None:
@@ -211,6 +229,21 @@ class Clients(RuleBasedStateMachine):
             body = {**PROVEN, "decision_id": known, "authorization_id": "AUTH"}
             assert self.call(who, "POST", "/v1/objections", body).status_code == 404
 
+    @rule(owner=clients, kind=st.sampled_from(THINGS), which=some, key=st.sampled_from(["", "k1", "x.y.z"]))
+    def a_stranger_learns_nothing(self, owner: str, kind: str, which: int, key: str) -> None:
+        """Without a key, or with one that is none, what exists and what does not are the same."""
+        if (known := self.one(owner, kind, which)) is not None:
+            client, headers = self.town.app.test_client(), {"Authorization": f"Bearer {key}"} if key else {}
+            answers = [client.get(f"{AT[kind]}/{one}", headers=headers) for one in (known, str(uuid.uuid4()))]
+            assert [one.status_code for one in answers] == [401, 401]
+            told = [{**one.get_json(), "request_id": None} for one in answers]
+            assert told[0] == told[1] and not self.named(answers[0].data + str(answers[0].headers).encode())
+
+    @invariant()
+    def metrics_name_nobody_and_nothing(self) -> None:
+        if hasattr(self, "own"):
+            assert not self.named(self.town.app.test_client().get("/metrics").data)
+
     @rule(owner=clients, which=some)
     def an_auditor_reads_and_changes_nothing(self, owner: str, which: int) -> None:
         if (known := self.one(owner, "decision", which)) is not None:
@@ -240,11 +273,13 @@ class Clients(RuleBasedStateMachine):
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Clients]]:
     town = Town(tmp_path_factory.mktemp("tenancy"))
     service = PlatformService(town.platform, Reach(local=True))
-    town.app = http_application(Runtime(service, lambda: town.now), version="1")
+    lines: list[dict[str, Any]] = []
+    runtime = Runtime(service, lambda: town.now)
+    town.app = http_application(runtime, version="1", told=lambda **told: lines.append(told))
     for show in FIRMS.values():
         entry = ListEntry(f"L-{show}", "list_abnormal_operation", town.today())
         town.deliver(show, "lists", entry.record_id, entry)
-    yield type("TheseClients", (Clients,), {"town": town})
+    yield type("TheseClients", (Clients,), {"town": town, "lines": lines})
     town.platform.store.close()
 
 
