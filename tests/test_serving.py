@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -27,27 +27,39 @@ PATIENCE = 60.0
 class Server:
     """`decision-service serve` in processes of its own, on a store with the showcase firms and without models."""
 
-    def __init__(self, home: Path, key: str, application: dict[str, Any]) -> None:
+    environ: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, home: Path, key: str, application: dict[str, Any], url: str | None = None) -> None:
         self.home, self.key, self.application = home, key, application
+        self.url = url or f"sqlite:///{home}/decisions.db"
         self.log = home / "server.log"
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
         self.process = self.start()
-        until(lambda: self.get("/readyz")[0] == 200)
+        try:
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self) -> None:
+        """Until both workers are there and ready, on a machine that has much else to do as well."""
+        until(lambda: self.get("/readyz")[0] == 200, 4 * PATIENCE)
         until(lambda: len(self.workers()) == 2)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         environ = {
             **os.environ,
             "DECISION_HOME": str(self.home),
+            "DECISION_DATABASE_URL": self.url,
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.home}/mlflow.db",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DECISION_RULES": str(RULES),
+            **self.environ,
         }
-        command = [sys.executable, "-m", "decision_service.cli", "serve", "--port", str(self.port), "--workers", "2"]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [*command, *options],
+                [*self.command(), *options],
                 env=environ,
                 stdout=log,
                 stderr=subprocess.PIPE,
@@ -55,10 +67,19 @@ class Server:
                 start_new_session=True,
             )
 
-    def stop(self) -> None:
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "decision_service.cli", "serve", "--port", str(self.port), "--workers", "2"]
+
+    def end(self, number: signal.Signals) -> None:
+        """End the whole service, and be sure that it has."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+            os.killpg(self.process.pid, number)
+        self.process.wait(PATIENCE)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+    def stop(self) -> None:
+        self.end(signal.SIGKILL)
 
     def workers(self) -> list[int]:
         pid = self.process.pid
@@ -103,12 +124,12 @@ def until(holds: Callable[[], bool], patience: float = PATIENCE) -> None:
     raise AssertionError("it never came to be")
 
 
-def serving(home: Path) -> Server:
+def serving(home: Path, url: str | None = None) -> Server:
     shows = write_feeds(home / "feeds")
-    platform = open_platform(home, FixedScorer(), home / "feeds")
+    platform = open_platform(home, FixedScorer(), home / "feeds", url)
     _, key = platform.store.add_client("bank", "bank", datetime.now(UTC))
     platform.store.close()
-    return Server(home, key, shows["approve"]["application"])
+    return Server(home, key, shows["approve"]["application"], url)
 
 
 @pytest.fixture(scope="module")

@@ -85,12 +85,18 @@ class FixedScorer:
         return () if self.pd is not None else ("down",)
 
 
-def write_feeds(folder: Path) -> dict[str, dict[str, Any]]:
-    """Feed files of the showcase firms; gives the showcase entries by key."""
-    place = place_of(7, None, RULES, now=datetime.now(UTC))
+def write_feeds(folder: Path, now: datetime | None = None) -> dict[str, dict[str, Any]]:
+    """Feed files of the showcase firms as of a moment; gives the showcase entries by key."""
+    place = place_of(7, None, RULES, now=now or datetime.now(UTC))
     firms, entries = showcase(place)
     write_city(folder, firms, place)
     return {str(entry["key"]): entry for entry in entries}
+
+
+def deliver(platform: Platform, folder: Path, now: datetime) -> None:
+    """The same firms, as they are reported at a later moment."""
+    write_feeds(folder, now)
+    assert load_feeds([folder], platform.store, now=now).problem_count == 0
 
 
 def open_platform(home: Path, scorer: Any, feeds: Path | None = None, url: str | None = None) -> Platform:

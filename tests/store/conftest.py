@@ -1,22 +1,19 @@
-"""Stores to test with: SQLite in a temporary file, and a PostgreSQL server of our own where its programs exist."""
+"""Stores to test with: SQLite in a temporary file, and PostgreSQL where its programs exist."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, text
 
-from bench.postgres import execute, programs, running
+from bench.postgres import execute
 from decision_service.audit.merkle import EMPTY_ROOT
 from decision_service.audit.signing import Signer
-from decision_service.store import Store, upgrade
+from decision_service.store import Store
 from decision_service.store.tables import LOG_HEAD, METADATA
-
-NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
@@ -29,27 +26,6 @@ def signer() -> Signer:
 def sqlite_url(tmp_path: Path) -> str:
     """A place for a SQLite store."""
     return f"sqlite:///{tmp_path}/store.db"
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server that lives as long as the test run, with a migrated database ``template``."""
-    place = programs()
-    if place is None:
-        pytest.skip("no PostgreSQL programs on this machine (initdb, postgres)")
-    with running(place, durable=False) as url:
-        execute(url, "CREATE DATABASE template_store")
-        upgrade(url + "template_store")
-        yield url
-
-
-@pytest.fixture
-def postgresql_url(postgresql: str) -> Iterator[str]:
-    """A migrated PostgreSQL database of its own."""
-    name = f"store_{next(NUMBERS)}"
-    execute(postgresql, f"CREATE DATABASE {name} TEMPLATE template_store")
-    yield postgresql + name
-    execute(postgresql, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

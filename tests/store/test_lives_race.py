@@ -20,15 +20,15 @@ from store_samples import LINE, NOW, application, commit, decision, draft
 
 from decision_service.api import bodies
 from decision_service.api.render import decision_bytes
-from decision_service.audit.canonical import parsed
 from decision_service.commands.audit import verified
 from decision_service.decide import Decided, Platform, decide
 from decision_service.errors import NotNow, StillRunning, StoreError
 from decision_service.lending import life
-from decision_service.lives import LifeDesk, Request, life_of
+from decision_service.lives import LifeDesk, Request
 from decision_service.store import Act, KeptAnswer, Store
-from decision_service.vocabulary import FEED_MAX_AGE, Client, CreditApplication
-from tests.api.real import FixedScorer, open_platform, write_feeds
+from decision_service.vocabulary import Client, CreditApplication
+from tests.api.real import FixedScorer, deliver, open_platform, write_feeds
+from tests.standing import most_at_an_automatic_approval
 
 FORK = multiprocessing.get_context("fork")
 BANK = Client("bank-1", "Bank", "bank")
@@ -103,8 +103,9 @@ class Crowd:
     """Callers who split one customer's line in every way, on a clock that jumps; of two banks, because of three in
     a month people decide."""
 
-    def __init__(self, platform: Platform, shown: dict[str, Any]) -> None:
+    def __init__(self, platform: Platform, shown: dict[str, Any], feeds: Path) -> None:
         self.platform = platform
+        self.feeds = feeds
         self.shown = shown
         self.now = datetime.now(UTC)
         self.banks = [platform.store.add_client(f"Bank {n}", "bank", self.now)[0] for n in range(2)]
@@ -163,41 +164,13 @@ class Crowd:
         """Time passes for everybody, and feeds are delivered."""
         with self.lock:
             self.now += timedelta(hours=hours)
-        for kind in FEED_MAX_AGE:
-            self.platform.store.set_feed(kind, self.now)
-
-
-def most_at_an_automatic_approval(platform: Platform) -> int:
-    """The log told again from its leaves: the most that stood with an automatic approval when it was made, fen."""
-    lives: dict[str, life.Life] = {}
-    most = 0
-    for row in platform.store.log_rows().entries():
-        record = parsed(row["record"])
-        if record["type"] == "decision":
-            stored = platform.store.decision(record["decision_id"])
-            assert stored is not None
-            lives[record["decision_id"]] = life_of(stored.record, ())
-            if record["outcome"] == "APPROVE":
-                at = datetime.fromisoformat(record["decided_at"])
-                most = max(most, sum(counted(one, at) for one in lives.values()))
-        elif record["type"] == "life":
-            step = life.Step(record["how"], _at(record), record["by"]["id"], record["details"])
-            lives[record["subject"]] = life.after(lives[record["subject"]], step)
-    return most
-
-
-def counted(one: life.Life, at: datetime) -> int:
-    return 0 if one.on(at).state == life.LAPSED else one.counted
-
-
-def _at(record: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(record["at"])
+            deliver(self.platform, self.feeds, self.now)
 
 
 def crowded(home: Path, place: str, clients: int) -> tuple[Crowd, int]:
     shows = write_feeds(home / "feeds")
     platform = open_platform(home, FixedScorer(), home / "feeds", place)
-    crowd = Crowd(platform, shows["line"]["application"])
+    crowd = Crowd(platform, shows["line"]["application"], home / "feeds")
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(crowd.split, range(clients)))
     return crowd, most_at_an_automatic_approval(platform)
