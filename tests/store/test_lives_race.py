@@ -157,8 +157,9 @@ class Crowd:
             moved = {"contract_id": decision_id, "on": (self.now + timedelta(hours=8)).date().isoformat()}
             if self.act(life.FINAL, decision_id, bank, **lent) and chance.random() < 0.7:
                 self.act(life.DRAWDOWN, decision_id, bank, amount="200000.00", **moved)
-                self.act(life.REPAYMENT, decision_id, bank, amount=chance.choice(["1.00", "200000.00"]), **moved)
-                self.act(life.CLOSURE, decision_id, bank, end=life.SETTLED, **moved)
+                repaid = chance.choice(["1.00", "200000.00"])
+                if self.act(life.REPAYMENT, decision_id, bank, amount=repaid, **moved) and repaid == "200000.00":
+                    self.act(life.CLOSURE, decision_id, bank, end=life.SETTLED, **moved)
 
     def jump(self, hours: int) -> None:
         """Time passes for everybody, and feeds are delivered."""
