@@ -138,7 +138,8 @@ class LifeDesk:
         assessment = assess(policy.on(business_date(request.now), stored.client_id), findings.facts)
         if assessment.outcome is Outcome.DECLINE or assessment.card == "red":
             codes = ", ".join(dict.fromkeys(one.code for one in assessment.reasons))
-            raise NotNow(f"the rules decline it now ({codes}), and nobody may approve that", remedy="decline it: RULES_DECLINE")
+            what = f"the rules decline it now ({codes}), and nobody may approve that"
+            raise NotNow(what, remedy="decline it: RULES_DECLINE")
         total = _seen_total(stored, seen_total, assessment)
         return {**details, "exposure_total": money(total), "ruleset": policy.ruleset.digest}, seen.exposure
 
@@ -258,13 +259,20 @@ def sla_of(decided_at: datetime, pauses: Sequence[tuple[datetime, datetime | Non
 
 def answer_of(stored: StoredDecision, left: Life, act: Act, receipt: Mapping[str, Any]) -> Document:
     """What an act is answered with."""
+    said = done(act, receipt, state=left.state, due_at=_due(left), allowed=life.allowed(left))
+    return {"decision_id": stored.decision_id, **said}
+
+
+def done(
+    act: Act, receipt: Mapping[str, Any], *, state: str, due_at: str | None, allowed: Sequence[str]
+) -> Document:
+    """What was done with anything, and what may be done next."""
     return {
-        "decision_id": stored.decision_id,
         "act": act.how,
         "at": moment(act.at),
-        "state": left.state,
-        "due_at": _due(left),
-        "allowed": list(life.allowed(left)),
+        "state": state,
+        "due_at": due_at,
+        "allowed": list(allowed),
         "receipt": {name: receipt[name] for name in ("leaf_index", "leaf_hash", "signature")},
     }
 

@@ -16,7 +16,7 @@ from decision_service.errors import AuditError, Inadmissible, NotFound, NotNow
 from decision_service.governance import objection as fold
 from decision_service.governance.objection import Deadline, Objection, Step
 from decision_service.governance.refusals import REFUSALS
-from decision_service.lives import COMMENT, CREATED, Request
+from decision_service.lives import BREACHED, COMMENT, CREATED, NEAR, RUNNING, Request, done
 from decision_service.permissions import KINDS, kinds_with
 from decision_service.portrait.disputes import LISTS, OVERDUES, about, digest_of
 from decision_service.repaired import shows
@@ -30,7 +30,7 @@ SEES_ALL = frozenset(
 )
 BY_KEY = (LISTS, OVERDUES)
 """Kinds of which a deleted record stays deleted, whatever its source delivers under its id."""
-RUNNING, NEAR, BREACHED = SLA_STATES = ("running", "near", "breached")
+SLA_STATES = (RUNNING, NEAR, BREACHED)
 
 Document = dict[str, Any]
 
@@ -244,15 +244,9 @@ def sla_state(deadlines: Sequence[Deadline], now: datetime) -> str | None:
 def answer_of(objection_id: str, left: Objection, act: Act, receipt: Mapping[str, Any]) -> Document:
     """What an act is answered with."""
     deadlines = fold.deadlines(left)
-    return {
-        "objection_id": objection_id,
-        "act": act.how,
-        "at": moment(act.at),
-        "state": left.state,
-        "due_at": moment(deadlines[-1].due_at) if deadlines else None,
-        "allowed": list(fold.allowed(left)),
-        "receipt": {name: receipt[name] for name in ("leaf_index", "leaf_hash", "signature")},
-    }
+    due_at = moment(deadlines[-1].due_at) if deadlines else None
+    said = done(act, receipt, state=left.state, due_at=due_at, allowed=fold.allowed(left))
+    return {"objection_id": objection_id, **said}
 
 
 def document_of(stored: StoredObjection, left: Objection, now: datetime) -> Document:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from decision_service_client.records import PastAct, Reason, Receipt
+from decision_service_client.records import Done, PastAct, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,11 @@ class RestsOn:
     withheld: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectionAct:
-    """What was done with an objection, and what may be done next."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectionAct(Done):
+    """What was done with an objection."""
 
     objection_id: str
-    act: str
-    at: datetime
-    state: str
-    due_at: datetime | None
-    allowed: tuple[str, ...]
-    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,17 +165,23 @@ class Proof:
     public_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What was done with an application, and what may be done next."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What was done, and what may be done next."""
 
-    decision_id: str
     act: str
     at: datetime
     state: str
     due_at: datetime | None
     allowed: tuple[str, ...]
     receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act(Done):
+    """What was done with an application."""
+
+    decision_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
+from decision_service.api.strict_json import WELCOME
 from decision_service.radar.uscc import uscc_problem
 
 MAX_MONEY_DIGITS = 13
@@ -78,6 +79,12 @@ class Text(fields.String):
         if not self.pattern.fullmatch(value):
             raise ValidationError(f"must match {self.pattern.pattern}")
         return value
+
+
+def one_line(*, longest: int, description: str = "", **kwargs: Any) -> fields.String:
+    """Free text for people. What no field may hold was refused when the body was read; here the document says so."""
+    told = {"pattern": WELCOME} | ({"description": description} if description else {})
+    return fields.String(validate=validate.Length(max=longest), metadata=told, **kwargs)
 
 
 class Count(fields.Integer):

@@ -7,9 +7,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from decision_service.api.fields import IDENTIFIER, Count, Money, QueryCount, Text
+from decision_service.api.fields import IDENTIFIER, Count, Money, QueryCount, Text, one_line
 from decision_service.api.schemas import REQUIRED, ReasonSchema, ReceiptSchema, Strict
-from decision_service.api.strict_json import WELCOME
 from decision_service.lending import life
 from decision_service.lending.life import ACTS, APPROVE, DECLINE, ENDS, STATES, WAITING
 from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
@@ -38,8 +37,7 @@ of_whole = validates_schema(pass_original=True, skip_on_field_errors=False)
 
 def comment() -> fields.String:
     """Free text for people, kept apart from the leaf so that it can be erased."""
-    told = {"description": "One line for people; can be erased", "pattern": WELCOME}
-    return fields.String(load_default="", validate=validate.Length(max=LONGEST_COMMENT), metadata=told)
+    return one_line(longest=LONGEST_COMMENT, description="One line for people; can be erased", load_default="")
 
 
 def reason(reasons: Mapping[str, Mapping[str, Mapping[str, str]]]) -> fields.String:
@@ -165,16 +163,21 @@ class ClosureSchema(Strict):
     contract_id = contract()
 
 
-class ActSchema(Strict):
-    """What was done, and what may be done next."""
+class DoneSchema(Strict):
+    """What was done with an application or an objection, and what may be done next."""
 
-    decision_id = fields.String(required=True)
-    act = fields.String(required=True, validate=validate.OneOf(ACTS))
     at = fields.String(required=True, metadata=DATE_TIME)
-    state = fields.String(required=True, validate=validate.OneOf(STATES))
     due_at = fields.String(required=True, allow_none=True, metadata=DATE_TIME)
     allowed = fields.List(fields.String(), required=True)
     receipt = fields.Nested(ReceiptSchema, required=True)
+
+
+class ActSchema(DoneSchema):
+    """What was done with an application."""
+
+    decision_id = fields.String(required=True)
+    act = fields.String(required=True, validate=validate.OneOf(ACTS))
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
 
 
 class BySchema(Strict):

@@ -9,8 +9,8 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate
 
 from decision_service.api.fields import IDENTIFIER, QueryCount, Text
-from decision_service.api.life_schemas import DATE_TIME, BySchema, comment, of_whole
-from decision_service.api.schemas import CURSOR, REQUIRED, EnterpriseSchema, ReceiptSchema, Strict
+from decision_service.api.life_schemas import DATE_TIME, BySchema, DoneSchema, comment, of_whole
+from decision_service.api.schemas import CURSOR, REQUIRED, EnterpriseSchema, Strict
 from decision_service.governance import objection
 from decision_service.governance.objection import ACTS, ANSWERS, EFFECTS, RULINGS, STATES, TARGETS
 from decision_service.governance.refusals import REFUSALS
@@ -133,16 +133,12 @@ class RulingSchema(ProvenSchema):
     ruling = fields.String(validate=validate.OneOf(RULINGS), **REQUIRED)
 
 
-class ObjectionActSchema(Strict):
-    """What was done, and what may be done next."""
+class ObjectionActSchema(DoneSchema):
+    """What was done with an objection."""
 
     objection_id = fields.String(required=True)
     act = fields.String(required=True, validate=validate.OneOf(ACTS))
-    at = fields.String(required=True, metadata=DATE_TIME)
     state = fields.String(required=True, validate=validate.OneOf(STATES))
-    due_at = fields.String(required=True, allow_none=True, metadata=DATE_TIME)
-    allowed = fields.List(fields.String(), required=True)
-    receipt = fields.Nested(ReceiptSchema, required=True)
 
 
 class TargetSchema(Strict):

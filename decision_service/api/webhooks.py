@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from decision_service.api.access import allow, caller, owner
 from decision_service.api.decisions import DECISION_ID, KEY_PARAMETER
 from decision_service.api.documents import JSON, StrictBlueprint
 from decision_service.api.event_schemas import EVENT_ID, EventListSchema, EventsQuery
-from decision_service.api.fields import Count, QueryCount, Text
+from decision_service.api.fields import Count, QueryCount, Text, one_line
 from decision_service.api.preconditions import ETAG, IF_MATCH, changed, etag, require_match
 from decision_service.api.render import moment, to_bytes
 from decision_service.api.requests import idempotency_key, runtime
@@ -30,7 +29,7 @@ from decision_service.webhooks.reach import LONGEST
 from decision_service.webhooks.signing import HMAC, KINDS
 
 WEBHOOKS, EVENTS = "/v1/webhooks", "/v1/events"
-PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
+LONGEST_DESCRIPTION = 200
 KEPT_HOURS, MOST_HOURS = 24, 168
 """How long an old key stays valid beside a new one."""
 blueprint = StrictBlueprint("webhooks", __name__, url_prefix=WEBHOOKS, description="Events sent to clients")
@@ -58,11 +57,6 @@ def _url(**kwargs: Any) -> fields.String:
     return fields.String(validate=validate.Length(min=1, max=LONGEST), metadata=described, **kwargs)
 
 
-def _description(**kwargs: Any) -> fields.String:
-    plain = [validate.Length(max=200), validate.Regexp(re.compile(rf"{PLAIN.pattern}\Z"), error="must be plain text")]
-    return fields.String(validate=plain, **kwargs)
-
-
 def _kind(**kwargs: Any) -> fields.String:
     told = {"description": "`hmac`: a shared `whsec_` secret (v1); `ed25519`: a public `whpk_` key (v1a)"}
     return fields.String(validate=validate.OneOf(KINDS), metadata=told, **kwargs)
@@ -73,7 +67,7 @@ class NewWebhookSchema(Strict):
 
     url = _url(**REQUIRED)
     types = EventTypes(**REQUIRED)
-    description = _description(load_default="")
+    description = one_line(longest=LONGEST_DESCRIPTION, load_default="")
     signature = _kind(load_default=HMAC)
 
 
@@ -84,7 +78,7 @@ class WebhookChangeSchema(Strict):
 
     url = _url()
     types = EventTypes()
-    description = _description()
+    description = one_line(longest=LONGEST_DESCRIPTION)
     state = fields.String(validate=validate.OneOf((ACTIVE, DISABLED)))
 
     @post_load

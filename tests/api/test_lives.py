@@ -384,22 +384,22 @@ def test_the_page_lists_the_reasons_that_each_act_admits() -> None:
     told = {tuple(map(str.strip, line.split("|")[1:-1])) for line in page.splitlines() if line.count("|") == 5}
     lists = {"review": REVIEW_REASONS, "final": FINAL_REASONS}
     admitted = {
-        (f"{act} `{outcome}`", f"`{code}`", text["zh"], text["en"])
+        (f"{act} `{outcome}`", f"`{code}`", said["zh"], said["en"])
         for act, reasons in lists.items()
         for outcome, group in reasons.items()
-        for code, text in group.items()
+        for code, said in group.items()
     }
     assert {row for row in told if row[0].partition(" ")[0] in lists} == admitted
     objections = (docs / "objections.md").read_text(encoding="utf-8")
-    assert [code for code, text in REFUSALS.items() if f"`{code}` {text['zh']} · {text['en']}" not in objections] == []
+    assert [code for code, said in REFUSALS.items() if f"`{code}` {said['zh']} · {said['en']}" not in objections] == []
 
 
 def test_a_code_says_the_same_in_every_list() -> None:
     texts: dict[str, Any] = {}
     for table in (REVIEW_REASONS, FINAL_REASONS):
         for group in table.values():
-            for code, text in group.items():
-                assert texts.setdefault(code, text) == text and set(text) == {"zh", "en"}
+            for code, said in group.items():
+                assert texts.setdefault(code, said) == said and set(said) == {"zh", "en"}
 
 
 def test_the_queue_begins_with_whitelisted_customers_then_goes_by_due_time(city: City) -> None:
