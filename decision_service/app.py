@@ -32,6 +32,7 @@ from decision_service.decide import Platform, business_date
 from decision_service.errors import DecisionServiceError
 from decision_service.identity.desk import Issuer
 from decision_service.policy import Policies
+from decision_service.repair_watch import RepairWatch
 from decision_service.review_clock import ReviewClock
 from decision_service.scoring.scorer import Scorer
 from decision_service.settings import Settings
@@ -109,6 +110,7 @@ def served() -> Handle:
     BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()
     ReviewClock(platform, utc_now).start()
     CardWatch(platform, utc_now).start()
+    RepairWatch(platform, utc_now, metrics.repairs_late).start()
     WebhookFollower(platform, utc_now, Sender(Reach.from_environ(os.environ))).start()
     handle = rsgi(app, app.extensions["decision_service_turnstile"], is_known=partial(is_known, app))
     gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,17 @@ def test_what_is_not_there_is_told_without_a_traceback(town: Town, tmp_path: Pat
     environment = {"DECISION_HOME": str(tmp_path), "DECISION_DATABASE_URL": f"sqlite:///{tmp_path}/none.db"}
     nowhere = CliRunner(env=environment).invoke(main, ["objections", "list"])
     assert nowhere.exit_code == 2 and "there is no store" in nowhere.output
+
+
+def test_what_is_late_is_told_and_is_a_finding(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.deliver("whitelist", "lists", "L-clock", dishonest(town, "L-clock"))
+    town.ruled(town.filed("whitelist", "lists", "L-clock", "steward3"), "delete")
+    town.deliver("line", "lists", "L-slow", dishonest(town, "L-slow"))
+    slow = town.filed("line", "lists", "L-slow", "steward3")
+    assert run(town, "objections", "clock").exit_code == 0
+    monkeypatch.setattr("decision_service.commands.objections.now", lambda: town.now + timedelta(days=90))
+    found = run(town, "objections", "clock")
+    assert found.exit_code == 1 and slow in found.output and "L-clock" in found.output, found.output
+    told = json.loads(run(town, "objections", "clock", "--json").output)
+    assert slow in {one["objection_id"] for one in told["late"]}
+    assert [one["target"]["key"] for one in told["sources"]] == ["L-clock"]

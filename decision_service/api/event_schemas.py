@@ -14,6 +14,7 @@ from decision_service.api.fields import QueryCount, Text
 from decision_service.api.schemas import Strict
 from decision_service.audit.act import (
     CARD_CHANGED,
+    LATER_REPAIRED,
     MODEL_SWITCHED,
     OBJECTION_BREACHED,
     OBJECTION_NEAR,
@@ -45,6 +46,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     SLA_NEAR: (*_IDS, "day", "close", "due_at"),
     SLA_BREACHED: (*_IDS, "due_at"),
     CARD_CHANGED: (*_IDS, "card", "card_before"),
+    LATER_REPAIRED: (*_IDS, "how"),
     MODEL_SWITCHED: ("model", "version", "version_before", "digest"),
     OBJECTION_NEAR: _STEP,
     OBJECTION_BREACHED: _STEP,
@@ -99,6 +101,7 @@ class EventDataSchema(Strict):
     due_at = fields.String(allow_none=True, metadata={"format": "date-time"})
     card = fields.String()
     card_before = fields.String(allow_none=True)
+    how = fields.String(metadata={"description": "`objection`: its record was ruled wrong; `repair`: at its source"})
     model = fields.String()
     version_before = fields.String(allow_none=True)
     version = fields.String()

@@ -62,6 +62,12 @@ class Metrics:
             ("kind", "why"),
             registry=self.registry,
         )
+        self.late = Gauge(
+            "decision_repairs_late",
+            "Records that were ruled wrong, and that their sources still deliver when their time is over",
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
         self._answered_at = 0.0
         self._versions: dict[str, str] = {}
         self._outcomes: dict[str, Counter] = {}
@@ -112,6 +118,10 @@ class Metrics:
             self._versions[name] = version
             self.models.labels(name, version).set(1)
         self.model_problems.labels(name).set(int(problem))
+
+    def repairs_late(self, count: int) -> None:
+        """Note how many sources are late with what a ruling asks of them."""
+        self.late.set(count)
 
     def exposition(self) -> bytes:
         """The text format, over all workers."""

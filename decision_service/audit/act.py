@@ -14,13 +14,14 @@ from decision_service.audit.record import SECRET_SIZE, Record, commitments
 
 LIFE, OBJECTION, NOTICE = ACT_KINDS = ("life", "objection", "notice")
 """Kinds of such leaves, as the ``type`` of their records."""
-SLA_NEAR, SLA_BREACHED, CARD_CHANGED, MODEL_SWITCHED, OBJECTION_NEAR, OBJECTION_BREACHED = NOTICES = (
+SLA_NEAR, SLA_BREACHED, CARD_CHANGED, MODEL_SWITCHED, OBJECTION_NEAR, OBJECTION_BREACHED, LATER_REPAIRED = NOTICES = (
     "sla.near",
     "sla.breached",
     "card.changed",
     "model.switched",
     "objection.near",
     "objection.breached",
+    "decision.later_repaired",
 )
 """What the platform notices by itself."""
 FORMAT = 1

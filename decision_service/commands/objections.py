@@ -6,9 +6,18 @@ from typing import Any
 
 import click
 
-from decision_service.commands.console import as_json_option, existing_platform, now, print_json, print_table
+from decision_service.commands.console import (
+    FOUND,
+    as_json_option,
+    existing_platform,
+    finish,
+    now,
+    print_json,
+    print_table,
+)
 from decision_service.governance.objection import STATES
-from decision_service.objections import ObjectionDesk
+from decision_service.objections import BREACHED, ObjectionDesk
+from decision_service.repair_watch import late_sources
 from decision_service.vocabulary import Client
 
 STEWARD = Client("", "", "steward")
@@ -60,6 +69,28 @@ def show(objection_id: str, as_json: bool) -> None:
     print_table(("objection", "about", "state", "next step", "due", "clock", "ruling"), [_row(found)])
     click.echo()
     print_table(("at", "act", "by", "leaf", "details"), map(_act, found["acts"]))
+
+
+@objections.command()
+@as_json_option
+def clock(as_json: bool) -> None:
+    """What is late: objections of which a due time is over, sources that still deliver what was ruled wrong 20 working
+    days ago. Exit 1 if anything is.
+
+    Example: decision-service objections clock
+    """
+    with existing_platform() as built:
+        desk, moment = ObjectionDesk(built), now()
+        waiting = [desk.one(one.objection_id, STEWARD, moment) for one in built.store.objections().open()]
+        late = [one for one in waiting if one["sla"] == BREACHED]
+        sources = [desk.one(one.objection_id, STEWARD, moment) for one in late_sources(built, moment)]
+    if as_json:
+        print_json({"late": late, "sources": sources})
+    else:
+        rows = [("objection", *_row(one)[:5]) for one in late]
+        rows += [("source", one["objection_id"], about(one["target"]), one["state"], None, None) for one in sources]
+        print_table(("late", "objection", "about", "state", "next step", "due"), rows)
+    finish(FOUND if late or sources else 0)
 
 
 @objections.command()

@@ -15,6 +15,7 @@ from decision_service.commands.console import (
     print_table,
 )
 from decision_service.lives import BREACHED, SLA_STATES, LifeDesk
+from decision_service.repair_watch import RepairWatch
 from decision_service.review_clock import ReviewClock
 from decision_service.store import Written
 
@@ -53,14 +54,15 @@ def list_(sla: str | None, as_json: bool) -> None:
 @reviews.command()
 @as_json_option
 def clock(as_json: bool) -> None:
-    """Write what is due now and was not yet told: reminders, breaches, cards of borrowers that changed.
+    """Write what is due now and was not yet told: reminders, breaches, changed cards, records repaired later.
 
     Servers do this by themselves; this is for where none runs.
 
     Example: decision-service reviews clock
     """
     with existing_platform() as built:
-        written = (*ReviewClock(built, now).look(), *CardWatch(built, now).look())
+        watches = (ReviewClock(built, now), CardWatch(built, now), RepairWatch(built, now))
+        written = [one for watch in watches for one in watch.look()]
     found = [_told(one) for one in written]
     if as_json:
         print_json({"notices": found})

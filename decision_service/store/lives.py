@@ -22,7 +22,7 @@ from decision_service.store.releases import IsSigned
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LIVES, REFERRED, moment_text
 
-CLOCK, CARDS = "lives", "cards"
+CLOCK, CARDS, REPAIRS = "lives", "cards", "repairs"
 """What one process at a time watches."""
 PAGE = 500
 Pauses = Sequence[tuple[datetime, datetime | None]]

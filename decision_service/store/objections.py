@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, null, select, update
+from sqlalchemy import Text, bindparam, func, insert, null, select, type_coerce, update
 
 from decision_service.audit.act import OBJECTION, NewAct
 from decision_service.errors import InputError, NotNow
+from decision_service.portrait.disputes import LISTS, REPAIRED, STRUCK
 from decision_service.store.acts import Act, Written, acts_of, append_act
 from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database, Session
 from decision_service.store.log import Sign, locked_frontier
 from decision_service.store.records import stored_record
 from decision_service.store.releases import IsSigned
-from decision_service.store.tables import ACTS, DECISIONS, OBJECTIONS, moment_text
+from decision_service.store.tables import ACTS, DECISIONS, OBJECTIONS, RECORDS, moment_text
 
 MOST_LISTED = 1_000
 
@@ -126,6 +127,31 @@ class Objections:
         statement = statement.order_by(OBJECTIONS.c.leaf_index)
         with self._database.read() as connection:
             return tuple(StoredObjection(*row) for row in connection.execute(statement))
+
+    def with_effect(self, effect: str) -> tuple[StoredObjection, ...]:
+        """Those that make this of their record, oldest first."""
+        statement = _STORED.where(OBJECTIONS.c.effect == effect).order_by(OBJECTIONS.c.leaf_index)
+        with self._database.read() as connection:
+            return tuple(StoredObjection(*row) for row in connection.execute(statement))
+
+    def delivered(self, objection: StoredObjection) -> Any:
+        """The record that is objected to as its feed delivered it; ``None`` when there is none."""
+        named = objection.uscc, objection.record_kind or "", objection.record_key or ""
+        with self._database.read_session() as session:
+            return stored_record(session, *named)
+
+    def repaired(self) -> dict[str, tuple[str, ...]]:
+        """Enterprises of which a record was ruled wrong or repaired at its source, and when such was last heard."""
+        ruled = select(OBJECTIONS.c.uscc, type_coerce(func.max(OBJECTIONS.c.effect_at), Text))
+        ruled = ruled.where(OBJECTIONS.c.effect == STRUCK).group_by(OBJECTIONS.c.uscc)
+        told = select(RECORDS.c.uscc, type_coerce(RECORDS.c.received_at, Text))
+        told = told.where(RECORDS.c.kind == LISTS, RECORDS.c.payload.like(f'%"{REPAIRED}"%'))
+        found: dict[str, tuple[str, ...]] = {}
+        with self._database.read() as connection:
+            for statement in (ruled, told):
+                for uscc, at in connection.execute(statement):
+                    found[uscc] = (*found.get(uscc, ()), at)
+        return found
 
     def to_record(self, uscc: str, kind: str, key: str) -> tuple[str, ...]:
         """The ids of all objections to a record, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from decision_service.governance import objection as fold
 from decision_service.objections import ObjectionDesk
 from decision_service.portrait.records import IndicatorValue, ListEntry, Overdue, Relation, TaxRating
 from decision_service.recorded import differences
+from decision_service.repair_watch import RepairWatch
 from decision_service.review_clock import ReviewClock
 from decision_service.workbench.outcomes import REPAIRED, outcomes, training_row
 from tests.api.test_lives import DAY, City, blamed, final, findings, moved, refusal, state_of
@@ -703,3 +705,56 @@ def test_objections_of_the_first_procedure_are_judged_by_it(quiet: Town, monkeyp
     new = quiet.filed("approve", "lists", "L-old")
     assert quiet.get(f"/v1/objections/{new}/history").get_json()["acts"][0]["details"]["ruled_before"] is True
     assert findings(quiet) == []
+
+
+def test_who_decided_by_what_was_repaired_later_is_told_once(quiet: Town) -> None:
+    watches = [RepairWatch(quiet.platform, lambda: quiet.now) for _ in "ab"]
+
+    def told() -> list[tuple[str, str]]:
+        return [(one.act.subject, str(one.act.details["how"])) for watch in watches for one in watch.look()]
+
+    for key in ("L-ruled", "L-repaired"):
+        quiet.deliver("approve", "lists", key, dishonest(quiet, key))
+    quiet.deliver("over-limit", "relations", "parent", Relation(quiet.uscc("approve"), "parent"))
+    mine, theirs = quiet.decide("approve", amount="1000.00"), quiet.decide("approve", "other", amount="1000.00")
+    below, elsewhere = quiet.decide("over-limit"), quiet.decide("whitelist")
+    assert told() == []
+    quiet.ruled(quiet.filed("approve", "lists", "L-ruled", "steward3"), "delete")
+    ids = {one["decision_id"] for one in (mine, theirs, below)}
+    assert sorted(told()) == sorted((one, "objection") for one in ids) and told() == []
+    repaired = dishonest(quiet, "L-repaired", ended_on=quiet.today(), end_reason="repaired")
+    later = quiet.decide("approve", amount="1000.00")
+    quiet.now += timedelta(minutes=1)
+    quiet.deliver("approve", "lists", "L-repaired", repaired)
+    assert told() == [(later["decision_id"], "repair")] and told() == []
+    assert RepairWatch(quiet.platform, lambda: quiet.now).look() == (), "also after a restart"
+    heard = {who: quiet.get("/v1/events?limit=100", who).get_json()["events"] for who in ("bank", "other")}
+    kind = "decision.later_repaired"
+    of = {who: [one["data"] for one in found if one["type"] == kind] for who, found in heard.items()}
+    assert {one["decision_id"] for one in of["bank"]} == {one["decision_id"] for one in (mine, below, later)}
+    names = {name: theirs[name] for name in ("decision_id", "application_id")}
+    assert of["other"] == [names | {"how": "objection"}] and elsewhere["decision_id"] not in str(of)
+    assert findings(quiet) == []
+
+
+def test_a_source_that_goes_on_with_what_was_ruled_wrong_is_late_after_twenty_working_days(quiet: Town) -> None:
+    late: list[int] = []
+    watch = RepairWatch(quiet.platform, lambda: quiet.now, late.append)
+
+    def counted(day: str) -> int:
+        quiet.now = datetime.fromisoformat(f"{day}+08:00").astimezone(UTC)
+        watch._step(math.inf)
+        return late[-1]
+
+    quiet.now = datetime.fromisoformat("2026-06-01T02:00+00:00")  # a Monday
+    for show in ("approve", "whitelist", "line"):
+        quiet.deliver(show, "lists", f"L-{show}", ListEntry(f"L-{show}", "list_court_dishonest", date(2026, 1, 5)))
+        quiet.ruled(quiet.filed(show, "lists", f"L-{show}", "steward3"), "correct" if show == "line" else "delete")
+    assert counted("2026-06-30T17:29") == 0  # 19 June is a holiday
+    assert counted("2026-06-30T17:30") == 3
+    assert counted("2026-07-01T09:00") == 3
+    ended = {"ended_on": date(2026, 7, 1), "end_reason": "repaired"}
+    repaired = ListEntry("L-approve", "list_court_dishonest", date(2026, 1, 5), **ended)
+    quiet.deliver("approve", "lists", "L-approve", repaired)
+    quiet.deliver("line", "lists", "L-line", ListEntry("L-line", "list_court_dishonest", date(2026, 2, 5)))
+    assert counted("2026-07-01T10:00") == 1, "one was repaired, of one its source says something else"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from decision_service.portrait.overdues import BELOW_RED_DAYS
 from decision_service.rulebook.cases import case_facts, load_cases
 from decision_service.rulebook.conditions import facts_named
 from decision_service.rulebook.evaluate import ReferenceEngine
@@ -66,6 +67,17 @@ def test_there_are_approvals_to_lose() -> None:
 def test_a_red_trigger_declines_whatever_else_is_known(fact: str, value: int | str) -> None:
     for rules, facts in SITUATIONS:
         assert outcome(rules, facts.with_values({fact: value})) is Outcome.DECLINE
+
+
+def test_arrears_under_dispute_are_the_worst_that_no_rule_makes_red() -> None:
+    def card(rules: RulesInForce, facts: Facts, days: int) -> object:
+        changed = facts.with_values({"overdue_days_serious": days, "overdue_days_recent": days})
+        return set_status(rules, engine(rules).evaluate(Stage.STATUS, changed), changed).known().get("card")
+
+    spotless = [one for one in SITUATIONS if card(*one, 0) == "none"]
+    assert len(spotless) > 50
+    for rules, facts in spotless:
+        assert (card(rules, facts, BELOW_RED_DAYS), card(rules, facts, BELOW_RED_DAYS + 1)) == ("yellow", "red")
 
 
 @pytest.mark.parametrize("existing", [500_000_000, 500_000_001, 10**13])
