@@ -175,7 +175,7 @@ def hurry(bank: Bank, *, changes: int, pause: float) -> None:
 
 
 def test_decisions_go_on_while_models_are_promoted_and_rolled_back(bank: Bank) -> None:
-    hurry(bank, changes=4, pause=2.5)
+    hurry(bank, changes=2, pause=2.5)
 
 
 @pytest.mark.slow

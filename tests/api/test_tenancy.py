@@ -295,7 +295,7 @@ def _settings(examples: int, steps: int) -> settings:
 
 
 def test_no_answer_tells_a_client_anything_of_anothers(machine: type[Clients]) -> None:
-    run_state_machine_as_test(machine, settings=_settings(6, 15))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=_settings(3, 12))  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decision_service.audit.canonical import canonical
@@ -352,6 +352,7 @@ def test_a_commitment_is_over_canonical_json_whatever_the_value(name, value):
     assert commitment(salt, name, value) == b64encode(sha256(salt + canonical([name, value])).digest()).decode()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(), VALUES), st.binary(min_size=32, max_size=32))
 def test_commitments_made_at_once_are_those_made_one_by_one(values, secret):
     one_by_one = {name: commitment(salt, name, values[name]) for name, salt in salts(secret, values).items()}

@@ -147,7 +147,8 @@ def score_pair(scorer: Scorer, names: tuple[str, str]) -> tuple[str, ...]:
     return tuple(one.version for one in scorer.score(*application(), models=names, weights=None).models)
 
 
-def test_no_score_ever_mixes_what_was_promoted_together(uri: str, pair: tuple[str, str]) -> None:
+@pytest.mark.parametrize("changes", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_no_score_ever_mixes_what_was_promoted_together(uri: str, pair: tuple[str, str], changes: int) -> None:
     scorer, done, seen_pairs = Scorer(uri, poll_seconds=FAST), threading.Event(), set()
     score_pair(scorer, pair)
 
@@ -158,7 +159,7 @@ def test_no_score_ever_mixes_what_was_promoted_together(uri: str, pair: tuple[st
     asking = [threading.Thread(target=ask) for _ in range(3)]
     for one in asking:
         one.start()
-    for number in range(20):
+    for number in range(changes):
         if number % 2 == 0:
             moves.move(dict.fromkeys(pair, "2"), uri=uri)
         else:

@@ -406,6 +406,7 @@ def test_the_command_tells_what_changes_and_ends_with_one(home: Home, stricter: 
     assert f"… and {len(approved) - 10} more; --html and --json" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_text_tells_how_many_flips_it_does_not_list(home: Home, stricter: Path) -> None:
     approved = [key for key, outcome in home.answers.items() if outcome == "APPROVE"]
     result = home.run("backtest", str(RULES), str(stricter), "--no-portfolio", "--flips", "1")

@@ -21,8 +21,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         for name, frame, roles in (
-            ("loans", loans(), ("--target", "status", "--id", "loan", "--time", "approved")),
-            ("rows", loans(), ("--target", "status", "--time", "approved", "--drop", "loan")),
+            ("loans", loans(300), ("--target", "status", "--id", "loan", "--time", "approved")),
+            ("rows", loans(300), ("--target", "status", "--time", "approved", "--drop", "loan")),
             ("panel", panel(), ("--target", "failed", "--id", "firm", "--time", "year", "--window", 3)),
         ):
             data = written(frame, folder, f"{name}.csv")
