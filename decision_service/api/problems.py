@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from decision_service.api.chinese import in_chinese
 from decision_service.errors import DecisionServiceError
 
 CONTENT_TYPE = "application/problem+json"
@@ -99,15 +100,16 @@ def body(
     errors: Iterable[tuple[str, str]],
     admits: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The problem document as bytes; ``admits`` are addresses by what is done there."""
+    """The problem document as bytes, in English or Chinese; ``admits`` are addresses by what is done there."""
+    said = in_chinese if lang == "zh" else str
     document: dict[str, Any] = {
         "type": problem.uri,
         "title": problem.zh if lang == "zh" else problem.en,
         "status": problem.status,
-        "detail": detail,
+        "detail": said(detail),
         "request_id": request_id,
     }
-    listed = [{"field": field, "message": message} for field, message in errors]
+    listed = [{"field": field, "message": said(message)} for field, message in errors]
     if listed:
         document["errors"] = listed
     if admits:

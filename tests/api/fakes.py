@@ -70,7 +70,7 @@ class FakeService:
             raise StoreError("no ruleset is active")
         known = {"product": ("working_capital", "invoice_loan"), "purpose": ("working_capital", "payroll")}
         return [
-            (name, f"is not one of {', '.join(choices)}")
+            (name, f"{fields[name]!r} is not a choice; use one of {', '.join(choices)}")
             for name, choices in known.items()
             if name in fields and fields[name] not in choices
         ]
@@ -100,7 +100,7 @@ class FakeService:
         self._check()
         found = self.owners.get(decision_id)
         if found is None or owner not in (None, found[0]):
-            raise NotFound(f"decision {decision_id} does not exist")
+            raise NotFound("there is no such decision", remedy="check the id; only one's own decisions can be read")
         return found[1]
 
     def decisions(self, owner: str | None, *, after: str | None, limit: int) -> Page:

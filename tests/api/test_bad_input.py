@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from decision_service.api.chinese import in_chinese
 from decision_service.api.problems import TYPES
 from decision_service.errors import AuditError, RulebookError
 from tests.api.fakes import USCC, FakeService, application, store_down
+
+ENGLISH = re.compile(r"[a-z]{3,} [a-z]{2,}")
+"""Words that are left of a sentence."""
 
 
 def problem(response: Any, name: str) -> dict[str, Any]:
@@ -20,6 +25,8 @@ def problem(response: Any, name: str) -> dict[str, Any]:
     assert document["type"] == f"/problems/{name}", document
     assert response.status_code == document["status"] == TYPES[name].status
     assert document["title"] and document["detail"]
+    for message in [document["detail"], *(one["message"] for one in document.get("errors", []))]:
+        assert not ENGLISH.search(in_chinese(message)), message
     assert document["request_id"] == response.headers["X-Request-Id"]
     return document
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from decision_service.api import life_schemas, objection_schemas
 from decision_service.api.application import http_application
+from decision_service.api.chinese import in_chinese
 from decision_service.api.life_schemas import ActSchema, HistorySchema, QueueSchema
 from decision_service.api.platform import PlatformService
 from decision_service.api.schemas import ProblemSchema
@@ -26,6 +27,7 @@ from decision_service.lending.life import ACTS
 from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
 from decision_service.review_clock import ReviewClock
 from tests.api.real import FixedScorer, open_platform, write_feeds
+from tests.api.test_bad_input import ENGLISH
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 KINDS = {"bank": "bank", "other": "bank", "fintech": "fintech", "risk": "risk", "risk2": "risk", "auditor": "auditor"}
@@ -121,12 +123,17 @@ def state_of(answer: Any, status: int = 201) -> str:
 
 def refusal(answer: Any) -> str:
     assert answer.status_code == 409 and answer.get_json()["type"] == "/problems/not-now", answer.text
-    return str(answer.get_json()["detail"])
+    return said(str(answer.get_json()["detail"]))
+
+
+def said(message: str) -> str:
+    assert not ENGLISH.search(in_chinese(message)), message
+    return message
 
 
 def blamed(answer: Any) -> dict[str, str]:
     assert answer.status_code == 422 and answer.get_json()["type"] == "/problems/invalid-fields", answer.text
-    return {one["field"]: one["message"] for one in answer.get_json()["errors"]}
+    return {one["field"]: said(one["message"]) for one in answer.get_json()["errors"]}
 
 
 def findings(city: City) -> list[str]:

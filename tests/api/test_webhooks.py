@@ -21,7 +21,7 @@ from decision_service.api.application import http_application
 from decision_service.api.event_schemas import DATA, EventListSchema
 from decision_service.api.platform import PlatformService
 from decision_service.api.service import Runtime
-from decision_service.api.webhooks import DeliveryListSchema, WebhookMadeSchema, WebhookStandingSchema
+from decision_service.api.webhook_schemas import DeliveryListSchema, WebhookMadeSchema, WebhookStandingSchema
 from decision_service.store.webhooks import Webhooks
 from decision_service.webhooks.follow import RETRIES, WebhookFollower
 from decision_service.webhooks.reach import Reach
