@@ -63,7 +63,7 @@ HEADERS = {
 
 def component(kind: str) -> str:
     """``decision.made`` is called ``DecisionMadeEvent`` in the document."""
-    return "".join(part.capitalize() for part in kind.split(".")) + "Event"
+    return "".join(part.capitalize() for part in re.split("[._]", kind)) + "Event"
 
 
 def _reference(kind: str) -> str:
