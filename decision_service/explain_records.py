@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,11 @@ def records(
     return [one for number, one in enumerate(told) if one not in told[:number]]
 
 
+def _is_missing(value: float | str | None) -> bool:
+    """Whether a recorded feature has no value."""
+    return value is None or isinstance(value, float) and math.isnan(value)
+
+
 @dataclass(frozen=True, slots=True)
 class _OnFile:
     """The records of an enterprise, and what the evidence of one decision says of them."""
@@ -83,8 +89,9 @@ class _OnFile:
             published = [one for one in self.records.tax_ratings if one.published_on <= as_of]
             yield from self._used(TAX_RATINGS, sorted(published, key=lambda one: one.year)[-1:])
         elif (spec := self.policy.registry.by_name.get(name)) is not None:
+            known = name in self.recorded.facts or not _is_missing(self.recorded.features.get(name))
             arrived = (one for one in self.records.indicators if one.indicator == spec.id and one.observed_on <= as_of)
-            yield from ((INDICATORS, one.indicator) for one in arrived)
+            yield from ((INDICATORS, one.indicator) for one in arrived if known)
 
     def _used(self, kind: str, found: Iterable[Any]) -> Iterator[Named]:
         """Those of which the evidence says that they spoke."""

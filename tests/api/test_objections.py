@@ -576,8 +576,11 @@ def test_inputs_of_a_score_that_arrived_as_values_stand_behind_its_reasons(quiet
     quiet.scorer.pd = Decimal("0.400000")
     decision = quiet.decide("approve", amount="1000.00")
     assert "PD_DECLINE" in codes(decision)
-    told = {(one["reason"], one["record"]["key"]) for one in rests_on(quiet, decision)}
-    assert ("PD_DECLINE", "IND22") in told
+    behind = {one["reason"]: one for one in rests_on(quiet, decision) if one["record"]["key"] == "IND22"}
+    told = behind["PD_DECLINE"]
+    assert told["fact"] == "max_overdue_days_24m" and set(behind) == {"PD_DECLINE", "PD_REFER"}
+    body = {name: told[name] for name in ("enterprise", "record")}
+    assert state(quiet.post("/v1/objections", {**body, **PROVEN})) == "filed"
 
 
 def test_who_may_not_see_a_fact_is_told_no_record_behind_it(quiet: Town) -> None:
