@@ -103,7 +103,7 @@ def _unforeseen(error: Exception) -> Response:
 
 
 def _answer(found: Failure) -> Response:
-    lang = request.accept_languages.best_match(["en", "zh"], default="en")
+    lang = problems.language(request.headers.get("Accept-Language", ""))
     thing = request.path.rsplit("/", 1)[0]  # acts are posted below what they are about
     body = problems.body(
         found.type,

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
 from decision_service.api.chinese import in_chinese
 from decision_service.errors import DecisionServiceError
 
@@ -89,6 +92,11 @@ def invalid_fields(errors: Iterable[tuple[str, str]]) -> HttpProblem:
     rest = len(names) - NAMED
     shown = ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
     return HttpProblem("invalid-fields", f"not acceptable: {shown}", remedy="correct the fields", errors=listed)
+
+
+def language(accepted: str) -> str:
+    """``zh`` or ``en``, whichever a header Accept-Language asks for; English if neither."""
+    return parse_accept_header(accepted, LanguageAccept).best_match(["en", "zh"], default="en")
 
 
 def body(

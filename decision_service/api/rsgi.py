@@ -34,7 +34,7 @@ def rsgi(
 
     async def handle(scope: Any, protocol: Any) -> None:
         whose = turnstile.whose(scope.headers.get("authorization", ""))
-        if refusal := turnstile.refusal(whose, scope.method, scope.path):
+        if refusal := turnstile.refusal(whose, scope.method, scope.path, scope.headers):
             protocol.response_bytes(429, *refusal)
             return
         environ = environ_of(scope)

@@ -6,7 +6,7 @@ import asyncio
 import math
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from decision_service.api import problems
 from decision_service.api.limits import Limiter, kind_of
@@ -52,22 +52,23 @@ class Turnstile:
         """The client that sent a header lately; nothing rests on it but the order of requests and 429s."""
         return self._known.get(authorization, STRANGER)
 
-    def refusal(self, client_id: str, method: str, path: str) -> Refusal | None:
-        """A 429 for a client that is over its quota or has too many requests waiting."""
+    def refusal(self, client_id: str, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
+        """A 429 for a client that is over its quota or has too many requests waiting, in its language."""
         kind = kind_of(method, path)
         if self._limiter is not None and (seconds := self._limiter.blocked(client_id, kind)):
-            return self._refused(client_id, kind, "quota", seconds)
+            return self._refused(client_id, kind, "quota", seconds, headers)
         if len(self._waiting.get(client_id, ())) >= self._most:
-            return self._refused(client_id, kind, "crowd", 1.0)
+            return self._refused(client_id, kind, "crowd", 1.0, headers)
         return None
 
-    def _refused(self, client_id: str, kind: str, why: str, seconds: float) -> Refusal:
+    def _refused(self, client_id: str, kind: str, why: str, seconds: float, headers: Mapping[str, str]) -> Refusal:
         request_id = uuid.uuid4().hex
         self._metrics.turned_away(kind, why)
         if self._told is not None:
             self._told(request_id=request_id, client_id=client_id or None, kind=kind, status=429, why=why)
         crowd = f"more than {self._most} requests wait at once"
-        return refused(seconds, crowd if why == "crowd" else f"the quota ({kind}) is used up", request_id)
+        told = crowd if why == "crowd" else f"the quota ({kind}) is used up"
+        return refused(seconds, told, request_id, problems.language(headers.get("accept-language", "")))
 
     async def turn(self, client_id: str) -> None:
         """Wait until it is this request's turn: one of each client's after another, each client's in their order."""
@@ -99,15 +100,15 @@ class Turnstile:
         self._passing = False
 
 
-def refused(seconds: float, why: str, request_id: str) -> Refusal:
+def refused(seconds: float, why: str, request_id: str, lang: str) -> Refusal:
     """A 429 made without the application."""
     problem = TYPES["too-many-requests"]
     detail = f"{why}; wait as long as Retry-After says"
-    body = problems.body(problem, detail, request_id=request_id, lang="en", errors=())
+    body = problems.body(problem, detail, request_id=request_id, lang=lang, errors=())
     headers = [
         ("Content-Type", problems.CONTENT_TYPE),
         ("Content-Length", str(len(body))),
-        ("Content-Language", "en"),
+        ("Content-Language", lang),
         ("Retry-After", str(math.ceil(seconds) or 1)),
         ("X-Request-Id", request_id),
         ("X-Content-Type-Options", "nosniff"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -87,10 +88,13 @@ def crowded(most: int, waiting: str) -> tuple[Turnstile, Metrics]:
 
 def test_a_client_with_too_many_waiting_is_turned_away_and_no_other() -> None:
     turnstile, metrics = crowded(3, "aaab")
-    refusal = turnstile.refusal("a", "POST", "/v1/decisions")
+    refusal = turnstile.refusal("a", "POST", "/v1/decisions", {})
     assert refusal is not None and dict(refusal[0])["Retry-After"] == "1"
-    assert turnstile.refusal("b", "POST", "/v1/decisions") is None
-    assert b'decision_turned_away_total{kind="decide",why="crowd"} 1.0' in generate_latest(metrics.registry)
+    assert turnstile.refusal("b", "POST", "/v1/decisions", {}) is None
+    refusal = turnstile.refusal("a", "POST", "/v1/decisions", {"accept-language": "zh-CN"})
+    assert refusal is not None and dict(refusal[0])["Content-Language"] == "zh"
+    assert json.loads(refusal[1])["detail"] == "同时等待的请求超过3个；请按Retry-After等待"
+    assert b'decision_turned_away_total{kind="decide",why="crowd"} 2.0' in generate_latest(metrics.registry)
 
 
 def test_who_is_over_its_quota_is_refused_before_the_application_sees_it() -> None:
