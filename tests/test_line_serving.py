@@ -137,12 +137,12 @@ class Bank:
                 self.go_on(one)
 
     def go_on(self, one: dict[str, Any]) -> None:
-        what = self.chance.random()
-        if one["outcome"] == "REFER" and what < 0.3:
+        what, referred = self.chance.random(), one["outcome"] == "REFER"
+        if referred and what < 0.3:
             self.reviewed(one)
         if what < 0.4:
             self.act(one, "final", REFUSED)
-        elif what < 0.8:
+        elif not referred or what < 0.6:
             self.lend(one)
 
     def reviewed(self, one: dict[str, Any]) -> None:
@@ -156,7 +156,7 @@ class Bank:
         approval = {"outcome": "APPROVE", "amount": "300000.00", "reason": "BANK_APPROVED"}
         if self.act(one, "final", {**approval, "contract_id": one["decision_id"]}) and self.chance.random() < 0.8:
             self.act(one, "drawdowns", {"amount": "200000.00", **moved})
-            repaid = self.chance.choice(["1.00", "200000.00"])
+            repaid = self.chance.choice(["1.00", "200000.00", "200000.00"])
             if self.act(one, "repayments", {"amount": repaid, **moved}) and repaid == "200000.00":
                 self.act(one, "closure", {"end": "settled", **moved})
 

@@ -151,7 +151,11 @@ def test_of_32_at_once_in_one_process_one_decides(tmp_path: Path, url: str, roun
     platform.store.close()
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("url", "rounds"),
+    [("sqlite", 3), *(pytest.param(place, 100, marks=pytest.mark.slow) for place in PLACES)],
+    indirect=["url"],
+)
 def test_of_32_at_once_over_two_workers_one_decides_and_a_restart_forgets_nothing(server: Server, rounds: int) -> None:
     answered = dict(of_32_one_decides(server) for _ in range(rounds))
     server.end(signal.SIGTERM)
