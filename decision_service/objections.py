@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from decision_service.audit.act import OBJECTION, NewAct
@@ -30,6 +31,8 @@ SEES_ALL = frozenset(
 )
 BY_KEY = (LISTS, OVERDUES)
 """Kinds of which a deleted record stays deleted, whatever its source delivers under its id."""
+NEWEST = 1_000
+"""A client's decisions on an enterprise that are asked what they show."""
 SLA_STATES = (RUNNING, NEAR, BREACHED)
 
 Document = dict[str, Any]
@@ -87,7 +90,7 @@ class ObjectionDesk:
         if client.kind in SEES_ALL:
             return
         parties = {target.uscc, *store.control_neighbours(target.uscc)}
-        decisions = store.decisions_on(parties, client.client_id)
+        decisions = islice(store.decisions_on(parties, client.client_id), NEWEST)
         if not any(shows(self._platform, one, target.uscc, target.kind, target.key) for one in decisions):
             raise _no_such_record()
 
@@ -101,7 +104,7 @@ class ObjectionDesk:
     def _seen(self, target: Target, record: Any) -> Document:
         """What the record says now, and whether that was upheld before: objections to it were rejected."""
         kept, digest = self._platform.store.objections(), digest_of(record)
-        ruled = (objection_of(kept.acts(one)) for one in kept.to_record(target.uscc, target.kind, target.key))
+        ruled = (objection_of(kept.acts(one)) for one in kept.ruled_on(target.uscc, target.kind, target.key))
         again = any(one.upholds(digest) for one in ruled)
         return {fold.RECORD_DIGEST: digest, **({fold.RULED_BEFORE: True} if again else {})}
 

@@ -38,36 +38,36 @@ class RepairWatch(Follower):
         self._late = late
         self._looked: dict[str, tuple[str, ...]] = {}
         self._told: set[str] = set()
+        self._going: Iterator[Written | None] | None = None
 
     def look(self) -> tuple[Written, ...]:
         """Look at all that has changed; gives what is new. Raises ``StoreError``."""
-        return tuple(written for uscc in self._changed() for written in self._of(uscc))
+        return tuple(written for written in self._all() if written is not None)
 
     def _turn(self) -> AbstractContextManager[bool]:
         return self._platform.store.lives().turn(self._clock(), REPAIRS)
 
     def _step(self, ends: float) -> bool:
+        """Decision by decision: it goes on where it was, in this turn or the next."""
         self._late(len(late_sources(self._platform, self._clock())))
-        for uscc in self._changed():
-            began = time.monotonic()
-            list(self._of(uscc))
+        going, self._going = self._going or self._all(), None
+        began = time.monotonic()
+        for _ in going:
             self._rest(time.monotonic() - began)
             if time.monotonic() >= ends or self._end.is_set():
+                self._going = going
                 break
+            began = time.monotonic()
         return False
 
-    def _changed(self) -> Iterator[str]:
-        for uscc, stands in self._platform.store.objections().repaired().items():
-            if self._looked.get(uscc) != stands:
-                yield uscc
-                self._looked[uscc] = stands  # once it was looked at whole
-
-    def _of(self, uscc: str) -> Iterator[Written]:
+    def _all(self) -> Iterator[Written | None]:
+        """One decision after the other on the enterprises of which something has changed."""
         store = self._platform.store
-        for stored in store.decisions_on({uscc, *store.control_neighbours(uscc)}):
-            written = None if stored.decision_id in self._told else self._tell(stored)
-            if written is not None:
-                yield written
+        for uscc, stands in store.objections().repaired().items():
+            if self._looked.get(uscc) != stands:
+                for stored in store.decisions_on({uscc, *store.control_neighbours(uscc)}):
+                    yield None if stored.decision_id in self._told else self._tell(stored)
+                self._looked[uscc] = stands  # once it was looked at whole
 
     def _tell(self, stored: StoredDecision) -> Written | None:
         store = self._platform.store

@@ -46,6 +46,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ARBITRATION: (ARBITRATED,),
 }
 """What each state admits; comments may be erased in all of them."""
+DECIDED = (RULED, APPLIED, NOTIFIED, ARBITRATION)
+"""The states in which there is a ruling."""
 CORRECT, DELETE, REJECT = RULINGS = ("correct", "delete", "reject")
 CONFIRMED, WRONG, NO_ANSWER = ANSWERS = ("confirmed", "wrong", "no_answer")
 """What the provider says of its record. That it says nothing can be told once its time is over."""

@@ -11,6 +11,7 @@ from sqlalchemy import Text, bindparam, func, insert, null, select, type_coerce,
 
 from decision_service.audit.act import OBJECTION, NewAct
 from decision_service.errors import InputError, NotNow
+from decision_service.governance.objection import DECIDED
 from decision_service.portrait.disputes import LISTS, REPAIRED, STRUCK
 from decision_service.store.acts import Act, Written, acts_of, append_act
 from decision_service.store.cursors import cursor_before, place_before
@@ -153,10 +154,10 @@ class Objections:
                     found[uscc] = (*found.get(uscc, ()), at)
         return found
 
-    def to_record(self, uscc: str, kind: str, key: str) -> tuple[str, ...]:
-        """The ids of all objections to a record, oldest first."""
+    def ruled_on(self, uscc: str, kind: str, key: str) -> tuple[str, ...]:
+        """The ids of the objections to a record that were ruled on, oldest first."""
         known = OBJECTIONS.c
-        named = (known.uscc == uscc, known.record_kind == kind, known.record_key == key)
+        named = (known.uscc == uscc, known.record_kind == kind, known.record_key == key, known.state.in_(DECIDED))
         statement = select(known.objection_id).where(*named).order_by(known.leaf_index)
         with self._database.read() as connection:
             return tuple(connection.execute(statement).scalars())
