@@ -229,6 +229,16 @@ class Clients(RuleBasedStateMachine):
             body = {**PROVEN, "decision_id": known, "authorization_id": "AUTH"}
             assert self.call(who, "POST", "/v1/objections", body).status_code == 404
 
+    @rule(who=clients, owner=clients)
+    def object_to_what_another_has_seen(self, who: str, owner: str) -> None:
+        """A record that no decision of one's own has used is as one that is not."""
+        if who != owner:
+            firm, keys = {"uscc": self.town.uscc(FIRMS[owner])}, (f"L-{FIRMS[owner]}", "L-none")
+            bodies = [{**PROVEN, "enterprise": firm, "record": {"kind": "lists", "key": key}} for key in keys]
+            answers = [self.call(who, "POST", "/v1/objections", {**one, "authorization_id": "AUTH"}) for one in bodies]
+            told = [{**one.get_json(), "request_id": None} for one in answers]
+            assert answers[0].status_code == 404 and told[0] == told[1], told
+
     @rule(owner=clients, kind=st.sampled_from(THINGS), which=some, key=st.sampled_from(["", "k1", "x.y.z"]))
     def a_stranger_learns_nothing(self, owner: str, kind: str, which: int, key: str) -> None:
         """Without a key, or with one that is none, what exists and what does not are the same."""
