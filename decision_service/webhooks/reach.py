@@ -23,6 +23,7 @@ _REFUSED = tuple(
         "168.63.129.16/32",  # a cloud's own service behind a public address
         "192.0.0.0/24", "192.88.99.0/24",
         "::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10",
+        "3fff::/20",  # for documentation, which Python knows from 3.13 on
     )
 )  # fmt: skip
 """What the registry calls global, or an IPv4 address in disguise."""
