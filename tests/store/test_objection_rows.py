@@ -21,6 +21,7 @@ from decision_service.lives import Request
 from decision_service.objections import ObjectionDesk, Target
 from decision_service.portrait.disputes import digest_of
 from decision_service.portrait.records import ListEntry, Registration, Relation
+from decision_service.repair_watch import RepairWatch, late_sources
 from decision_service.store import Store
 from decision_service.vocabulary import Client
 
@@ -102,6 +103,13 @@ def test_of_many_who_file_accept_and_rule_at_once_one_is_in_time(place: str, sig
         child = one.store.records(CHILD)
         assert child is not None and not child.related_lists.get(USCC), "related parties' entries too"
         assert child.controllers[USCC].lists == ()
+    for one in platforms:
+        assert list(one.store.objections().repaired()) == [USCC]
+    watches = [RepairWatch(one, lambda: NOW + timedelta(days=1)) for one in platforms]
+    with ThreadPoolExecutor(2) as pool:
+        told = [written.act for found in pool.map(RepairWatch.look, watches) for written in found]
+    assert [(one.how, one.subject) for one in told] == [("decision.later_repaired", "D-bank-1-APP-0")]
+    assert len(late_sources(platforms[0], NOW + timedelta(days=60))) == 1, "its source delivers it still"
     assert [str(one) for one in verified(platforms[0]).findings] == []
     for one in platforms:
         one.store.close()
