@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ from decision_service.scoring.scorer import Scorer
 from decision_service.settings import Settings
 from decision_service.store import Store
 from decision_service.webhooks.follow import WebhookFollower
-from decision_service.webhooks.reach import Reach
+from decision_service.webhooks.reach import Promptly, Reach
 from decision_service.webhooks.sending import Sender
 from decision_service.workbench.challenger import ChallengerFollower
 from decision_service.workbench.model_watch import ModelWatch
@@ -73,7 +74,7 @@ def create_app(settings: Settings, platform: Platform | None = None, told: Told 
     platform = platform or build_platform(settings)
     issuer = Issuer(settings.issuer, settings.token_seconds)
     return http_application(
-        Runtime(PlatformService(platform, Reach.from_environ(os.environ), issuer), utc_now),
+        Runtime(PlatformService(platform, replace(Reach.from_environ(os.environ), resolve=Promptly()), issuer), utc_now),
         version=__version__,
         shared_metrics=settings.metrics_folder,
         limiter=limiter(settings, platform.store),

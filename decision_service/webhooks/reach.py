@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
-from decision_service.errors import InputError
+from decision_service.errors import InputError, StoreError
 
 LONGEST = 1_024
 LOCAL = "DECISION_WEBHOOK_LOCAL"
 HTTPS = 443
 PORTS = frozenset({HTTPS})
+MOST_AT_ONCE = 4
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+")
 _REFUSED = tuple(
@@ -34,6 +37,43 @@ Resolve = Callable[[str, int], Iterable[str]]
 def resolved(host: str, port: int) -> list[str]:
     """The addresses of a name. Raises ``OSError``."""
     return [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class Promptly:
+    """Finds addresses for who cannot wait: a name whose server does not answer holds up no more than ``seconds``.
+
+    At most ``MOST_AT_ONCE`` names are waited for, so that a crowd of such names does not hold up one after the other.
+    """
+
+    def __init__(self, resolve: Resolve = resolved, seconds: float = 0.5) -> None:
+        self._resolve = resolve
+        self._seconds = seconds
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+    def __call__(self, host: str, port: int) -> list[str]:
+        """The addresses of a name. Raises ``OSError``, or ``StoreError`` when too many others are waited for."""
+        if not self._free.acquire(blocking=False):
+            raise StoreError("too many names are slow to be found", where="url", remedy="retry shortly")
+        found: queue.Queue[list[str] | OSError] = queue.Queue()
+
+        def look() -> None:
+            try:
+                found.put(list(self._resolve(host, port)))
+            except OSError as error:
+                found.put(error)
+            except ValueError as error:  # what cannot be a name at all
+                found.put(OSError(str(error)))
+            finally:
+                self._free.release()
+
+        threading.Thread(target=look, name="resolver", daemon=True).start()
+        try:
+            addresses = found.get(timeout=self._seconds)
+        except queue.Empty:
+            raise OSError(f"no answer within {self._seconds:g} seconds") from None
+        if isinstance(addresses, OSError):
+            raise addresses
+        return addresses
 
 
 def is_public(address: Address) -> bool:

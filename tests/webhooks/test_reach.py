@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from decision_service.errors import InputError
-from decision_service.webhooks.reach import Reach
+from decision_service.errors import InputError, StoreError
+from decision_service.webhooks.reach import MOST_AT_ONCE, Promptly, Reach
 from decision_service.webhooks.sending import Sender
 
 PRIVATE = (
@@ -107,3 +108,36 @@ def test_a_receiver_that_drips_is_left_in_time(drip: bytes) -> None:
         began = time.monotonic()
         reply = Sender(Reach(local=True), seconds=0.4).post(f"http://127.0.0.1:{server.getsockname()[1]}/", {}, b"{}")
         assert not reply.is_accepted and time.monotonic() - began < 2
+
+
+def test_a_name_whose_server_is_silent_holds_up_nobody_for_long() -> None:
+    released = threading.Event()
+
+    def silent(host: str, port: int) -> list[str]:
+        released.wait(60)
+        return ["1.1.1.1"]
+
+    promptly, began = Promptly(silent, seconds=0.01), time.monotonic()
+    for _ in range(MOST_AT_ONCE):
+        with pytest.raises(OSError, match="no answer"):
+            promptly("silent.example", 443)
+    with pytest.raises(StoreError, match="too many names"):
+        promptly("another.example", 443)
+    assert time.monotonic() - began < 30, "none of them was waited for"
+    released.set()
+    for _ in range(1_000):
+        with suppress(StoreError, OSError):
+            assert promptly("silent.example", 443) == ["1.1.1.1"]
+            return
+        time.sleep(0.01)
+    pytest.fail("names are never looked up again")
+
+
+def test_who_looks_promptly_is_told_the_same() -> None:
+    assert Promptly(lambda host, port: ["1.1.1.1"], seconds=60)("a.example", 443) == ["1.1.1.1"]
+    for wrong in (OSError("no such name"), UnicodeError("label too long")):
+        def fails(host: str, port: int, wrong: Exception = wrong) -> list[str]:
+            raise wrong
+
+        with pytest.raises(InputError, match="has no address"):
+            Reach(resolve=Promptly(fails, seconds=60)).check(GOOD)
