@@ -73,8 +73,9 @@ def create_app(settings: Settings, platform: Platform | None = None, told: Told 
     """The HTTP application over a platform (by default the one that the settings describe). ``told`` logs requests."""
     platform = platform or build_platform(settings)
     issuer = Issuer(settings.issuer, settings.token_seconds)
+    reach = replace(Reach.from_environ(os.environ), resolve=Promptly())
     return http_application(
-        Runtime(PlatformService(platform, replace(Reach.from_environ(os.environ), resolve=Promptly()), issuer), utc_now),
+        Runtime(PlatformService(platform, reach, issuer), utc_now),
         version=__version__,
         shared_metrics=settings.metrics_folder,
         limiter=limiter(settings, platform.store),
