@@ -21,7 +21,7 @@ PATIENCE = 40
 MOST_ROUNDS = 1500
 AFTERWARDS = 3.0  # tries' worth of time for judging and the averaged fits
 PRECISION_WEIGHT = 0.3  # of PR-AUC beside ROC-AUC
-LARGE = 20_000_000  # cells; larger tables get two threads and fewer repetitions
+LARGE = 5_000_000  # cells; larger tables get two threads and fewer repetitions
 SOUND: Mapping[str, Any] = {"learning_rate": 0.03, "max_depth": 3, "subsample": 0.7, "reg_lambda": 5.0}
 SOUND_LARGE: Mapping[str, Any] = {**SOUND, "learning_rate": 0.1, "max_depth": 6}
 COLUMNS = 70  # that a tree of a wide table chooses from: many of them say nearly the same
@@ -32,7 +32,7 @@ HALF_LIVES = (0.15, RECENT, 0.4, None)
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """Parameters with what they reached: mean of the folds' ROC-AUC and PR-AUC, rounds and seconds.
+    """Parameters with what they reached: mean of so many folds' ROC-AUC and PR-AUC, rounds and seconds.
 
     ``half_life``: in the units of the times, what a row counts halves so long before the newest; ``None``: it does not.
     """
@@ -43,6 +43,7 @@ class Tried:
     pr_auc: float
     rounds: int
     seconds: float
+    folds: int = 1
 
     @property
     def score(self) -> float:
@@ -77,7 +78,7 @@ def search(question: Question, *, deadline: Deadline, told: Callable[[str], obje
     """Sound parameters first, with a time also without regard to it; then random ones.
 
     No try begins unless judging and fitting can still end by the deadline, as the slowest one tells; without an end
-    there are no random ones.
+    there are no random ones. The first one judges on as many folds as there is time for, all others on the same.
     """
     random = np.random.default_rng([question.seed, 41])
     large = question.inputs.matrix.size > LARGE
@@ -89,11 +90,14 @@ def search(question: Question, *, deadline: Deadline, told: Callable[[str], obje
         if len(tried) < len(planned):
             params, half_life = planned[len(tried)]
         else:
-            params = _drawn(random, heaviest=usual["min_child_weight"])
+            params = _drawn(random, usual)
             share = random.choice(np.array(HALF_LIVES, dtype=float))
             half_life = None if recent is None or np.isnan(share) else float(share / RECENT * recent)
         told(f"search {len(tried) + 1}")
-        tried.append(_try(question, params, half_life, pairs, threads=2 if large else 1))
+        first = None if tried else deadline
+        found = _try(question, params, half_life, pairs, threads=2 if large else 1, deadline=first)
+        tried.append(found)
+        pairs = pairs[: found.folds]
         slowest = max(one.seconds for one in tried)
         late = (1 + AFTERWARDS) * slowest > deadline.left()
         if late or (deadline.endless and len(tried) >= len(planned)):
@@ -117,9 +121,11 @@ def sound(inputs: Inputs) -> dict[str, Any]:
     return {**chosen, "min_child_weight": weight, "colsample_bytree": share}
 
 
-def _drawn(random: np.random.Generator, *, heaviest: float) -> dict[str, Any]:
+def _drawn(random: np.random.Generator, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Around what is usual for the table, so that a try of a large one takes a few times as long at most."""
+    heaviest = usual["min_child_weight"]
     return {
-        "learning_rate": float(np.round(random.choice([0.02, 0.03, 0.05]), 4)),
+        "learning_rate": float(np.round(usual["learning_rate"] * random.choice([2, 3, 5]) / 3, 4)),
         "max_depth": int(random.integers(2, 6)),
         "min_child_weight": float(np.round(heaviest * np.exp(random.uniform(np.log(0.1), np.log(4))), 3)),
         "subsample": float(np.round(random.uniform(0.5, 0.95), 2)),
@@ -134,6 +140,7 @@ Pair = tuple[xgboost.DMatrix, xgboost.DMatrix, Labels, Array | None]
 
 
 def _pairs(question: Question) -> list[Pair]:
+    """The tuning units first, then the folds, the newest first: there may be no time for all."""
     inputs = question.inputs
     rows = inputs.matrix.astype(np.float32)
     pairs = []
@@ -146,12 +153,19 @@ def _pairs(question: Question) -> list[Pair]:
         labels = question.tuning.outcomes
         other = xgboost.DMatrix(question.tuning.matrix.astype(np.float32), labels)
         pairs.append((xgboost.DMatrix(rows, inputs.outcomes), other, labels, inputs.times))
-    return pairs
+    return pairs[::-1]
 
 
 def _try(
-    question: Question, params: Mapping[str, Any], half_life: float | None, pairs: Sequence[Pair], *, threads: int
+    question: Question,
+    params: Mapping[str, Any],
+    half_life: float | None,
+    pairs: Sequence[Pair],
+    *,
+    threads: int,
+    deadline: Deadline | None,
 ) -> Tried:
+    """Judged by the pairs in order; with a deadline by as many as leave time for what comes after a try of so many."""
     began = time.monotonic()
     settings = {**DEFAULTS, **params, "seed": question.seed, "nthread": threads}
     settings["monotone_constraints"] = tuple(question.monotone.get(name, 0) for name in question.inputs.names)
@@ -171,7 +185,11 @@ def _try(
         aucs.append(float(roc_auc_score(labels, found)))
         precisions.append(float(average_precision_score(labels, found)))
         rounds.append(booster.best_iteration + 1)
-    shares = _weights(question, len(pairs))
+        taken = time.monotonic() - began
+        one_more = taken / len(aucs)
+        if deadline is not None and one_more + AFTERWARDS * (taken + one_more) > deadline.left():
+            break
+    shares = _weights(question, len(aucs))
     return Tried(
         params=params,
         half_life=half_life,
@@ -179,6 +197,7 @@ def _try(
         pr_auc=float(np.average(precisions, weights=shares)),
         rounds=int(np.ceil(np.average(rounds, weights=shares))),
         seconds=time.monotonic() - began,
+        folds=len(aucs),
     )
 
 
@@ -186,5 +205,5 @@ def _weights(question: Question, count: int) -> Array:
     """Tuning units of their own count as much as all folds together."""
     weights = np.ones(count)
     if question.tuning is not None and count > 1:
-        weights[-1] = count - 1
+        weights[0] = count - 1
     return weights

@@ -332,6 +332,7 @@ def _report(
                 "pr_auc": one.pr_auc,
                 "rounds": one.rounds,
                 "half_life": one.half_life,
+                "folds": one.folds,
                 "params": dict(one.params),
             }
             for one in searched.tried[:3]
