@@ -9,8 +9,10 @@ from datetime import datetime
 from decision_service.audit.act import OBJECTION_BREACHED, OBJECTION_NEAR, SLA_BREACHED, SLA_NEAR, NewAct
 from decision_service.audit.canonical import moment
 from decision_service.decide import Platform
+from decision_service.errors import CalendarError
 from decision_service.following import Follower
 from decision_service.governance.objection import Objection, deadlines
+from decision_service.lending.clock import close_before
 from decision_service.lives import sla_of
 from decision_service.objections import objection_of
 from decision_service.store import StoredObjection, Waiting, Written
@@ -30,7 +32,8 @@ class ReviewClock(Follower):
         """Write every notice that is due and not yet written; gives those that are new. Raises ``StoreError``."""
         store, signer = self._platform.store, self._platform.signer
         now = self._clock()  # before the queue is read: what still waits then has waited until now
-        pending = [(one.decision_id, new) for one in store.lives().waiting() for new in due_notices(one, now)]
+        waiting = store.lives().waiting(decided_by=_remindable(now))
+        pending = [(one.decision_id, new) for one in waiting for new in due_notices(one, now)]
         pending += [(one.objection_id, new) for one in store.objections().open() for new in self._objected(one, now)]
         found = []
         for subject, new in pending:
@@ -53,6 +56,14 @@ class ReviewClock(Follower):
 
     def _alarm(self, what: str) -> None:
         super()._alarm(f"the clock of reviews: {what}")
+
+
+def _remindable(now: datetime) -> datetime | None:
+    """Nothing is told of what was decided later: the first reminder comes on a working day after that of acceptance."""
+    try:
+        return close_before(now)
+    except CalendarError:
+        return None
 
 
 def due_notices(waiting: Waiting, now: datetime) -> Iterator[NewAct]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 HASH_TAG = "sha256/"
 SQLITE = "sqlite:///"
 READINGS = 20
+COARSE_SECONDS = 1.0
+"""A file that was written within this time may be written again without another time of change."""
 MAX_BYTES = 256 * 1024 * 1024
 HTTP_BOUNDS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
@@ -36,6 +39,9 @@ HTTP_BOUNDS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
 }
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class ModelWithdrawn(ModelError):
@@ -60,6 +66,7 @@ class ModelRegistry:
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
         self._client: MlflowClient | None = None
+        self._read_at: dict[tuple[frozenset[str], str], tuple[_Stamp, dict[str, State]]] = {}
 
     @property
     def local(self) -> bool:
@@ -75,9 +82,31 @@ class ModelRegistry:
     def states(self, names: Iterable[str], alias: str) -> dict[str, State]:
         """The models as they stood at one moment, and those that were promoted together with them.
 
-        Read twice, until both say the same: as promotions are only ever added, nothing came between. Raises
-        ``ModelError``.
+        A registry that is a file which nobody has written since is not read again. Raises ``ModelError``.
         """
+        asked = frozenset(names), alias
+        self._connected()
+        stamp = self._stamp()
+        known, found = self._read_at.get(asked, (None, {}))
+        if stamp is None or known != stamp:
+            found = self._agreeing(asked[0], alias)
+            if stamp is not None:
+                self._read_at[asked] = stamp, found
+        return found
+
+    def _stamp(self) -> _Stamp | None:
+        """What changes when anything is written into a file, once that is longer ago than its times are coarse."""
+        if not self.local:
+            return None
+        path = self._uri.removeprefix(SQLITE)
+        stamps = [_stat(path + suffix) for suffix in ("", "-wal", "-journal")]
+        newest = max((one.st_mtime for one in stamps if one is not None), default=0.0)
+        if time.time() - newest < COARSE_SECONDS:
+            return None
+        return tuple(None if one is None else (one.st_ino, one.st_size, one.st_mtime_ns) for one in stamps)
+
+    def _agreeing(self, names: Iterable[str], alias: str) -> dict[str, State]:
+        """Read twice, until both say the same: as promotions are only ever added, nothing came between."""
         before, found = None, self._read(names, alias)
         for _ in range(READINGS):
             before, found = found, self._read(found, alias)
@@ -146,6 +175,13 @@ def _only(group: Together, names: frozenset[str]) -> Together:
     """What of a group concerns these models."""
     wanted, before = ({name: one[name] for name in one if name in names} for one in (group.wanted, group.before))
     return Together(wanted, before, group.unfinished)
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
 
 
 def import_library() -> None:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from decision_service.errors import InputError, StoreError
-from decision_service.store.statements import POSTGRESQL, SQLITE, Build, prepared
+from decision_service.store.statements import POSTGRESQL, SQLITE, Build, Prepared, prepared
 
 BUSY_TIMEOUT_MS = 10_000
 ERASURE_TIMEOUT_MS = 200
+MOST_CONNECTIONS = 16
+"""Connections of one process to PostgreSQL for sessions; whoever wants a further one waits for it."""
+WAIT_SECONDS = 30.0
+Query = tuple[Any, ...]
+"""What builds a statement, its values, and the lengths of the lists in it."""
+Asked = tuple[str, tuple[Any, ...]]
 _OF_PARENTS: list[Any] = []
 """What a forked process keeps of its parents' connections, because dropping one would close it."""
 
@@ -27,31 +34,82 @@ class Session:
     """One transaction on the driver's own connection, for the statements of a decision.
 
     SQLAlchemy keeps the pool and writes the statements; running each through it costs several times what SQLite does.
+    On PostgreSQL, whose answers come from another process, a decision asks several things at once.
     """
 
-    __slots__ = ("_connection", "_dialect")
+    __slots__ = ("_connection", "_dialect", "_foreseen", "_opening")
 
-    def __init__(self, connection: Any, dialect: str) -> None:
+    def __init__(self, connection: Any, dialect: str, *, opening: str | None = None) -> None:
+        """``opening`` begins the transaction, together with what is asked first."""
         self._connection = connection
         self._dialect = dialect
+        self._opening = opening
+        self._foreseen: dict[Asked, list[tuple[Any, ...]]] = {}
 
     def rows(self, build: Build, values: Mapping[str, Any], *lengths: int) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        found: list[tuple[Any, ...]] = self._run(build, values, lengths).fetchall()
+        statement, given = self._statement(build, values, lengths)
+        if self._foreseen and (foreseen := self._foreseen.pop((statement.text, given), None)) is not None:
+            return foreseen
+        found: list[tuple[Any, ...]] = self._run(statement.text, given).fetchall()
         return found
 
     def row(self, build: Build, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row, if any."""
-        found: tuple[Any, ...] | None = self._run(build, values, ()).fetchone()
+        statement, given = self._statement(build, values, ())
+        if self._foreseen and (foreseen := self._foreseen.pop((statement.text, given), None)) is not None:
+            return foreseen[0] if foreseen else None
+        found: tuple[Any, ...] | None = self._run(statement.text, given).fetchone()
         return found
 
     def change(self, build: Build, values: Mapping[str, Any], *lengths: int) -> int:
         """Run an INSERT, UPDATE or DELETE; how many rows it changed."""
-        return int(self._run(build, values, lengths).rowcount)
+        statement, given = self._statement(build, values, lengths)
+        return int(self._run(statement.text, given).rowcount)
 
-    def _run(self, build: Build, values: Mapping[str, Any], lengths: tuple[int, ...]) -> Any:
+    def changes(self, changes: Iterable[Query]) -> list[int]:
+        """Run several in their order; how many rows each changed."""
+        return [cursor.rowcount for cursor in self._together([self._asked(*one) for one in changes])]
+
+    def foresee(self, queries: Iterable[Query]) -> None:
+        """Run in their order, at once, what will be asked next; each is then answered by what was found now.
+
+        SQLite answers in this process: nothing is gained there, and nothing done.
+        """
+        if self._dialect == SQLITE:
+            return
+        asked = list(dict.fromkeys(self._asked(*one) for one in queries))
+        found = [cursor.fetchall() for cursor in self._together(asked)]
+        self._foreseen = dict(zip(asked, found, strict=True))
+
+    def _together(self, asked: Sequence[Asked]) -> list[Any]:
+        if self._dialect == SQLITE:
+            return [self._connection.execute(*one) for one in asked]
+        with self._connection.pipeline():
+            self._open()
+            return [self._connection.execute(*one) for one in asked]
+
+    def _statement(
+        self, build: Build, values: Mapping[str, Any], lengths: tuple[int, ...]
+    ) -> tuple[Prepared, tuple[Any, ...]]:
         statement = prepared(build, self._dialect, *lengths)
-        return self._connection.execute(statement.text, [values[name] for name in statement.names])
+        return statement, tuple([values[name] for name in statement.names])
+
+    def _asked(self, build: Build, values: Mapping[str, Any], *lengths: int) -> Asked:
+        statement, given = self._statement(build, values, lengths)
+        return statement.text, given
+
+    def _run(self, text: str, given: tuple[Any, ...]) -> Any:
+        if self._opening is not None:
+            with self._connection.pipeline():
+                self._open()
+                return self._connection.execute(text, given)
+        return self._connection.execute(text, given)
+
+    def _open(self) -> None:
+        if self._opening is not None:
+            opening, self._opening = self._opening, None
+            self._connection.execute(opening)
 
 
 class Database:
@@ -73,7 +131,9 @@ class Database:
         self._queue = _Queue(f"{self.url.database}.lock")
         self._turn = self._queue.turn if self.dialect == SQLITE else nullcontext
         self._idle: list[Any] = []
-        self._borrowed = self._kept if self.dialect == SQLITE else self._pooled
+        self._idle_loose: list[Any] = []
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._borrowed = self._kept if self.dialect == SQLITE else self._lent
         _forget_connections_after_fork(self)
 
     @property
@@ -102,18 +162,23 @@ class Database:
             yield Session(connection, self.dialect)
 
     @contextmanager
-    def write_session(self, *, durable: bool = True) -> Iterator[Session]:
-        """As ``write``, without SQLAlchemy on the way of each statement.
-
-        With ``durable=False`` PostgreSQL may lose the transaction in a power failure (never half of it).
-        """
+    def write_session(self) -> Iterator[Session]:
+        """As ``write``, without SQLAlchemy on the way of each statement."""
         with self.errors(), self._turn(), self._borrowed() as connection:
             if self.dialect == SQLITE:
                 connection.execute("BEGIN IMMEDIATE")
-            elif not durable:
-                connection.execute("SET LOCAL synchronous_commit = off")
-            yield Session(connection, self.dialect)
+            yield Session(connection, self.dialect, opening=None if self.dialect == SQLITE else "BEGIN")
             connection.commit()
+
+    @contextmanager
+    def loose_session(self) -> Iterator[Session]:
+        """For what need not outlive a power failure: on PostgreSQL each statement is a transaction of its own."""
+        if self.dialect == SQLITE:
+            with self.write_session() as session:
+                yield session
+            return
+        with self.errors(), self._lent(loose=True) as connection:
+            yield Session(connection, self.dialect)
 
     def session_on(self, connection: Connection) -> Session:
         """The quick session in the transaction of a connection that ``write`` gave."""
@@ -134,15 +199,20 @@ class Database:
         """Close all connections that nobody uses now."""
         self._queue.close()
         self.engine.dispose()
-        while self._idle:
-            self._idle.pop().close()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        for idle in (self._idle, self._idle_loose):
+            while idle:
+                idle.pop().close()
 
     def forget_connections(self) -> None:
         """In a forked process: those of the parent are neither used nor closed."""
         self._queue.close()
         self.engine.dispose(close=False)
-        _OF_PARENTS.extend(self._idle)
-        self._idle = []
+        _OF_PARENTS.extend([*self._idle, *self._idle_loose])
+        self._idle, self._idle_loose = [], []
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -187,19 +257,39 @@ class Database:
         return connection
 
     @contextmanager
-    def _pooled(self) -> Iterator[Any]:
-        """A driver's connection out of the pool, which rolls back what is not committed when it returns."""
-        lent: PoolProxiedConnection = self.engine.raw_connection()
+    def _lent(self, *, loose: bool = False) -> Iterator[Any]:
+        """One of our own PostgreSQL connections, on which each statement outside a transaction stands for itself.
+
+        What ``loose`` ones commit is written through to disk a moment later.
+        """
+        if not self._places.acquire(timeout=WAIT_SECONDS):
+            raise StoreError("all connections are in use", where=self.place, remedy="send the same request again")
+        idle = self._idle_loose if loose else self._idle
         try:
-            yield lent.driver_connection
-        except self._driver_error as error:
-            # A server that went away took all connections with it: the next request must open new ones.
-            if self.engine.dialect.is_disconnect(error, lent, None):  # type: ignore[arg-type]
-                lent.invalidate(error)
-                self.engine.dispose()
-            raise
+            try:
+                connection = idle.pop()
+            except IndexError:
+                connection = self._opened()
+                connection.autocommit = True
+                if loose:
+                    connection.execute("SET synchronous_commit = off")
+            try:
+                yield connection
+            finally:
+                self._back(connection, idle)
         finally:
-            lent.close()
+            self._places.release()
+
+    def _back(self, connection: Any, idle: list[Any]) -> None:
+        """Take a connection back: rolled back what is not committed; a lost one takes all others with it."""
+        with suppress(self._driver_error):
+            connection.rollback()
+        if not connection.closed:
+            idle.append(connection)
+            return
+        # A server that went away took all connections with it: the next request must open new ones.
+        self._close_idle()
+        self.engine.dispose()
 
 
 class _Queue:

@@ -13,16 +13,17 @@ from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, union_
 from decision_service.audit.merkle import leaf_hash
 from decision_service.errors import InputError, StillRunning
 from decision_service.store.cursors import cursor_before, place_before
-from decision_service.store.database import Database, Session
+from decision_service.store.database import Database, Query, Session
 from decision_service.store.exposure import (
     ExposureChanged,
     ExposureState,
+    asks_exposure,
     exposure_state,
     is_taken_over,
     still_held,
     still_reserved,
 )
-from decision_service.store.log import append, locked_frontier
+from decision_service.store.log import appending, asks_frontier, locked_frontier
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LIVES, RESERVATIONS, moment_text
 from decision_service.vocabulary import RESERVATION, CreditApplication, Decision
@@ -108,16 +109,15 @@ def commit_decision(
     has answered the same key meanwhile, ``StoreError`` when the store cannot write.
     """
     with database.write_session() as session:
-        frontier = locked_frontier(session)
         uscc = draft.decision.application.uscc
+        session.foresee([asks_frontier(), *(asks_exposure(uscc, now, expected.group) if expected is not None else ())])
+        frontier = locked_frontier(session)
         if expected is not None and exposure_state(session, uscc, now) != expected:
             raise ExposureChanged("the customer's exposure has changed", where=uscc)
         hashed = leaf_hash(draft.record)
         index = frontier.size
         committed = Committed(index, hashed, finish(index, hashed))
-        append(session, frontier, hashed=hashed, record=draft.record)
-        _add_decision(session, draft, committed)
-        _reserve(session, draft, now)
+        _write(session, draft, committed, appending(frontier, hashed=hashed, record=draft.record), now)
     return committed
 
 
@@ -197,9 +197,28 @@ def _stored(row: Any) -> StoredDecision:
     return StoredDecision(*row)
 
 
-def _add_decision(session: Session, draft: DecisionCommit, committed: Committed) -> None:
+def _write(
+    session: Session, draft: DecisionCommit, committed: Committed, leaf: tuple[Query, ...], now: datetime
+) -> None:
+    """Leaf, decision and reservation.
+
+    Raises ``StillRunning``; ``ExposureChanged``: assessed again, the application is seen to be approved already.
+    """
+    changes = [*leaf, (_new_decision, _decision_row(draft, committed))]
+    if draft.reserve is not None:
+        changes.append((_reservation, _reservation_row(draft, draft.reserve, now)))
+    counts = session.changes(changes)
+    if counts[len(leaf)] == 0:
+        # A lease that expired under a very slow request may have been taken by its retry: the first answer stands.
+        raise StillRunning("this key has just been answered", where="Idempotency-Key", remedy="send the request again")
+    if draft.reserve is not None and counts[-1] == 0:
+        application = draft.decision.application
+        raise ExposureChanged("the application has been approved already", where=application.application_id)
+
+
+def _decision_row(draft: DecisionCommit, committed: Committed) -> dict[str, Any]:
     decision = draft.decision
-    row = {
+    return {
         "leaf_index": committed.leaf_index,
         "decision_id": decision.decision_id,
         "client_id": decision.client_id,
@@ -214,30 +233,20 @@ def _add_decision(session: Session, draft: DecisionCommit, committed: Committed)
         "private": draft.private,
         "body": committed.body,
     }
-    if session.change(_new_decision, row) == 0:
-        # A lease that expired under a very slow request may have been taken by its retry: the first answer stands.
-        raise StillRunning("this key has just been answered", where="Idempotency-Key", remedy="send the request again")
 
 
-def _reserve(session: Session, draft: DecisionCommit, now: datetime) -> None:
-    """One reservation per client, application and customer; while it stands, a second approval is not stored.
-
-    Raises ``ExposureChanged``: assessed again, the application is seen to be approved already.
-    """
-    if draft.reserve is None:
-        return
+def _reservation_row(draft: DecisionCommit, reserve: Decimal, now: datetime) -> dict[str, Any]:
+    """One reservation per client, application and customer; while it stands, a second approval is not stored."""
     application = draft.decision.application
-    row = {
+    return {
         "client_id": draft.decision.client_id,
         "application_id": application.application_id,
         "uscc": application.uscc,
-        "amount": int(draft.reserve.scaleb(2)),
+        "amount": int(reserve.scaleb(2)),
         "decision_id": draft.decision.decision_id,
         "expires_at": moment_text(now + RESERVATION),
         "reserved_at": moment_text(now),
     }
-    if session.change(_reservation, row) == 0:
-        raise ExposureChanged("the application has been approved already", where=application.application_id)
 
 
 def _new_decision(dialect: str) -> Any:
@@ -260,13 +269,18 @@ def _reservation(dialect: str) -> Any:
 
 def is_reserved(session: Session, client_id: str, application: CreditApplication, now: datetime) -> bool:
     """Whether an approval of this very application stands: reserved, or taken over by acts and not yet over."""
+    return session.row(*asks_reserved(client_id, application, now)) is not None
+
+
+def asks_reserved(client_id: str, application: CreditApplication, now: datetime) -> Query:
+    """What ``is_reserved`` asks."""
     values = {
         "client_id": client_id,
         "application_id": application.application_id,
         "uscc": application.uscc,
         "now": moment_text(now),
     }
-    return session.row(_standing, values) is not None
+    return _standing, values
 
 
 def _standing(_: str) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, literal_column, se
 
 from decision_service.lending.exposure import controls
 from decision_service.portrait.records import Relation
-from decision_service.store.database import Session
+from decision_service.store.database import Query, Session
 from decision_service.store.statements import is_any, spread
 from decision_service.store.tables import CONTROL_EDGES
 
@@ -30,15 +30,25 @@ def write_edges(connection: Connection, relations: Mapping[str, Iterable[Relatio
         connection.execute(insert(CONTROL_EDGES), edges)
 
 
+def asks_neighbours(parties: Collection[str]) -> Query:
+    """What ``neighbours`` asks."""
+    return _neighbours, spread("party", sorted(parties)), len(parties)
+
+
 def neighbours(session: Session, parties: Collection[str]) -> Collection[str] | None:
     """Who shares an edge with any of the parties; ``None`` when there are ``MOST_EDGES`` or more."""
-    rows = session.rows(_neighbours, spread("party", parties), len(parties))
+    rows = session.rows(*asks_neighbours(parties))
     return None if len(rows) >= MOST_EDGES else {row[0] for row in rows}
 
 
 def controllers(session: Session, uscc: str) -> tuple[str, ...]:
     """Who says by its own relations that it controls an enterprise, sorted."""
-    return tuple(row[0] for row in session.rows(_controllers, {"uscc": uscc}))
+    return tuple(row[0] for row in session.rows(*asks_controllers(uscc)))
+
+
+def asks_controllers(uscc: str) -> Query:
+    """What ``controllers`` asks."""
+    return _controllers, {"uscc": uscc}
 
 
 def _neighbours(_: str, parties: int) -> Any:

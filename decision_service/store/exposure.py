@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,8 +27,8 @@ from decision_service.errors import DecisionServiceError
 from decision_service.lending.exposure import Holding, beyond_reports, group_members
 from decision_service.portrait.records import CreditLine
 from decision_service.store.codecs import decode
-from decision_service.store.database import Session
-from decision_service.store.edges import neighbours
+from decision_service.store.database import Query, Session
+from decision_service.store.edges import asks_neighbours, neighbours
 from decision_service.store.statements import is_any, spread
 from decision_service.store.tables import DECISIONS, LIVES, RECORDS, RESERVATIONS, moment_text
 
@@ -58,9 +58,7 @@ class ExposureState:
 def exposure_state(session: Session, uscc: str, now: datetime) -> ExposureState:
     """The state at ``now``, the group included; the same before a decision and again under the write lock."""
     group = group_members(uscc, partial(neighbours, session))
-    members = {uscc, *(group or ())}
-    times = {"now": moment_text(now), "since": moment_text(now - APPLICATIONS_WINDOW)}
-    rows = session.rows(_state, {"uscc": uscc, **times, **spread("member", members)}, len(members))
+    rows = session.rows(*_asks_state(uscc, now, group or ()))
     # Sorted: two readings compare equal whatever order the database gave.
     lines = sorted((owner, payload, origins) for part, owner, _, payload, origins in rows if part == "lines")
     mine, others = _reserved(row for row in rows if row[1] == uscc), _reserved(row for row in rows if row[1] != uscc)
@@ -72,6 +70,20 @@ def exposure_state(session: Session, uscc: str, now: datetime) -> ExposureState:
         lines=_lines(payload for owner, payload, _ in lines if owner != uscc),
         group=group,
     )
+
+
+def asks_exposure(uscc: str, now: datetime, group: Sequence[str] | None = ()) -> Iterator[Query]:
+    """What ``exposure_state`` will ask if the group is found as it is thought to be."""
+    yield asks_neighbours((uscc,))
+    if group:
+        yield asks_neighbours(group)
+    yield _asks_state(uscc, now, group or ())
+
+
+def _asks_state(uscc: str, now: datetime, group: Sequence[str]) -> Query:
+    members = sorted({uscc, *group})
+    times = {"now": moment_text(now), "since": moment_text(now - APPLICATIONS_WINDOW)}
+    return _state, {"uscc": uscc, **times, **spread("member", members)}, len(members)
 
 
 def _reserved(rows: Iterable[tuple[Any, ...]]) -> int:

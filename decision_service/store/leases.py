@@ -180,7 +180,7 @@ class TableLeases:
         """See ``Leases``. Not durable: losing the row to a power failure only means that nobody is running."""
         lease = {"client_id": client_id, "key": key, "body_digest": body_digest}
         times = {"expires_at": moment_text(now + LEASE), "taken_at": moment_text(now)}
-        with self._database.write_session(durable=False) as session:
+        with self._database.loose_session() as session:
             if session.row(_taking, {**lease, **times}) is not None:
                 return
             holder = session.row(_holder, lease)
@@ -190,12 +190,12 @@ class TableLeases:
 
     def release(self, client_id: str, key: str) -> None:
         """See ``Leases``."""
-        with self._database.write_session(durable=False) as session:
+        with self._database.loose_session() as session:
             session.change(_release, {"given_client_id": client_id, "given_key": key})
 
     def expire(self, now: datetime) -> None:
         """See ``Leases``."""
-        with self._database.write_session(durable=False) as session:
+        with self._database.loose_session() as session:
             session.change(_expire, {"now": moment_text(now)})
 
     def close(self) -> None:

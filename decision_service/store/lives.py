@@ -136,16 +136,18 @@ class Lives:
         with self._database.read() as connection:
             return tuple(Borrower(*row) for row in connection.execute(statement))
 
-    def waiting(self) -> tuple[Waiting, ...]:
-        """All referred applications that people have not decided, oldest first."""
+    def waiting(self, decided_by: datetime | None = None) -> tuple[Waiting, ...]:
+        """All referred applications (decided by a moment) that people have not decided, oldest first."""
         with self._database.read() as connection:
             newest = connection.execute(select(func.max(DECISIONS.c.leaf_index))).scalar_one()
-        found = tuple(self._read())
-        # The newest was read before: what is decided meanwhile is looked at the next time.
-        self._from = found[0].leaf_index if found else newest or 0
+        found = tuple(self._read(decided_by))
+        if found:
+            self._from = found[0].leaf_index
+        elif decided_by is None:
+            self._from = newest or 0  # read before: what is decided meanwhile is looked at the next time
         return found
 
-    def _read(self) -> Iterator[Waiting]:
+    def _read(self, decided_by: datetime | None) -> Iterator[Waiting]:
         known = DECISIONS.c
         statement = (
             select(
@@ -161,6 +163,8 @@ class Lives:
             .where(or_(LIVES.c.state.is_(None), LIVES.c.state.in_(self._waiting_states)))
             .order_by(known.leaf_index)
         )
+        if decided_by is not None:
+            statement = statement.where(known.decided_at <= decided_by)
         with self._database.read() as connection:
             for row in connection.execution_options(yield_per=PAGE).execute(statement):
                 yield Waiting(*row[:8], pauses_of(row[8]))

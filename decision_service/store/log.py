@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, literal_column, select, up
 
 from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.errors import AuditError, StoreError
-from decision_service.store.database import Database, Session
+from decision_service.store.database import Database, Query, Session
 from decision_service.store.tables import LEAVES, LOG_HEAD
 
 Sign = Callable[[str, int, bytes], Mapping[str, Any]]
@@ -18,9 +18,14 @@ Sign = Callable[[str, int, bytes], Mapping[str, Any]]
 _HEAD = select(LOG_HEAD.c.size, LOG_HEAD.c.root).where(LOG_HEAD.c.id == 1)
 
 
+def asks_frontier() -> Query:
+    """What ``locked_frontier`` asks."""
+    return _locked_head, {}
+
+
 def locked_frontier(session: Session) -> Frontier:
     """The frontier, locked until the transaction ends. Raises ``StoreError`` when it is gone or damaged."""
-    row = session.row(_locked_head, {})
+    row = session.row(*asks_frontier())
     if row is None:
         raise StoreError("the head of the log is missing", remedy="run: decision-service audit verify")
     size, frontier = row
@@ -32,9 +37,16 @@ def locked_frontier(session: Session) -> Frontier:
 
 def append(session: Session, frontier: Frontier, *, hashed: bytes, record: bytes) -> None:
     """Append a leaf to the log, whose locked frontier this is."""
+    session.changes(appending(frontier, hashed=hashed, record=record))
+
+
+def appending(frontier: Frontier, *, hashed: bytes, record: bytes) -> tuple[Query, Query]:
+    """The changes by which a leaf is appended."""
     longer = frontier.append(hashed)
-    session.change(_add_leaf, {"leaf_index": frontier.size, "leaf_hash": hashed, "record": record})
-    session.change(_move_head, {"size": longer.size, "frontier": longer.to_bytes(), "root": longer.root()})
+    return (
+        (_add_leaf, {"leaf_index": frontier.size, "leaf_hash": hashed, "record": record}),
+        (_move_head, {"size": longer.size, "frontier": longer.to_bytes(), "root": longer.root()}),
+    )
 
 
 def append_signed(session: Session, record: bytes, *, subject: str, sign: Sign) -> dict[str, Any]:

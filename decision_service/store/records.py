@@ -15,8 +15,8 @@ from decision_service.portrait.disputes import key_of, marked
 from decision_service.portrait.records import EnterpriseRecords, ListEntry, Mark, Relation
 from decision_service.portrait.relations import CONTROLLER, PARENT, firms_above, is_person
 from decision_service.store.codecs import CODECS, Codec, decode, decode_all, read, written
-from decision_service.store.database import Database, Session
-from decision_service.store.edges import controllers, write_edges
+from decision_service.store.database import Database, Query, Session
+from decision_service.store.edges import asks_controllers, controllers, write_edges
 from decision_service.store.statements import POSTGRESQL, insert_into, is_any, spread
 from decision_service.store.tables import FEEDS, OBJECTIONS, RECORDS, moment_text
 
@@ -81,7 +81,7 @@ def read_records(session: Session, uscc: str, *, upward: bool = True) -> Enterpr
     ``upward`` adds all records of the first ``MOST_CONTROLLERS`` firms that control it or may do so; of more, nothing
     is known.
     """
-    found, marks = _marked(session.rows(_of_one, {"uscc": uscc}))
+    found, marks = _marked(session.rows(*_asks_one(uscc)))
     if not found["registrations"]:
         return None
     registration = found["registrations"][0]
@@ -100,12 +100,21 @@ def read_records(session: Session, uscc: str, *, upward: bool = True) -> Enterpr
         credit_lines=tuple(found["exposures"]),
         relations=tuple(found["relations"]),
         control_changes=tuple(found["control_changes"]),
-        feeds={kind: datetime.fromisoformat(moment) for kind, moment in session.rows(_feeds, {})},
+        feeds={kind: datetime.fromisoformat(moment) for kind, moment in session.rows(*_ASKS_FEEDS)},
         related_lists=lists,
         related_relations=relations,
         controllers=_firms_above(session, found[RELATIONS]) if upward else {},
         marks=marks,
     )
+
+
+def asks_records(uscc: str) -> Iterator[Query]:
+    """What ``read_records`` will ask of every enterprise."""
+    yield from (_asks_one(uscc), asks_controllers(uscc), _ASKS_FEEDS)
+
+
+def _asks_one(uscc: str) -> Query:
+    return _of_one, {"uscc": uscc}
 
 
 def stored_record(session: Session, uscc: str, kind: str, key: str) -> Any:
@@ -266,6 +275,9 @@ def _of_some(_: str, parties: int, kinds: int) -> Any:
 
 def _feeds(_: str) -> Any:
     return select(FEEDS.c.kind, FEEDS.c.source_time)
+
+
+_ASKS_FEEDS: Query = (_feeds, {})
 
 
 def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -15,7 +15,7 @@ from decision_service.audit.canonical import canonical, parsed
 from decision_service.audit.merkle import leaf_hash
 from decision_service.audit.release import ACTIVATION, EVERYTHING, OFF, SWITCH, is_whole, person_of, row_of
 from decision_service.errors import AuditError, StoreError
-from decision_service.store.database import Session
+from decision_service.store.database import Query, Session
 from decision_service.store.log import Sign, append_signed, locked_frontier
 from decision_service.store.tables import ACTS, DECISIONS, ERASURES, LEAVES, LOG_HEAD, RELEASE_EVENTS
 from decision_service.vocabulary import Person
@@ -126,7 +126,7 @@ class SignedActs:
         """
         known = self._known
         last = known.events[-1].leaf_index if known.events else None
-        if session.row(_extent, {}) == (len(known.events), last):
+        if session.row(*ASKS_EXTENT) == (len(known.events), last):
             return known
         return self._read(session, known)
 
@@ -224,6 +224,10 @@ def _rows(_: str) -> Any:
 
 def _extent(_: str) -> Any:
     return select(func.count(), func.max(RELEASE_EVENTS.c.leaf_index)).select_from(RELEASE_EVENTS)
+
+
+ASKS_EXTENT: Query = (_extent, {})
+"""What ``SignedActs.seen`` asks first."""
 
 
 def _balance(_: str) -> Any:

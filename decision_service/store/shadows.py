@@ -113,7 +113,7 @@ class Shadows:
         values = {f"{name}_{place}": value for place, row in enumerate(rows) for name, value in row.items()}
         if not rows:
             return 0
-        with self.database.write_session(durable=False) as session:
+        with self.database.loose_session() as session:
             # One statement: between two, a busy worker's other threads may each run for 5 ms while all writers wait.
             return session.change(_new_results, values, len(rows))
 

@@ -35,7 +35,7 @@ from decision_service.store.batches import Batches
 from decision_service.store.challengers import Challengers
 from decision_service.store.client_keys import ClientKeys
 from decision_service.store.clients import ClientEntry
-from decision_service.store.database import Database, missing_file
+from decision_service.store.database import Database, Query, missing_file
 from decision_service.store.decisions import Committed, DecisionCommit, Finish, StoredDecision
 from decision_service.store.drift import Drifts
 from decision_service.store.evidence import LogRows
@@ -214,6 +214,7 @@ class Store:
     def situation(self, client_id: str, application: CreditApplication, now: datetime) -> Situation | None:
         """All that a decision rests on, seen at once; ``None`` when the enterprise is unknown."""
         with self._database.read_session() as session:
+            session.foresee(_asks_situation(client_id, application, now))
             acts = self._acts.seen(session)
             found = records.read_records(session, application.uscc)
             if found is None:
@@ -369,3 +370,11 @@ class Store:
     def log_rows(self) -> LogRows:
         """The log as it lies in the tables, for verification."""
         return LogRows(self._database)
+
+
+def _asks_situation(client_id: str, application: CreditApplication, now: datetime) -> Iterator[Query]:
+    """What ``situation`` asks whatever it finds, the acts first."""
+    yield releases.ASKS_EXTENT
+    yield from records.asks_records(application.uscc)
+    yield from exposure.asks_exposure(application.uscc, now)
+    yield decisions.asks_reserved(client_id, application, now)
