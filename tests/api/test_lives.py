@@ -26,6 +26,7 @@ from decision_service.governance.refusals import REFUSALS
 from decision_service.lending.life import ACTS
 from decision_service.lending.review_reasons import FINAL_REASONS, REVIEW_REASONS
 from decision_service.review_clock import ReviewClock
+from decision_service.store.lives import Lives, Waiting
 from tests.api.real import FixedScorer, open_platform, write_feeds
 from tests.api.test_bad_input import ENGLISH
 
@@ -456,6 +457,26 @@ def test_the_clock_stands_still_while_documents_are_awaited_twice_at_most(quiet:
     quiet.now += HOUR
     assert quiet.act(made, "resume", {}, "risk").get_json()["due_at"] == "2026-11-30T09:30:00.000000Z"
     assert "2 times" in refusal(quiet.act(made, "pause", {}, "risk"))
+
+
+def test_the_clock_reads_nothing_of_which_nothing_can_be_due(quiet: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day's referrals are many, and the clock of reviews shares a worker with decisions."""
+    quiet.now = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    quiet.decide("yellow")
+    seen: list[int] = []
+    original = Lives.waiting
+
+    def waiting(self: Lives, decided_by: datetime | None = None) -> tuple[Waiting, ...]:
+        found = original(self, decided_by)
+        seen.append(len(found))
+        return found
+
+    monkeypatch.setattr(Lives, "waiting", waiting)
+    clock = ReviewClock(quiet.platform, lambda: quiet.now)
+    for later, count in ((timedelta(hours=6), 0), (timedelta(hours=23, minutes=59), 1), (DAY, 1)):
+        quiet.now = datetime(2026, 11, 24, 9, 30, tzinfo=UTC) + later
+        written = clock.look()
+        assert seen[-1] == count and len(written) == (later == DAY), later
 
 
 def test_reminders_and_breaches_are_told_once_in_the_log(quiet: City) -> None:

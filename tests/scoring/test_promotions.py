@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pytest
@@ -243,3 +245,43 @@ def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
             return True
         sleep(0.02)
     return true()
+
+
+def test_a_registrys_file_is_read_again_only_when_somebody_wrote_it(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(trees(), "still", uri)
+    registry, read = ModelRegistry(uri), []
+    monkeypatch.setattr(ModelRegistry, "_read", counting(ModelRegistry._read, read))
+    assert registry.states(["still"], "champion")["still"].version == "1" and read
+    backdated(uri)
+    registry.states(["still"], "champion")
+    read.clear()
+    assert registry.states(["still"], "champion")["still"].version == "1" and not read
+    put(trees(seed=2), "still", uri)
+    assert registry.states(["still"], "champion")["still"].version == "2" and read
+
+
+def test_a_file_that_was_just_written_is_read_each_time(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time of change may not tell the next writing apart."""
+    put(trees(), "restless", uri)
+    registry, read = ModelRegistry(uri), []
+    monkeypatch.setattr("decision_service.scoring.registry.COARSE_SECONDS", 3_600.0)
+    monkeypatch.setattr(ModelRegistry, "_read", counting(ModelRegistry._read, read))
+    for times in (1, 2):
+        registry.states(["restless"], "champion")
+        assert len(read) == 2 * times
+
+
+def counting(original: Callable[..., Any], calls: list[Any]) -> Callable[..., Any]:
+    """The same, noting each call."""
+
+    def counted(self: Any, *args: Any) -> Any:
+        calls.append(args)
+        return original(self, *args)
+
+    return counted
+
+
+def backdated(uri: str) -> None:
+    """As if the registry's file had been written a minute ago."""
+    path = uri.removeprefix("sqlite:///")
+    os.utime(path, (os.stat(path).st_atime, os.stat(path).st_mtime - 60))
