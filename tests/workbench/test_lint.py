@@ -228,7 +228,7 @@ def test_a_gap_is_told_by_an_application_beside_the_nearest_profile() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_witness_has_as_few_facts_whichever_model_the_solver_gives(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_a_witness_has_as_few_facts_whichever_model_is_found(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain solver that is stopped early leaves it to the other one, which begins somewhere else."""
     monkeypatch.setattr(search, "PLAIN_MS", 1 + seed)
     late = replaced("decision.yaml", "when: exposure > policy.line", "when: exposure > 7_000_000.00")
