@@ -193,6 +193,7 @@ class Documented(Api):
             if name in CHOOSING:
                 for field, admitted in choices.items():
                     shown["properties"][field]["enum"] = [*admitted]
+        _link(found)
         return Response(to_bytes(found), content_type=JSON)
 
     def _register_error_handlers(self) -> None:
@@ -203,6 +204,25 @@ class Documented(Api):
 
     def _register_pagination_header(self) -> None:
         """Nothing: pages here have cursors."""
+
+
+def _link(found: dict[str, Any]) -> None:
+    """Say of each answer that names something new which operations take its id."""
+    schemas, paths = found["components"]["schemas"], found["paths"].items()
+    operations = [(path, one) for path, methods in paths for one in methods.values() if "responses" in one]
+    for path, operation in operations:
+        answers = operation["responses"]
+        made = answers.get("201") or answers.get("202") or {}
+        schema = made.get("content", {}).get(JSON, {}).get("schema", {})
+        known = schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+        links = {
+            other["operationId"]: {"operationId": other["operationId"], "parameters": {name: f"$response.body#/{name}"}}
+            for name in known
+            for takes, other in operations
+            if f"{{{name}}}" in takes and f"{{{name}}}" not in path
+        }
+        if links:
+            made["links"] = links
 
 
 def _kinds_of(kind: type[Schema]) -> Iterator[type[Schema]]:

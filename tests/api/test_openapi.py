@@ -63,6 +63,35 @@ def test_each_operation_has_the_name_it_always_had(document: dict) -> None:
     assert sorted(named) == sorted(OPERATIONS)
 
 
+LINKED = {
+    "createDecision": {
+        "getDecision", "getDecisionExplanation", "getDecisionHistory", "getDecisionProof", "assignApplication",
+        "reviewApplication", "pauseApplication", "resumeApplication", "createFinalDecision", "createDrawdown",
+        "createRepayment", "createOverdue", "closeContract",
+    },
+    "createDecisionBatch": {"getDecisionBatch", "getDecisionBatchResults", "cancelDecisionBatch"},
+    "createWebhook": {
+        "getWebhook", "updateWebhook", "deleteWebhook", "listWebhookDeliveries", "replayWebhook",
+        "rotateWebhookSecret", "testWebhook",
+    },
+    "createObjection": {
+        "getObjection", "getObjectionHistory", "acceptObjection", "refuseObjection", "checkObjectionSource",
+        "ruleObjection", "notifyObjection", "appealObjection", "arbitrateObjection", "applyObjection",
+    },
+}  # fmt: skip
+
+
+def test_what_is_made_is_linked_to_what_takes_its_id(document: dict) -> None:
+    operations = [one for item in document["paths"].values() for name, one in item.items() if name != "parameters"]
+    linked = {
+        operation["operationId"]: set(answer["links"])
+        for operation in operations
+        for answer in operation["responses"].values()
+        if "links" in answer
+    }
+    assert linked == LINKED
+
+
 def test_the_document_tells_where_it_is_served(document: dict) -> None:
     assert [one["url"] for one in document["servers"]] == ["/", "http://127.0.0.1:8080"]
 
