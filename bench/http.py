@@ -95,7 +95,7 @@ def run_open(target: Target, *, rate: float, seconds: float, start: int, seed: i
         while (number := next(numbers)) < len(due):
             body, headers = target.request(start + number)
             time.sleep(max(0.0, began + due[number] - time.perf_counter()))
-            status = _post(connection, target.path, body, headers)
+            status = _reached(connection, target.path, body, headers)
             latencies[number] = (time.perf_counter() - began - due[number]) * 1000
             errors[number] = status != target.expected
         connection.close()
@@ -120,6 +120,15 @@ def _post(connection: http.client.HTTPConnection, path: str, body: bytes, header
     response = connection.getresponse()
     response.read()
     return response.status
+
+
+def _reached(connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
+    """As ``_post``; a connection that breaks is no answer, counts as one and is opened again."""
+    try:
+        return _post(connection, path, body, headers)
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return 0
 
 
 def merged(loads: list[Load]) -> Load:

@@ -34,10 +34,12 @@ def rsgi(
 
     async def handle(scope: Any, protocol: Any) -> None:
         whose = turnstile.whose(scope.headers.get("authorization", ""))
-        if refusal := turnstile.refusal(whose, scope.method, scope.path, scope.headers):
-            protocol.response_bytes(429, *refusal)
-            return
         environ = environ_of(scope)
+        if refusal := turnstile.refusal(whose, scope.method, scope.path, scope.headers):
+            await _body(environ, protocol, body_seconds, MAX_BODY_BYTES)  # left unread, it would break the connection
+            with suppress(ProtocolClosed):
+                protocol.response_bytes(429, *refusal)
+            return
         most = LARGE_BODIES.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         if most is not None and not is_known(environ):
             most = 0  # a stranger's is not read

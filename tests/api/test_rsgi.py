@@ -15,7 +15,7 @@ from granian.rsgi import ProtocolClosed
 from decision_service.api.documents import MAX_BODY_BYTES
 from decision_service.api.metrics import Metrics
 from decision_service.api.rsgi import rsgi
-from decision_service.api.turns import Turnstile
+from decision_service.api.turns import Turnstile, refused
 
 
 class Headers:
@@ -131,6 +131,26 @@ class HungUp(Protocol):
 def test_a_client_that_hangs_up_is_no_failure_of_the_service(app: Flask) -> None:
     code, text = answer(app, Scope(headers=Headers(("content-length", "5"))), HungUp())
     assert code == 400 and "hung up" in text
+
+
+class Full(Turnstile):
+    def refusal(self, *_: Any) -> Any:
+        return refused(1.0, "the quota (decide) is used up", "r-1", "en")
+
+
+def test_who_is_over_a_quota_is_told_so_after_the_body_was_taken(app: Flask) -> None:
+    """Answered while it is still sent, the connection would break, and with it the answer."""
+    scope, protocol = Scope(headers=Headers(("content-length", "5"))), Protocol(b"ab", b"cde")
+    asyncio.run(rsgi(app, Full(None, Metrics()), body_seconds=0.05)(scope, protocol))
+    assert (protocol.status, protocol.taken, protocol.headers["Retry-After"]) == (429, 5, "1")
+
+
+@pytest.mark.parametrize("length", [5, 10 * MAX_BODY_BYTES])
+def test_who_is_over_a_quota_keeps_nobody_waiting_with_a_body_that_does_not_come(app: Flask, length: int) -> None:
+    protocol = Protocol(b"ab", ends=False)
+    scope = Scope(headers=Headers(("content-length", str(length))))
+    asyncio.run(rsgi(app, Full(None, Metrics()), body_seconds=0.05)(scope, protocol))
+    assert protocol.status == 429 and protocol.taken <= 2
 
 
 def test_who_may_not_read_a_body_is_answered_without_it(app: Flask) -> None:
