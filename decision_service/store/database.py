@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from decision_service.errors import InputError, StoreError
-from decision_service.store.statements import POSTGRESQL, SQLITE, Build, Prepared, prepared
+from decision_service.store.statements import POSTGRESQL, SQLITE, Build, prepared
 
 BUSY_TIMEOUT_MS = 10_000
 ERASURE_TIMEOUT_MS = 200
@@ -48,24 +48,23 @@ class Session:
 
     def rows(self, build: Build, values: Mapping[str, Any], *lengths: int) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        statement, given = self._statement(build, values, lengths)
-        if self._foreseen and (foreseen := self._foreseen.pop((statement.text, given), None)) is not None:
+        asked = self._asked(build, values, *lengths)
+        if self._foreseen and (foreseen := self._foreseen.pop(asked, None)) is not None:
             return foreseen
-        found: list[tuple[Any, ...]] = self._run(statement.text, given).fetchall()
+        found: list[tuple[Any, ...]] = self._run(*asked).fetchall()
         return found
 
     def row(self, build: Build, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row, if any."""
-        statement, given = self._statement(build, values, ())
-        if self._foreseen and (foreseen := self._foreseen.pop((statement.text, given), None)) is not None:
+        asked = self._asked(build, values)
+        if self._foreseen and (foreseen := self._foreseen.pop(asked, None)) is not None:
             return foreseen[0] if foreseen else None
-        found: tuple[Any, ...] | None = self._run(statement.text, given).fetchone()
+        found: tuple[Any, ...] | None = self._run(*asked).fetchone()
         return found
 
     def change(self, build: Build, values: Mapping[str, Any], *lengths: int) -> int:
         """Run an INSERT, UPDATE or DELETE; how many rows it changed."""
-        statement, given = self._statement(build, values, lengths)
-        return int(self._run(statement.text, given).rowcount)
+        return int(self._run(*self._asked(build, values, *lengths)).rowcount)
 
     def changes(self, changes: Iterable[Query]) -> list[int]:
         """Run several in their order; how many rows each changed."""
@@ -85,31 +84,20 @@ class Session:
     def _together(self, asked: Sequence[Asked]) -> list[Any]:
         if self._dialect == SQLITE:
             return [self._connection.execute(*one) for one in asked]
+        opening, self._opening = self._opening, None
         with self._connection.pipeline():
-            self._open()
+            if opening is not None:
+                self._connection.execute(opening)
             return [self._connection.execute(*one) for one in asked]
 
-    def _statement(
-        self, build: Build, values: Mapping[str, Any], lengths: tuple[int, ...]
-    ) -> tuple[Prepared, tuple[Any, ...]]:
-        statement = prepared(build, self._dialect, *lengths)
-        return statement, tuple([values[name] for name in statement.names])
-
     def _asked(self, build: Build, values: Mapping[str, Any], *lengths: int) -> Asked:
-        statement, given = self._statement(build, values, lengths)
-        return statement.text, given
+        statement = prepared(build, self._dialect, *lengths)
+        return statement.text, tuple([values[name] for name in statement.names])
 
     def _run(self, text: str, given: tuple[Any, ...]) -> Any:
         if self._opening is not None:
-            with self._connection.pipeline():
-                self._open()
-                return self._connection.execute(text, given)
+            return self._together([(text, given)])[0]
         return self._connection.execute(text, given)
-
-    def _open(self) -> None:
-        if self._opening is not None:
-            opening, self._opening = self._opening, None
-            self._connection.execute(opening)
 
 
 class Database:
