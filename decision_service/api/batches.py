@@ -12,7 +12,7 @@ from flask.views import MethodView
 from marshmallow import fields, validate
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from decision_service.api import batch_lines
+from decision_service.api import batch_lines, problems
 from decision_service.api.access import allow, caller, owner
 from decision_service.api.decisions import DECISION_ID, KEY_PARAMETER
 from decision_service.api.documents import JSON, MAX_BATCH_BYTES, StrictBlueprint
@@ -33,6 +33,7 @@ HEADERS = {
     "Location": {"description": "Address of the batch", "schema": {"type": "string"}},
     "Idempotent-Replayed": {"description": "`true` if this answer was given before", "schema": {"type": "string"}},
 }
+RESULT_HEADERS = {"Content-Language": {"description": "Language of the problems", "schema": {"type": "string"}}}
 APPLICATION = {
     "description": "An application as of `POST /v1/decisions`; what is none is told at its line and stops no other",
     "anyOf": [{"$ref": "#/components/schemas/Application"}, {}],
@@ -185,13 +186,16 @@ class Results(MethodView):
     @allow("decisions:read")
     @blueprint.doc(operationId="getDecisionBatchResults")
     @blueprint.problems(401, 403, 404, 422, 503)
-    @blueprint.response(200, BatchResultSchema, content_type=JSON_LINES)
+    @blueprint.response(200, BatchResultSchema, content_type=JSON_LINES, headers=RESULT_HEADERS)
     @blueprint.arguments(ResultsQuery(), location="query")
     def get(self, query: dict[str, Any], batch_id: str) -> Response:
-        """The results so far as JSON Lines, in the order of the lines; `after` goes on where one has come to."""
-        batch = _found(batch_id)
-        pages = _pages(runtime().service.batches(), batch, after=query["after"], limit=query["limit"])
-        return Response(pages, content_type=JSON_LINES)
+        """The results so far as JSON Lines, in the order of the lines; `after` goes on where one has come to.
+
+        Problems are in the language of this request (`Accept-Language`), whichever the batch was sent with.
+        """
+        batch, lang = _found(batch_id), problems.language(request.headers.get("Accept-Language", ""))
+        pages = _pages(runtime().service.batches(), batch, after=query["after"], limit=query["limit"], lang=lang)
+        return Response(pages, content_type=JSON_LINES, headers={"Content-Language": lang})
 
 
 def document(batch: Batch) -> dict[str, Any]:
@@ -218,21 +222,22 @@ def taken(batch: Batch) -> dict[str, Any]:
     return {**document(batch), "state": "queued", **unbegun, **times}
 
 
-def rendered(found: Answered) -> bytes:
-    """One line of the results."""
+def rendered(found: Answered, lang: str) -> bytes:
+    """One line of the results, a problem in English or Chinese."""
     result = found.result
     name = json.dumps(result.application_id, ensure_ascii=False).encode()
     head = b'{"line":%d,"application_id":%b,"status":%d,' % (result.line, name, result.status)
     if found.body is not None:
         return b'%b"decision":%b}\n' % (head, found.body)
-    return b'%b"problem":%b}\n' % (head, (result.problem or "null").encode())
+    problem = b"null" if result.problem is None else problems.kept(result.problem.encode(), lang)
+    return b'%b"problem":%b}\n' % (head, problem)
 
 
-def _pages(batches: Any, batch: Batch, *, after: int, limit: int) -> Iterator[bytes]:
+def _pages(batches: Any, batch: Batch, *, after: int, limit: int, lang: str) -> Iterator[bytes]:
     """Page by page, so that nothing is held while a slow reader reads."""
     last = min(after + limit, batch.lines)
     while after < last and (page := batches.results(batch, after, min(PAGE, last - after))):
-        yield b"".join(rendered(one) for one in page)
+        yield b"".join(rendered(one, lang) for one in page)
         after = page[-1].result.line
 
 

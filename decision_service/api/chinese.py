@@ -160,6 +160,7 @@ TEXTS: Mapping[str, str] = {
     "send the same request again later": "请稍后重新发送同一请求",
     "send the same request again": "请重新发送同一请求",
     "the failure was recorded under the request's id": "故障已按请求编号记录",
+    "the failure was recorded": "故障已记录",
     "tell the platform": "请告知平台",
     # things
     "there is no such decision": "没有该决策",

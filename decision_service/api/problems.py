@@ -124,3 +124,17 @@ def body(
         document["admits"] = [{"act": act, "address": address} for act, address in admits.items()]
     # A lone surrogate in a caller's text is no UTF-8; its escape is good JSON.
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def kept(document: bytes, lang: str) -> bytes:
+    """A problem that was written down in English by ``body``, in English or Chinese."""
+    if lang == "en":
+        return document
+    found = json.loads(document)
+    return body(
+        TYPES[found["type"].rpartition("/")[2]],
+        found["detail"],
+        request_id=found["request_id"],
+        lang=lang,
+        errors=[(one["field"], one["message"]) for one in found.get("errors", ())],
+    )

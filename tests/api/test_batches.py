@@ -101,6 +101,29 @@ def test_good_lines_are_decided_and_bad_ones_are_told_where_they_stand(city: Cit
     assert sorted(counted) == ["APPROVE", "DECLINE", *["refused"] * 6]
 
 
+def test_problems_of_lines_are_in_the_language_of_who_reads_them(city: City, work: Any) -> None:
+    lines = [b"no JSON", json.dumps(application(city, amount="1e6", surprise=1)).encode()]
+    batch = send(city, b"\n".join(lines), **{"Accept-Language": "en"}).get_json()
+    work()
+
+    def read(lang: str) -> Any:
+        headers = {**city.bearer("bank"), "Accept-Language": lang}
+        answer = city.http().get(batch["results"], headers=headers)
+        found = [json.loads(line) for line in answer.text.splitlines()]
+        assert [BatchResultSchema().validate(one) for one in found] == [{}, {}]
+        return answer.headers["Content-Language"], [one["problem"] for one in found]
+
+    lang, english = read("fr")
+    assert lang == "en" and english[0]["detail"] == "Expecting value at line 1, column 1; send one JSON document"
+    lang, chinese = read("zh-CN,zh;q=0.9")
+    assert lang == "zh" and chinese[0]["detail"] == "第1行第1列：缺少值；请发送一个JSON文档"
+    assert [one["title"] for one in chinese] == ["请求体不是可接受的JSON", "部分字段不符合要求"]
+    named = [[error["field"] for error in one[1]["errors"]] for one in (english, chinese)]
+    assert named == [["amount", "surprise"]] * 2 and chinese[1]["errors"][0]["message"].startswith("须为文本金额")
+    for name in ("type", "status", "request_id"):
+        assert [one[name] for one in chinese] == [one[name] for one in english]
+
+
 def test_a_batch_tells_when_its_work_began_and_when_it_ended(city: City, work: Any) -> None:
     moments = itertools.count()
     begin = _now()

@@ -25,6 +25,7 @@ SOURCES = (
 RAISED = {
     "ValidationError", "HttpProblem", "bad_json", "bad_header", "invalid_fields", "NotFound", "NotNow", "Inadmissible",
     "InputError", "IdempotencyConflict", "StillRunning", "unauthorized", "_not_now", "_at_most",
+    "Failure",
 }  # fmt: skip
 OF_SETTINGS = re.compile("pip install|the library limits|no counter can be|give a URL|is not usable|these are no ports|"
                          "give yes or no|443 8443|undeclared")  # fmt: skip
