@@ -1,4 +1,4 @@
-"""Calls about cases that people look at: objections of banks and firms, and reviews by a risk team."""
+"""Calls about cases that people look at: objections, from filing to arbitration, and reviews by a risk team."""
 
 from __future__ import annotations
 
@@ -97,8 +97,66 @@ def appeal(
     objection_id: str, *, evidence: Documents, comment: str | None = None, key: str | None = None
 ) -> Call[ObjectionAct]:
     """Ask for arbitration, once; until it has ruled the first ruling holds."""
-    body = present({"evidence": _hashes(evidence), "comment": comment})
-    return write(path_of("objections", objection_id, "appeal"), body, record_of(ObjectionAct), key)
+    return _acted(objection_id, "appeal", _hashes(evidence), comment, key)
+
+
+def accept_objection(
+    objection_id: str, *, evidence: Documents = (), comment: str | None = None, key: str | None = None
+) -> Call[ObjectionAct]:
+    """Take an objection up, as a steward who has not filed it: from now on its record declines nobody."""
+    return _acted(objection_id, "acceptance", _hashes(evidence, least=0), comment, key)
+
+
+def refuse_objection(
+    objection_id: str,
+    *,
+    reason: str,
+    evidence: Documents = (),
+    comment: str | None = None,
+    key: str | None = None,
+) -> Call[ObjectionAct]:
+    """Do not take it up, for a reason such as ``EVIDENCE_MISSING``."""
+    return _acted(objection_id, "refusal", _hashes(evidence, least=0), comment, key, reason=reason)
+
+
+def check_objection_source(
+    objection_id: str,
+    *,
+    answer: str,
+    evidence: Documents = (),
+    comment: str | None = None,
+    key: str | None = None,
+) -> Call[ObjectionAct]:
+    """What the record's provider says: ``confirmed`` or ``wrong``, with evidence; ``no_answer`` after its time."""
+    return _acted(objection_id, "source-check", _hashes(evidence, least=0), comment, key, answer=answer)
+
+
+def rule_objection(
+    objection_id: str, *, ruling: str, evidence: Documents, comment: str | None = None, key: str | None = None
+) -> Call[ObjectionAct]:
+    """Rule ``correct``, ``delete`` or ``reject``, as a steward who has neither filed nor accepted it."""
+    return _acted(objection_id, "ruling", _hashes(evidence), comment, key, ruling=ruling)
+
+
+def apply_objection(
+    objection_id: str, *, evidence: Documents = (), comment: str | None = None, key: str | None = None
+) -> Call[ObjectionAct]:
+    """The provider and those who hold copies have been told to follow the ruling."""
+    return _acted(objection_id, "application", _hashes(evidence, least=0), comment, key)
+
+
+def notify_objection(
+    objection_id: str, *, evidence: Documents = (), comment: str | None = None, key: str | None = None
+) -> Call[ObjectionAct]:
+    """Who objected has the written answer; the clock ends."""
+    return _acted(objection_id, "notification", _hashes(evidence, least=0), comment, key)
+
+
+def arbitrate_objection(
+    objection_id: str, *, ruling: str, evidence: Documents, comment: str | None = None, key: str | None = None
+) -> Call[ObjectionAct]:
+    """Rule on an appeal, as a steward who has neither filed, accepted nor ruled."""
+    return _acted(objection_id, "arbitration", _hashes(evidence), comment, key, ruling=ruling)
 
 
 def reviews(state: str | None = None, after: str | None = None) -> Call[Page[Waiting]]:
@@ -152,13 +210,20 @@ def _filing(
     return write("/v1/objections", body, record_of(ObjectionAct), key)
 
 
-def _hashes(documents: Documents) -> list[str]:
-    """Raises ``ValueError`` for none, and for a text that is no hash; ``TypeError`` for a document alone."""
+def _acted(
+    objection_id: str, act: str, evidence: list[str], comment: str | None, key: str | None, **said: str
+) -> Call[ObjectionAct]:
+    body = {**said, "evidence": evidence, **present({"comment": comment})}
+    return write(path_of("objections", objection_id, act), body, record_of(ObjectionAct), key)
+
+
+def _hashes(documents: Documents, *, least: int = 1) -> list[str]:
+    """Raises ``ValueError`` for fewer, and for a text that is no hash; ``TypeError`` for a document alone."""
     if isinstance(documents, bytes | str):
         raise TypeError("evidence is a list of documents; put this one into one")
     found = [sha256(one).hexdigest() if isinstance(one, bytes) else one for one in documents]
     wrong = [one for one in found if not _SHA256.fullmatch(one)]
-    if wrong or not found:
+    if wrong or len(found) < least:
         what = f"{wrong[0]!r} is no SHA-256 in hex" if wrong else "there is no document"
         raise ValueError(f"{what}; give each document's bytes, or its SHA-256 in hex")
     return found

@@ -142,6 +142,14 @@ class Client:
     objection_history = _sends(calls.objection_history)
     appeal = _sends(calls.appeal)
 
+    accept_objection = _sends(calls.accept_objection)
+    refuse_objection = _sends(calls.refuse_objection)
+    check_objection_source = _sends(calls.check_objection_source)
+    rule_objection = _sends(calls.rule_objection)
+    apply_objection = _sends(calls.apply_objection)
+    notify_objection = _sends(calls.notify_objection)
+    arbitrate_objection = _sends(calls.arbitrate_objection)
+
     submit = _sends(calls.submit)
     batch = _sends(calls.batch)
     batches = _lists(calls.batches)

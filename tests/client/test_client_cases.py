@@ -1,32 +1,34 @@
-"""Objections of a bank and reviews of a risk team through the client: typed, and acting once whatever the wire does."""
+"""Objections, and reviews of a risk team, through the client: typed, and acting once whatever the wire does."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
-import httpx
 import pytest
 
 from decision_service.api.life_schemas import ActSchema, WaitingSchema
 from decision_service.api.objection_schemas import ObjectionActSchema, ObjectionHistorySchema
 from decision_service.portrait.records import ListEntry
-from decision_service_client import InvalidFields, NotNow, Outcome, RecordKey, calls
+from decision_service_client import Client, InvalidFields, NotNow, Outcome, RecordKey, calls
 from decision_service_client.case_records import ObjectionAct, ObjectionHistory, Waiting
 from decision_service_client.records import Act
-from tests.client.served import URL, Served
+from tests.client.served import Fault, Served, Wire
 from tests.client.test_retries import FAULTS, answer_lost, gateway
 
 LETTER = b"the court's letter"
-WAY: dict[str, dict[str, Any]] = {
-    "acceptance": {},
-    "source-check": {"answer": "confirmed"},
-    "ruling": {"ruling": "reject"},
-    "application": {},
-    "notification": {},
-}
+FIRST, SECOND, THIRD = "steward-1", "steward-2", "steward-3"
+WAY: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    (FIRST, "accept_objection", {"comment": "to be checked"}, "accepted"),
+    (FIRST, "check_objection_source", {"answer": "confirmed", "evidence": [LETTER]}, "source_check"),
+    (SECOND, "rule_objection", {"ruling": "reject", "evidence": [LETTER]}, "ruled"),
+    (FIRST, "apply_objection", {}, "applied"),
+    (FIRST, "notify_objection", {"evidence": [LETTER]}, "notified"),
+)
+"""What stewards do with an objection that is not upheld: who, by which method, and the state that it leaves."""
 
 
 def listed(served: Served, show: str) -> RecordKey:
@@ -40,13 +42,8 @@ def listed(served: Served, show: str) -> RecordKey:
     return RecordKey("lists", key)
 
 
-def steward(served: Served, objection_id: str, act: str) -> None:
-    """What stewards do; they have no client of their own."""
-    key = served.key_of("steward-2" if act == "ruling" else "steward-1", "steward")
-    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": str(uuid.uuid4())}
-    with httpx.Client(transport=httpx.WSGITransport(served.app), base_url=URL) as http:
-        body = {"evidence": ["ab" * 32], **WAY[act]}
-        assert http.post(f"/v1/objections/{objection_id}/{act}", json=body, headers=headers).status_code == 201
+def steward(served: Served, name: str, *faults: Fault) -> tuple[Client, Wire]:
+    return served.client(*faults, key=served.key_of(name, "steward"))
 
 
 def test_what_a_reason_rests_on_is_objected_to_up_to_the_second_instance(served: Served) -> None:
@@ -59,8 +56,8 @@ def test_what_a_reason_rests_on_is_objected_to_up_to_the_second_instance(served:
     filed = bank.object_to_record(behind[0].enterprise.uscc, behind[0].record, evidence=[LETTER], comment="not ours")
     assert (filed.state, filed.act) == ("filed", "filed") and filed.due_at is not None
     assert bank.objection(filed.objection_id).target["key"] == record.key
-    for act in WAY:
-        steward(served, filed.objection_id, act)
+    for name, act, said, state in WAY:
+        assert getattr(steward(served, name)[0], act)(filed.objection_id, **said).state == state
     told = bank.objection_history(filed.objection_id)
     assert (told.state, told.ruling, told.allowed) == ("notified", "reject", ("appealed",))
     assert [one.act for one in told.acts][:2] == ["filed", "accepted"]
@@ -71,6 +68,13 @@ def test_what_a_reason_rests_on_is_objected_to_up_to_the_second_instance(served:
     assert [one.act for one in refused.value.problem.admits] == ["arbitrated"]
     assert [one.objection_id for one in bank.objections("arbitration")] == [filed.objection_id]
     assert list(bank.objections("refused")) == []
+    with pytest.raises(NotNow, match="another person"):
+        steward(served, SECOND)[0].arbitrate_objection(filed.objection_id, ruling="delete", evidence=[LETTER])
+    arbiter, _ = steward(served, THIRD)
+    ruled = arbiter.arbitrate_objection(filed.objection_id, ruling="delete", evidence=[LETTER], comment="heard both")
+    told = bank.objection_history(filed.objection_id)
+    assert (ruled.state, told.ruling, told.effect, told.instance) == ("ruled", "delete", "struck", 2)
+    assert told.acts[-1].details["evidence"] == [sha256(LETTER).hexdigest()]
 
 
 def test_a_decision_is_objected_to(served: Served) -> None:
@@ -89,6 +93,42 @@ def test_after_two_faults_there_is_one_objection(served: Served, fault: Any) -> 
     assert len(wire.sent) == 3 and len(wire.bodies()) == 1
     about = [one.objection_id for one in bank.objections() if one.target.get("key") == record.key]
     assert about == [filed.objection_id]
+
+
+@pytest.mark.parametrize("fault", [answer_lost, gateway])
+def test_a_steward_s_act_is_done_once(served: Served, fault: Fault) -> None:
+    bank, _ = served.client()
+    decision = bank.decide(served.small(str(uuid.uuid4())))
+    filed = bank.object_to_decision(decision.decision_id, evidence=[LETTER])
+    for name, act, said, state in WAY:
+        client, wire = steward(served, name, fault, fault)
+        assert getattr(client, act)(filed.objection_id, **said).state == state
+        assert len(wire.sent) == 3 and len(wire.bodies()) == 1
+    acts = [one.act for one in bank.objection_history(filed.objection_id).acts]
+    assert acts == ["filed", "accepted", "checked", "ruled", "applied", "notified"]
+
+
+def test_a_steward_refuses_for_a_reason_out_of_the_list(served: Served) -> None:
+    bank, _ = served.client()
+    filed = bank.object_to_decision(bank.decide(served.small("C-4")).decision_id, evidence=[LETTER])
+    client, _ = steward(served, FIRST)
+    with pytest.raises(InvalidFields, match="reason"):
+        client.refuse_objection(filed.objection_id, reason="TOO_LATE")
+    with pytest.raises(NotNow):
+        client.apply_objection(filed.objection_id)
+    assert client.refuse_objection(filed.objection_id, reason="EVIDENCE_MISSING").state == "refused"
+    assert filed.objection_id in {one.objection_id for one in client.objections("refused")}
+
+
+def test_a_provider_s_answer_needs_a_document(served: Served) -> None:
+    bank, _ = served.client()
+    filed = bank.object_to_decision(bank.decide(served.small("C-5")).decision_id, evidence=[LETTER])
+    client, _ = steward(served, FIRST)
+    client.accept_objection(filed.objection_id)
+    with pytest.raises(InvalidFields, match="evidence"):
+        client.check_objection_source(filed.objection_id, answer="wrong")
+    with pytest.raises(InvalidFields, match="time until"):
+        client.check_objection_source(filed.objection_id, answer="no_answer")
 
 
 @pytest.mark.parametrize("fault", [answer_lost, gateway])

@@ -36,14 +36,15 @@ def test_a_record_that_declines_is_objected_to_and_gone(environ: dict[str, str],
     assert said.index('"state":"notified"') < said.index("none\n") < said.index("True\n")
 
 
-def test_the_program_files_what_a_reason_rests_on(
+def test_the_program_files_what_a_reason_rests_on_and_a_steward_takes_it_up(
     environ: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("URL", "KEY"):
+    for name in ("URL", "KEY", "STEWARD"):
         monkeypatch.setenv(name, environ[name])
     monkeypatch.chdir(folder)
     (folder / "letter.txt").write_text("The tax was paid.")
     program: dict[str, object] = {}
     for block in blocks(PAGE, "python"):
         exec(compile(block, "docs/objections.md", "exec"), program)
-    assert "filed" in capsys.readouterr().out
+    filed, checked = capsys.readouterr().out.splitlines()
+    assert "filed" in filed and checked.startswith("accepted source_check ")
