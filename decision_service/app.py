@@ -112,7 +112,7 @@ def served() -> Handle:
     BatchFollower(platform, utc_now, is_busy=metrics.is_busy, counted=metrics.batched).start()
     ReviewClock(platform, utc_now).start()
     CardWatch(platform, utc_now).start()
-    RepairWatch(platform, utc_now, metrics.repairs_late).start()
+    RepairWatch(platform, utc_now, metrics.repairs_late, metrics.repairs_told_late).start()
     WebhookFollower(platform, utc_now, Sender(Reach.from_environ(os.environ))).start()
     handle = rsgi(app, app.extensions["decision_service_turnstile"], is_known=partial(is_known, app))
     gc.collect()

@@ -1,25 +1,29 @@
-"""Watching repairs: whose decision used a record that was repaired since is told, and sources that go on with one."""
+"""Watching repairs: whose decision used a record that was repaired since is told, and late sources."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from decision_service.audit.act import LATER_REPAIRED, NOTICE, NewAct
 from decision_service.decide import Platform
 from decision_service.errors import CalendarError
 from decision_service.following import Follower
 from decision_service.governance.objection import STRUCK
-from decision_service.lending.clock import close_after
+from decision_service.lending.clock import SHANGHAI, close_after
 from decision_service.portrait.disputes import LISTS, digest_of, is_repaired
 from decision_service.repaired import later_repairs
-from decision_service.store import StoredDecision, StoredObjection, Written
+from decision_service.store import StoredDecision, StoredObjection, ToldRepair, Written
 from decision_service.store.lives import REPAIRS
 
 SOURCE_DAYS = 20
 """Working days for a source to follow a ruling that its record is wrong."""
+REPAIR_DAYS = 3
+"""Working days for a source to tell of a repair (信用修复), from the day on which it ended the entry."""
+REMEMBERED = timedelta(days=30)
+"""How long it is told that a source told of a repair too late."""
 
 
 class RepairWatch(Follower):
@@ -32,10 +36,15 @@ class RepairWatch(Follower):
     poll_seconds = 60.0
 
     def __init__(
-        self, platform: Platform, clock: Callable[[], datetime], late: Callable[[int], None] = lambda count: None
+        self,
+        platform: Platform,
+        clock: Callable[[], datetime],
+        late: Callable[[int], None] = lambda count: None,
+        told_late: Callable[[int], None] = lambda count: None,
     ) -> None:
         super().__init__(platform, clock)
         self._late = late
+        self._told_late = told_late
         self._looked: dict[str, tuple[str, ...]] = {}
         self._told: set[str] = set()
         self._going: Iterator[Written | None] | None = None
@@ -49,7 +58,9 @@ class RepairWatch(Follower):
 
     def _step(self, ends: float) -> bool:
         """Decision by decision: it goes on where it was, in this turn or the next."""
-        self._late(len(late_sources(self._platform, self._clock())))
+        now = self._clock()
+        self._late(len(late_sources(self._platform, now)))
+        self._told_late(len(late_repairs(self._platform, now)))
         going, self._going = self._going or self._all(), None
         began = time.monotonic()
         for _ in going:
@@ -96,6 +107,19 @@ def late_sources(platform: Platform, now: datetime) -> tuple[StoredObjection, ..
 def _is_over(objection: StoredObjection, now: datetime) -> bool:
     try:
         return objection.effect_at is not None and close_after(objection.effect_at, SOURCE_DAYS) <= now
+    except CalendarError:
+        return False  # nothing is guessed
+
+
+def late_repairs(platform: Platform, now: datetime) -> tuple[ToldRepair, ...]:
+    """The repairs that sources told of too late, within the last days; until then the entries counted."""
+    return tuple(one for one in platform.store.repairs_told(now - REMEMBERED) if _was_late(one))
+
+
+def _was_late(repair: ToldRepair) -> bool:
+    begins = datetime.combine(repair.ended_on, datetime.min.time(), SHANGHAI)
+    try:
+        return close_after(begins, REPAIR_DAYS) < repair.told_at
     except CalendarError:
         return False  # nothing is guessed
 

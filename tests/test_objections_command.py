@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,17 @@ def test_what_is_late_is_told_and_is_a_finding(town: Town, monkeypatch: pytest.M
     told = json.loads(run(town, "objections", "clock", "--json").output)
     assert slow in {one["objection_id"] for one in told["late"]}
     assert [one["target"]["key"] for one in told["sources"]] == ["L-clock"]
+
+
+def test_a_repair_that_was_told_late_is_a_finding(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    entry = dishonest(town, "L-told")
+    town.deliver("approve", "lists", "L-told", entry)
+    assert json.loads(run(town, "objections", "clock", "--json").output)["repairs"] == []
+    ended = town.today() - timedelta(days=30)
+    town.deliver("approve", "lists", "L-told", replace(entry, ended_on=ended, end_reason="repaired"))
+    found = run(town, "objections", "clock", "--json")
+    (told,) = json.loads(found.output)["repairs"]
+    assert found.exit_code == 1 and (told["key"], told["ended_on"]) == ("L-told", str(ended))
+    assert "list_court_dishonest L-told" in run(town, "objections", "clock").output
+    town.platform.store.close()

@@ -68,6 +68,12 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="mostrecent",
         )
+        self.told_late = Gauge(
+            "decision_repairs_told_late",
+            "Repairs that sources told of later than three working days after them, within the last 30 days",
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
         self._answered_at = 0.0
         self._versions: dict[str, str] = {}
         self._outcomes: dict[str, Counter] = {}
@@ -122,6 +128,10 @@ class Metrics:
     def repairs_late(self, count: int) -> None:
         """Note how many sources are late with what a ruling asks of them."""
         self.late.set(count)
+
+    def repairs_told_late(self, count: int) -> None:
+        """Note of how many repairs sources told too late."""
+        self.told_late.set(count)
 
     def exposition(self) -> bytes:
         """The text format, over all workers."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from decision_service.audit import canonical
 from decision_service.commands.console import (
     FOUND,
     as_json_option,
@@ -17,7 +18,8 @@ from decision_service.commands.console import (
 )
 from decision_service.governance.objection import STATES
 from decision_service.objections import BREACHED, ObjectionDesk
-from decision_service.repair_watch import late_sources
+from decision_service.repair_watch import late_repairs, late_sources
+from decision_service.store import ToldRepair
 from decision_service.vocabulary import Client
 
 STEWARD = Client("", "", "steward")
@@ -75,7 +77,8 @@ def show(objection_id: str, as_json: bool) -> None:
 @as_json_option
 def clock(as_json: bool) -> None:
     """What is late: objections of which a due time is over, sources that still deliver what was ruled wrong 20 working
-    days ago. Exit 1 if anything is.
+    days ago, repairs that sources told of, within the last 30 days, more than 3 working days after them. Exit 1 if
+    anything is.
 
     Example: decision-service objections clock
     """
@@ -84,13 +87,15 @@ def clock(as_json: bool) -> None:
         waiting = [desk.one(one.objection_id, STEWARD, moment) for one in built.store.objections().open()]
         late = [one for one in waiting if one["sla"] == BREACHED]
         sources = [desk.one(one.objection_id, STEWARD, moment) for one in late_sources(built, moment)]
+        repairs = [_repair(one) for one in late_repairs(built, moment)]
     if as_json:
-        print_json({"late": late, "sources": sources})
+        print_json({"late": late, "sources": sources, "repairs": repairs})
     else:
         rows = [("objection", *_row(one)[:5]) for one in late]
         rows += [("source", one["objection_id"], about(one["target"]), one["state"], None, None) for one in sources]
+        rows += [("repair", None, *_told(one), None, None) for one in repairs]
         print_table(("late", "objection", "about", "state", "next step", "due"), rows)
-    finish(FOUND if late or sources else 0)
+    finish(FOUND if late or sources or repairs else 0)
 
 
 @objections.command()
@@ -103,6 +108,19 @@ def erase(objection_id: str) -> None:
     with existing_platform() as built:
         ObjectionDesk(built).erase(objection_id, now())
     click.echo(f"erased the comments of {objection_id}")
+
+
+def _repair(one: ToldRepair) -> dict[str, Any]:
+    told_at = canonical.moment(one.told_at)
+    return {
+        "uscc": one.uscc, "list": one.list_name, "key": one.record_key, "ended_on": str(one.ended_on),
+        "told_at": told_at,
+    }  # fmt: skip
+
+
+def _told(repair: dict[str, Any]) -> tuple[str, str]:
+    named = " ".join(repair[name] for name in ("uscc", "list", "key"))
+    return named, f"repaired {repair['ended_on']}, told {repair['told_at']}"
 
 
 def _row(one: dict[str, Any]) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from decision_service.store.idempotency import Asked, KeptAnswer, Stored
 from decision_service.store.lives import Borrower, Lives, Standing, Waiting
 from decision_service.store.migrate import upgrade
 from decision_service.store.objections import Objections, ObjectionStanding, StoredObjection, Subject
+from decision_service.store.records import ToldRepair
 from decision_service.store.releases import InForce, ReleaseEvent, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadowed, ShadowResult, ShadowRun, Shadows
@@ -66,6 +67,7 @@ __all__ = [
     "StoredObjection",
     "Stretch",
     "Subject",
+    "ToldRepair",
     "Waiting",
     "Watched",
     "Webhook",

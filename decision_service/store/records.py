@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,14 +12,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Text, bindparam, cast, func, null, select, text, type_coerce, union_all
 
 from decision_service.errors import InputError
-from decision_service.portrait.disputes import key_of, marked
+from decision_service.portrait.disputes import LISTS, REPAIRED, is_repaired, key_of, marked
 from decision_service.portrait.records import EnterpriseRecords, ListEntry, Mark, Relation
 from decision_service.portrait.relations import CONTROLLER, PARENT, firms_above, is_person
 from decision_service.store.codecs import CODECS, Codec, decode, decode_all, read, written
 from decision_service.store.database import Database, Query, Session
 from decision_service.store.edges import asks_controllers, controllers, write_edges
 from decision_service.store.statements import POSTGRESQL, insert_into, is_any, spread
-from decision_service.store.tables import FEEDS, OBJECTIONS, RECORDS, moment_text
+from decision_service.store.tables import FEEDS, OBJECTIONS, RECORDS, TOLD_REPAIRS, moment_text
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CHUNK = 2_000
@@ -30,6 +31,17 @@ ADVISORY_LOCK = 7_118_312_702  # any number that no other program on the same Po
 Row = tuple[str, str, Any]
 Kept = dict[str, tuple[str, list[Any]]]
 """Records of one enterprise and kind by key: the moment of their delivery and their fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldRepair:
+    """A repair (信用修复) of a list entry that stood on file, and when its source first told of it."""
+
+    uscc: str
+    record_key: str
+    list_name: str
+    ended_on: date
+    told_at: datetime
 
 
 def write_records(database: Database, kind: str, rows: Iterable[Row], *, source_time: datetime, now: datetime) -> int:
@@ -52,6 +64,8 @@ def write_records(database: Database, kind: str, rows: Iterable[Row], *, source_
                 kept = _on_file(connection, kind, some)
                 values = [_row(uscc, kind, kept.get(uscc, {}), given[uscc], now) for uscc in some]
                 connection.execute(_upsert(database.dialect), values)
+                if kind == LISTS:
+                    _note_repairs(connection, database.dialect, some, kept=kept, given=given)
                 if kind == RELATIONS:
                     write_edges(connection, {row["uscc"]: codec.decode(read(row["payload"])) for row in values})
         count += len(chunk)
@@ -68,6 +82,17 @@ def set_feed(database: Database, kind: str, source_time: datetime) -> None:
                 index_elements=[FEEDS.c.kind], set_={"source_time": newer}, where=FEEDS.c.source_time < newer
             )
         )
+
+
+def repairs_told(connection: Connection, since: datetime) -> tuple[ToldRepair, ...]:
+    """The repairs that sources have told of since a moment, oldest first."""
+    known = TOLD_REPAIRS.c
+    statement = select(*(known[name] for name in ToldRepair.__slots__)).where(known.told_at >= since)
+    rows = connection.execute(statement.order_by(known.told_at, known.uscc, known.record_key))
+    return tuple(
+        ToldRepair(uscc, key, list_name, date.fromisoformat(ended_on), told_at)
+        for uscc, key, list_name, ended_on, told_at in rows
+    )
 
 
 def has_records(connection: Connection, kind: str) -> bool:
@@ -227,6 +252,31 @@ def _row(uscc: str, kind: str, kept: Kept, given: Kept, now: datetime) -> Mappin
     }
 
 
+def _note_repairs(
+    connection: Connection, dialect: str, some: Iterable[str], *, kept: Mapping[str, Kept], given: Mapping[str, Kept]
+) -> None:
+    told = [row for uscc in some for row in _told(uscc, kept.get(uscc, {}), given[uscc])]
+    if told:
+        connection.execute(_upsert_told(dialect), told)
+
+
+def _told(uscc: str, kept: Kept, given: Kept) -> Iterator[Mapping[str, Any]]:
+    """The entries that stood until this delivery told of their repair."""
+    for key, (moment, fields) in given.items():
+        before, entry = kept.get(key), _repaired(fields)
+        if entry is not None and before is not None and before[0] <= moment and _repaired(before[1]) is None:
+            row = {"uscc": uscc, "record_key": key, "list_name": entry.list_name, "ended_on": str(entry.ended_on)}
+            yield {**row, "told_at": datetime.fromisoformat(moment)}
+
+
+def _repaired(fields: Sequence[Any]) -> ListEntry | None:
+    """An entry, if it was ended by repair."""
+    if REPAIRED not in fields:
+        return None
+    entry = CODECS[LISTS].decode([list(fields)])[0]
+    return entry if is_repaired(entry) else None
+
+
 _NOTHING = cast(null(), Text)
 _DELIVERED = (cast(RECORDS.c.kind, Text), RECORDS.c.payload, *(_NOTHING.label(f"none_{n}") for n in range(4)))
 _OBJECTED = (
@@ -245,6 +295,14 @@ def _upsert(dialect: str) -> Any:
     return statement.on_conflict_do_update(
         index_elements=[RECORDS.c.uscc, RECORDS.c.kind],
         set_={name: statement.excluded[name] for name in ("payload", "origins", "received_at")},
+    )
+
+
+def _upsert_told(dialect: str) -> Any:
+    statement = insert_into(TOLD_REPAIRS, dialect)
+    return statement.on_conflict_do_update(
+        index_elements=[TOLD_REPAIRS.c.uscc, TOLD_REPAIRS.c.record_key],
+        set_={name: statement.excluded[name] for name in ("list_name", "ended_on", "told_at")},
     )
 
 

@@ -151,6 +151,11 @@ class Store:
         """Note a delivery of a kind."""
         records.set_feed(self._database, kind, source_time)
 
+    def repairs_told(self, since: datetime) -> tuple[records.ToldRepair, ...]:
+        """The repairs of list entries that sources have told of since a moment, oldest first."""
+        with self._database.read() as connection:
+            return records.repairs_told(connection, since)
+
     def has_records(self, kind: str) -> bool:
         """Whether any record of a feed kind is on file."""
         with self._database.read() as connection:

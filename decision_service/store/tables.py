@@ -110,6 +110,17 @@ RECORDS = Table(
     sqlite_with_rowid=False,
 )
 
+TOLD_REPAIRS = Table(
+    "told_repairs",
+    METADATA,
+    Column("uscc", String(100), primary_key=True),
+    Column("record_key", Text, primary_key=True),
+    Column("list_name", Text, nullable=False),
+    Column("ended_on", String(10), nullable=False),  # a business date, ISO
+    Column("told_at", Moment, nullable=False),  # the source time of the first delivery that said so
+    Index("told_repairs_by_time", "told_at"),
+)
+
 CONTROL_EDGES = Table(
     "control_edges",
     METADATA,

@@ -761,3 +761,32 @@ def test_a_source_that_goes_on_with_what_was_ruled_wrong_is_late_after_twenty_wo
     quiet.deliver("approve", "lists", "L-approve", repaired)
     quiet.deliver("line", "lists", "L-line", ListEntry("L-line", "list_court_dishonest", date(2026, 2, 5)))
     assert counted("2026-07-01T10:00") == 1, "one was repaired, of one its source says something else"
+
+
+def test_a_repair_is_told_late_after_three_working_days(quiet: Town) -> None:
+    told_late: list[int] = []
+    watch = RepairWatch(quiet.platform, lambda: quiet.now, told_late=told_late.append)
+
+    def deliver(show: str, at: str, **ended: Any) -> None:
+        quiet.now = datetime.fromisoformat(f"{at}+08:00").astimezone(UTC)
+        entry = ListEntry(f"L-{show}", "list_samr_illegal", date(2026, 1, 5), **ended)
+        quiet.deliver(show, "lists", f"L-{show}", entry)
+
+    def counted() -> int:
+        watch._step(math.inf)
+        return told_late[-1]
+
+    repaired = {"ended_on": date(2026, 6, 16), "end_reason": "repaired"}  # a Tuesday; 19 June is a holiday
+    for show in ("approve", "whitelist", "line", "yellow"):
+        deliver(show, "2026-06-15T09:00")
+    deliver("over-limit", "2026-06-25T09:00", **repaired)  # it never stood here
+    deliver("approve", "2026-06-22T17:30", **repaired)
+    deliver("line", "2026-06-29T09:00", ended_on=date(2026, 6, 16), end_reason="performed")
+    assert counted() == 0
+    deliver("whitelist", "2026-06-22T17:31", **repaired)
+    assert counted() == 1
+    deliver("whitelist", "2026-06-29T09:00", **repaired)
+    deliver("approve", "2026-06-29T09:00", **repaired)
+    assert counted() == 1, "what was told before is told again"
+    deliver("yellow", "2027-01-04T09:00", **repaired)
+    assert counted() == 1, "the first is thirty days old"

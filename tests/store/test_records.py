@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import get_args, get_type_hints
@@ -88,6 +89,33 @@ def test_a_situation_is_records_exposure_and_approval_at_once(store, signer):
     after = store.situation("bank-1", application(1), NOW)
     assert after == Situation(WHOLE, store.exposure_state(USCC, NOW), repeated=True)
     assert after.exposure.reserved == before.exposure.reserved + 100_000
+
+
+def test_when_a_repair_was_first_told_is_kept(store):
+    standing, repaired = replace(ENTRY, ended_on=None, end_reason=""), ENTRY
+    planned = replace(ENTRY, ended_on=None)
+
+    def told(*days):
+        """What is kept after an entry was delivered as it then stood, by day."""
+        for day, entry in days:
+            write(store, "lists", [("L-1", entry)], source_time=NOW + timedelta(days=day))
+        return [(one.ended_on, one.told_at - NOW) for one in store.repairs_told(NOW)]
+
+    assert told((0, standing), (1, planned)) == []
+    assert told((0, repaired)) == [], "an older delivery tells nothing"
+    assert told((3, repaired), (4, repaired)) == [(DAY, timedelta(days=3))]
+    assert told((5, standing), (6, replace(repaired, ended_on=DAY + timedelta(days=1)))) == [
+        (DAY + timedelta(days=1), timedelta(days=6))
+    ]
+    (one,) = store.repairs_told(NOW + timedelta(days=6))
+    assert (one.uscc, one.record_key, one.list_name) == (USCC, "L-1", "court_dishonest")
+    assert store.repairs_told(NOW + timedelta(days=6, seconds=1)) == ()
+
+
+def test_a_repair_of_what_never_stood_here_is_not_told(store):
+    write(store, "lists", [("L-1", ENTRY), ("L-2", replace(ENTRY, record_id="L-2", ended_on=None, end_reason=""))])
+    write(store, "overdues", [("repaired", Overdue("repaired", "bank-1", DAY, 31))])
+    assert store.repairs_told(NOW) == ()
 
 
 def test_whether_a_kind_has_records_at_all(store):
