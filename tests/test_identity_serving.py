@@ -15,7 +15,7 @@ import pytest
 
 from decision_service.store import ClientKey, Store
 from decision_service.vocabulary import Person
-from tests.api.signing import TOKEN, Signatory
+from tests.api.signing import REVOCATION, TOKEN, Signatory
 from tests.test_serving import Server, serving, until
 
 SECONDS = 5.0
@@ -92,6 +92,19 @@ def test_a_revoked_key_ends_its_tokens_within_seconds(server: Server, store: Sto
     until(lambda: all(server.request("GET", "/v1/models", None, **headers)[0] == 401 for _ in range(8)), SECONDS)
     print(f"dead after {time.monotonic() - began:.1f} s")
     assert ask(server, form(server, signatory))[0] == 401
+
+
+def test_a_token_that_its_client_ends_is_dead_within_seconds(
+    server: Server, store: Store, signatory: Signatory
+) -> None:
+    headers, other = bearer(server, signatory), bearer(server, signatory)
+    for _ in range(8):  # both workers remember it
+        assert server.request("GET", "/v1/models", None, **headers)[0] == 200
+    body = f"{form(server, signatory)}&{urlencode({'token': headers['Authorization'].removeprefix('Bearer ')})}"
+    status, answer, _ = server.request("POST", REVOCATION, body, **FORM, Authorization="")
+    assert (status, answer) == (200, b"")
+    until(lambda: all(server.request("GET", "/v1/models", None, **headers)[0] == 401 for _ in range(8)), SECONDS)
+    assert server.request("GET", "/v1/models", None, **other)[0] == 200
 
 
 def test_nobody_can_say_of_itself_which_certificate_it_has(server: Server, store: Store, signatory: Signatory) -> None:

@@ -1,4 +1,4 @@
-"""`/v1/oauth/token`: access tokens for clients that sign with keys of their own; what is known of the issuer."""
+"""`/v1/oauth`: access tokens of clients that sign with keys of their own, and their end; what is told of the issuer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from decision_service.api.requests import real, runtime
 from decision_service.api.schemas import Strict
 from decision_service.api.trust import Trust
 from decision_service.errors import GrantRefused
-from decision_service.identity.desk import KEYS_PATH, TOKEN_PATH, Asked
+from decision_service.identity.desk import KEYS_PATH, REVOCATION_PATH, TOKEN_PATH, Asked
 from decision_service.identity.jose import LONGEST, SIGNATURES
 from decision_service.permissions import SCOPES
 
@@ -25,7 +25,7 @@ FORM = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 4 * LONGEST
 CLIENT_CREDENTIALS = "client_credentials"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-CODES = ("invalid_request", "invalid_client", "unsupported_grant_type", "invalid_scope")
+CODES = ("invalid_request", "invalid_client", "unsupported_grant_type", "invalid_scope", "unsupported_token_type")
 PUBLIC_SECONDS = 300
 """How long others may keep what is published here."""
 OPEN: dict[str, list[str]] = {"security": []}
@@ -42,7 +42,7 @@ class TokenSchema(Strict):
 
 
 class TokenErrorSchema(Strict):
-    """Why there is no token (RFC 6749, 5.2)."""
+    """Why there is no token, or none was ended (RFC 6749, 5.2; RFC 7009, 2.2.1)."""
 
     error = fields.String(required=True, validate=validate.OneOf(CODES))
     error_description = fields.String(required=True)
@@ -65,27 +65,35 @@ class MetadataSchema(Strict):
     token_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
     token_endpoint_auth_signing_alg_values_supported = fields.List(fields.String(), required=True)
     scopes_supported = fields.List(fields.String(), required=True)
+    revocation_endpoint = fields.String(required=True)
+    revocation_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+    revocation_endpoint_auth_signing_alg_values_supported = fields.List(fields.String(), required=True)
     tls_client_certificate_bound_access_tokens = fields.Boolean(required=True)
 
 
-BODY = {
-    "required": True,
-    "content": {
-        FORM: {
-            "schema": {
-                "type": "object",
-                "required": ["grant_type", "client_assertion_type", "client_assertion"],
-                "properties": {
-                    "grant_type": {"type": "string", "enum": [CLIENT_CREDENTIALS]},
-                    "client_assertion_type": {"type": "string", "enum": [JWT_BEARER]},
-                    "client_assertion": {"type": "string", "maxLength": LONGEST, "description": "A signed JWT"},
-                    "client_id": {"type": "string", "description": "May be given; must be that of the JWT"},
-                    "scope": {"type": "string", "description": "With blanks between; by default all of the kind"},
-                },
-            }
-        }
-    },
+SIGNED = {
+    "client_assertion_type": {"type": "string", "enum": [JWT_BEARER]},
+    "client_assertion": {"type": "string", "maxLength": LONGEST, "description": "A signed JWT"},
+    "client_id": {"type": "string", "description": "May be given; must be that of the JWT"},
 }
+
+
+def _body(*required: str, **properties: Any) -> dict[str, Any]:
+    needed = [*required, "client_assertion_type", "client_assertion"]
+    schema = {"type": "object", "required": needed, "properties": {**properties, **SIGNED}}
+    return {"required": True, "content": {FORM: {"schema": schema}}}
+
+
+BODY = _body(
+    "grant_type",
+    grant_type={"type": "string", "enum": [CLIENT_CREDENTIALS]},
+    scope={"type": "string", "description": "With blanks between; by default all of the kind"},
+)
+REVOCATION_BODY = _body(
+    "token",
+    token={"type": "string", "description": "An access token of the client's own"},
+    token_type_hint={"type": "string", "description": "Not needed"},
+)
 
 
 @blueprint.route(TOKEN_PATH)
@@ -121,6 +129,38 @@ class Tokens(MethodView):
         return Response(to_bytes(content), content_type=JSON, headers={"Pragma": "no-cache"})
 
 
+@blueprint.route(REVOCATION_PATH)
+class Revocation(MethodView):
+    """The revocation endpoint."""
+
+    @blueprint.doc(operationId="revokeToken", **OPEN, requestBody=REVOCATION_BODY)
+    @blueprint.problems(413, 429, 503)
+    @blueprint.alt_response(401, schema=TokenErrorSchema, content_type=JSON, description="invalid_client")
+    @blueprint.alt_response(400, schema=TokenErrorSchema, content_type=JSON, description="any other error")
+    @blueprint.response(200, description="It counts no longer, or never did")
+    def post(self) -> Response:
+        """End an access token before its time (RFC 7009), signed for as one is asked for.
+
+        What is no valid token of the client's own is left as it is and answered alike. Within seconds every worker
+        refuses the token; the key by which it was got goes on.
+        """
+        platform = runtime()
+        desk = platform.service.identity()
+        try:
+            form = _form()
+            if "token" not in form:
+                raise GrantRefused("invalid_request", "token is missing")
+            known = desk.sender(_signed(form))
+            real(g).client = known.client
+            limited(known.client)
+            desk.revoke(known, form["token"], platform.clock())
+        except GrantRefused as error:
+            return _refused(error)
+        answer = Response()
+        del answer.headers["Content-Type"]
+        return answer
+
+
 @blueprint.route(KEYS_PATH)
 class Keys(MethodView):
     """The issuer's keys."""
@@ -152,6 +192,9 @@ class Metadata(MethodView):
             "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": list(SIGNATURES),
             "scopes_supported": list(SCOPES),
+            "revocation_endpoint": issuer.revocation_endpoint,
+            "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
+            "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNATURES),
             "tls_client_certificate_bound_access_tokens": bool(_trust().proxies),
         }
         return _public(content, JSON)
@@ -164,6 +207,11 @@ def _asked() -> Asked:
         raise GrantRefused("invalid_request", f"grant_type is missing; it must be {CLIENT_CREDENTIALS}")
     if form["grant_type"] != CLIENT_CREDENTIALS:
         raise GrantRefused("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS}")
+    return _signed(form)
+
+
+def _signed(form: dict[str, str]) -> Asked:
+    """What shows who sent a form. Raises ``GrantRefused``."""
     if "client_secret" in form or request.headers.get("Authorization"):
         raise GrantRefused("invalid_request", "clients show who they are by client_assertion, and by nothing else")
     if form.get("client_assertion_type") != JWT_BEARER or "client_assertion" not in form:

@@ -10,12 +10,14 @@ from typing import Any
 from decision_service.audit.signing import Signer
 from decision_service.errors import GrantRefused, NotAuthentic
 from decision_service.identity import assertions, jose, tokens
+from decision_service.identity.assertions import Used
 from decision_service.identity.tokens import Token, TokenKeys
 from decision_service.permissions import KINDS, SCOPES, Caller
 from decision_service.store import KeyHolder, Store
+from decision_service.store.clients import KEY_PREFIX
 from decision_service.vocabulary import CLIENT_ID, Client
 
-TOKEN_PATH, KEYS_PATH = "/v1/oauth/token", "/v1/oauth/jwks"
+TOKEN_PATH, REVOCATION_PATH, KEYS_PATH = "/v1/oauth/token", "/v1/oauth/revoke", "/v1/oauth/jwks"
 NOT_KNOWN = "this is not a statement that a client of this platform has signed with a valid key of its own"
 """All that is told before a signature is known to be good: whether a client exists is nobody's business."""
 
@@ -32,10 +34,15 @@ class Issuer:
         """Where tokens are asked for."""
         return self.url + TOKEN_PATH
 
+    @property
+    def revocation_endpoint(self) -> str:
+        """Where tokens are ended before their time."""
+        return self.url + REVOCATION_PATH
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for a token, as sent; ``certificate`` is the thumbprint of the one it came with."""
+    """A request for a token or for its end, as sent; ``certificate`` is the thumbprint of the one it came with."""
 
     assertion: str
     scope: str | None = None
@@ -92,23 +99,44 @@ class IdentityDesk:
     def grant(self, known: Known, now: datetime) -> Granted:
         """A token for whoever signed the request, which is used up by it. Raises ``GrantRefused``."""
         asked, client = known.asked, known.client
-        try:
-            used = assertions.checked(
-                known.claims,
-                client_id=client.client_id,
-                audiences=frozenset({self.issuer.url, self.issuer.token_endpoint}),
-                now=now,
-            )
-        except NotAuthentic as error:
-            raise GrantRefused("invalid_client", error.what) from error
-        if asked.client_id not in (None, client.client_id):
-            raise GrantRefused("invalid_client", "client_id is not that of the signed statement")
+        used = self._checked(known, self.issuer.token_endpoint, now)
         if known.holder.bound and asked.certificate is None:
             raise GrantRefused("invalid_client", "tokens of this client are bound to its certificate, and none came")
         scopes = granted(asked.scope, client.kind)
+        self._use_up(client, used, now)
+        return self._token(known, scopes, now)
+
+    def revoke(self, known: Known, text: str, now: datetime) -> None:
+        """End a token of whoever signed the request, which is used up by it; of others nothing is told or ended.
+
+        Raises ``GrantRefused``.
+        """
+        used = self._checked(known, self.issuer.revocation_endpoint, now)
+        if text.startswith(KEY_PREFIX):
+            raise GrantRefused("unsupported_token_type", "a bearer key is ended by the platform: ask for that")
+        self._use_up(known.client, used, now)
+        try:
+            token = tokens.verified(self._keys, text, issuer=self.issuer.url, now=now)
+        except NotAuthentic:
+            return
+        if token.client_id == known.client.client_id:
+            useless_at = token.expires_at + 2 * tokens.SKEW  # a worker whose clock is behind must not forget it either
+            self._clients.revoke_token(token.client_id, token.jti, useless_at, now)
+
+    def _checked(self, known: Known, endpoint: str, now: datetime) -> Used:
+        """What the statement allows to be used now, at one endpoint. Raises ``GrantRefused``."""
+        client_id, audiences = known.client.client_id, frozenset({self.issuer.url, endpoint})
+        try:
+            used = assertions.checked(known.claims, client_id=client_id, audiences=audiences, now=now)
+        except NotAuthentic as error:
+            raise GrantRefused("invalid_client", error.what) from error
+        if known.asked.client_id not in (None, client_id):
+            raise GrantRefused("invalid_client", "client_id is not that of the signed statement")
+        return used
+
+    def _use_up(self, client: Client, used: Used, now: datetime) -> None:
         if not self._clients.use(client.client_id, used.jti, used.useless_at, now):
             raise GrantRefused("invalid_client", "this statement was used before; sign a new one with another jti")
-        return self._token(known, scopes, now)
 
     def _token(self, known: Known, scopes: frozenset[str], now: datetime) -> Granted:
         token = Token(
@@ -122,12 +150,12 @@ class IdentityDesk:
         return Granted(text, self.issuer.token_seconds, tuple(sorted(scopes)))
 
     def caller(self, text: str, now: datetime) -> Caller | None:
-        """Who holds a token that is valid now; ``None`` when it is not, or client or key were revoked since."""
+        """Who holds a token that is valid now; ``None`` when it is not, or it, client or key were revoked since."""
         try:
             token = tokens.verified(self._keys, text, issuer=self.issuer.url, now=now)
         except NotAuthentic:
             return None
-        holder = self._clients.holder(token.client_id, token.key)
+        holder = self._clients.holder(token.client_id, token.key, token.jti)
         if holder is None or (holder.bound and token.certificate is None):
             return None
         scopes = token.scopes & KINDS[holder.client.kind].scopes

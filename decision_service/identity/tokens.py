@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,13 +26,14 @@ KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token says: whose it is, by which key it was got, for what, until when, beside which certificate."""
+    """What a token says: whose it is, got by which key, for what, until when, beside which certificate; and its id."""
 
     client_id: str
     key: str
     scopes: frozenset[str]
     expires_at: datetime
     certificate: str | None = None
+    jti: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class TokenKeys:
@@ -73,7 +74,7 @@ def issue(keys: TokenKeys, token: Token, *, issuer: str, now: datetime) -> str:
         "scope": " ".join(sorted(token.scopes)),
         "iat": int(now.timestamp()),
         "exp": int(token.expires_at.timestamp()),
-        "jti": uuid.uuid4().hex,
+        "jti": token.jti,
     }
     if token.certificate is not None:
         claims["cnf"] = {"x5t#S256": token.certificate}
@@ -95,6 +96,7 @@ def verified(keys: TokenKeys, text: str, *, issuer: str, now: datetime) -> Token
             frozenset(claims["scope"].split()),
             ends,
             claims["cnf"]["x5t#S256"] if "cnf" in claims else None,
+            claims["jti"],
         )
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise NotAuthentic("this token lacks a claim") from error

@@ -1,4 +1,4 @@
-"""Public keys of clients, and which of their signed requests were used: each once, whoever is asked."""
+"""Public keys of clients, which of their signed requests were used, each once, and which of their tokens they ended."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from decision_service.audit.release import written_person
 from decision_service.errors import InputError, NotFound
-from decision_service.store.database import Database
-from decision_service.store.statements import insert_into
-from decision_service.store.tables import CLIENT_KEYS, CLIENTS, USED_ASSERTIONS, moment_text
+from decision_service.store.database import Database, Session
+from decision_service.store.statements import Build, insert_into
+from decision_service.store.tables import CLIENT_KEYS, CLIENTS, REVOKED_TOKENS, USED_ASSERTIONS, moment_text
 from decision_service.vocabulary import Client, Person
 
 MOST = 8
@@ -94,21 +95,44 @@ class ClientKeys:
             before: datetime | None = row[0]
             return before
 
-    def holder(self, client_id: str, kid: str) -> KeyHolder | None:
-        """Who signs with a key; ``None`` when client or key are unknown or were revoked."""
+    def holder(self, client_id: str, kid: str, token: str | None = None) -> KeyHolder | None:
+        """Who signs with a key; ``None`` when client or key are unknown or were revoked.
+
+        So it is when a token that was got by it was revoked, if the token's ``jti`` is given.
+        """
+        asked = {"given_client_id": client_id, "given_kid": kid}
         with self.database.read_session() as session:
-            row = session.row(_holder, {"given_client_id": client_id, "given_kid": kid})
+            if token is None:
+                row = session.row(_holder, asked)
+            else:
+                row = session.row(_token_holder, {**asked, "given_jti_digest": _digest(token)})
         if row is None:
             return None
         return KeyHolder(Client(*row[:3]), tuple(row[3].split()), json.loads(row[4]), bool(row[5]))
 
     def use(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> bool:
         """Note that a signed request was used, durably; ``False`` when it had been, in whatever process."""
-        digest = sha256(jti.encode("utf-8", "surrogatepass")).hexdigest()
-        row = {"client_id": client_id, "jti_digest": digest, "expires_at": moment_text(expires_at)}
         with self.database.write_session() as session:
-            session.change(_forget, {"moment": moment_text(now)})
-            return session.change(_use, row) == 1
+            return _noted(session, _USED, client_id, jti, expires_at, now)
+
+    def revoke_token(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> None:
+        """End a token of a client, durably; from ``expires_at`` on it would count for nothing anyway."""
+        with self.database.write_session() as session:
+            _noted(session, _REVOKED, client_id, jti, expires_at, now)
+
+
+def _noted(
+    session: Session, ids: tuple[Build, Build], client_id: str, jti: str, expires_at: datetime, now: datetime
+) -> bool:
+    """Whether an id was not yet noted for a client; those that are useless by now are forgotten."""
+    forget, note = ids
+    session.change(forget, {"moment": moment_text(now)})
+    row = {"client_id": client_id, "jti_digest": _digest(jti), "expires_at": moment_text(expires_at)}
+    return session.change(note, row) == 1
+
+
+def _digest(jti: str) -> str:
+    return sha256(jti.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _check_client(connection: Any, client_id: str) -> None:
@@ -144,13 +168,22 @@ def _holder(_: str) -> Any:
     )
 
 
-def _forget(_: str) -> Any:
-    return delete(USED_ASSERTIONS).where(USED_ASSERTIONS.c.expires_at < bindparam("moment"))
+def _token_holder(dialect: str) -> Any:
+    revoked = REVOKED_TOKENS.c
+    this = (revoked.client_id == bindparam("given_client_id"), revoked.jti_digest == bindparam("given_jti_digest"))
+    return _holder(dialect).where(~select(revoked.client_id).where(*this).exists())
 
 
-def _use(dialect: str) -> Any:
-    known = USED_ASSERTIONS.c
-    statement = insert_into(USED_ASSERTIONS, dialect).values(
+def _forget(table: Table, _: str) -> Any:
+    return delete(table).where(table.c.expires_at < bindparam("moment"))
+
+
+def _note(table: Table, dialect: str) -> Any:
+    statement = insert_into(table, dialect).values(
         client_id=bindparam("client_id"), jti_digest=bindparam("jti_digest"), expires_at=bindparam("expires_at")
     )
-    return statement.on_conflict_do_nothing(index_elements=[known.client_id, known.jti_digest])
+    return statement.on_conflict_do_nothing(index_elements=[table.c.client_id, table.c.jti_digest])
+
+
+_USED, _REVOKED = ((partial(_forget, table), partial(_note, table)) for table in (USED_ASSERTIONS, REVOKED_TOKENS))
+"""What forgets the ids in a table whose time is over, and what notes one."""

@@ -88,6 +88,15 @@ USED_ASSERTIONS = Table(
     Index("used_assertions_by_end", "expires_at"),
 )
 
+REVOKED_TOKENS = Table(
+    "revoked_tokens",
+    METADATA,
+    Column("client_id", String(64), primary_key=True),
+    Column("jti_digest", String(64), primary_key=True),
+    Column("expires_at", Moment, nullable=False),  # from then on it counts for nothing anyway
+    Index("revoked_tokens_by_end", "expires_at"),
+)
+
 CLIENT_QUOTAS = Table(
     "client_quotas",
     METADATA,

@@ -19,7 +19,7 @@ from decision_service.store import KeyHolder
 from decision_service.vocabulary import Client
 
 ISSUER = "http://127.0.0.1:8080"
-TOKEN = "/v1/oauth/token"
+TOKEN, REVOCATION = "/v1/oauth/token", "/v1/oauth/revoke"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 KINDS = {
     "ES256": (lambda: generate_private_key(SECP256R1()), ECKey),
@@ -86,6 +86,7 @@ class FakeClientKeys:
 
     holders: dict[tuple[str, str], KeyHolder] = field(default_factory=dict)
     used: set[tuple[str, str]] = field(default_factory=set)
+    revoked: set[tuple[str, str]] = field(default_factory=set)
 
     def client_keys(self) -> FakeClientKeys:
         return self
@@ -94,8 +95,11 @@ class FakeClientKeys:
         public = signatory.public
         self.holders[client.client_id, public.kid] = KeyHolder(client, public.algorithms, public.jwk, bound)
 
-    def holder(self, client_id: str, kid: str) -> KeyHolder | None:
-        return self.holders.get((client_id, kid))
+    def holder(self, client_id: str, kid: str, token: str | None = None) -> KeyHolder | None:
+        return None if (client_id, token) in self.revoked else self.holders.get((client_id, kid))
+
+    def revoke_token(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> None:
+        self.revoked.add((client_id, jti))
 
     def use(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> bool:
         fresh = (client_id, jti) not in self.used

@@ -30,7 +30,7 @@ from decision_service.permissions import KINDS
 from decision_service.quotas import DEFAULTS, Quota
 from tests.api.fakes import KEYS, NOW, FakeService
 from tests.api.fakes import application as sound
-from tests.api.signing import ISSUER, TOKEN, Signatory
+from tests.api.signing import ISSUER, REVOCATION, TOKEN, Signatory
 
 BANK = KEYS["bank-key"]
 SIGNATORY = Signatory.new(BANK.client_id)
@@ -385,6 +385,7 @@ BAD_TOKENS: dict[str, Callable[[], str]] = {
     "another type": lambda: _reissued({"typ": "JWT"}),
     "no type": lambda: _reissued({"typ": ""}),
     "without a scope": lambda: _reissued({}, scope=...),
+    "without an id": lambda: _reissued({}, jti=...),
     "scopes as a list": lambda: _reissued({}, scope=["decisions:read"]),
     "an end that is text": lambda: _reissued({}, exp="never"),
     "an end beyond all calendars": lambda: _reissued({}, exp=1e300),
@@ -445,6 +446,94 @@ def test_what_is_revoked_dies_with_its_tokens(
     assert models(client, token).status_code == 401
     assert client.post(TOKEN, data=SIGNATORY.form(NOW)).status_code == 401
     assert client.post(TOKEN, data=RSA.form(NOW)).status_code == (401 if revoked == "client" else 200)
+
+
+# -- the end of a token ----------------------------------------------------------------------------------------------
+
+
+def revoke(client: FlaskClient, token: str, by: Signatory = SIGNATORY, **changes: Any) -> Any:
+    return client.post(REVOCATION, data=by.form(NOW, grant_type=..., token=token, **changes))
+
+
+@pytest.mark.parametrize("by", [SIGNATORY, RSA], ids=["by the key that got it", "by another key of the client"])
+def test_a_client_ends_its_token_and_no_other(client: FlaskClient, app: Flask, token: str, by: Signatory) -> None:
+    another = client.post(TOKEN, data=SIGNATORY.form(NOW)).get_json()["access_token"]
+    assert models(client, token).status_code == 200
+    for hint in ({}, {"token_type_hint": "refresh_token"}):  # twice, which is once
+        answer = revoke(client, token, by, **hint)
+        assert (answer.status_code, answer.data) == (200, b"") and "Content-Type" not in answer.headers
+        assert answer.headers["Cache-Control"] == "no-store"
+    app.extensions["decision_service_callers"]._known.clear()  # a second passes
+    refused = models(client, token)
+    assert refused.status_code == 401 and "was revoked" in refused.get_json()["detail"]
+    assert models(client, another).status_code == 200
+
+
+NO_TOKENS: dict[str, Callable[[], str]] = {
+    "nothing like one": lambda: "x",
+    "over": BAD_TOKENS["over"],
+    "of another log's key": BAD_TOKENS["of another log's key"],
+    "a statement": _good,
+    "text that is not Latin": lambda: "令牌",
+}
+
+
+@pytest.mark.parametrize("make", NO_TOKENS.values(), ids=NO_TOKENS.keys())
+def test_what_is_no_valid_token_is_answered_alike(
+    client: FlaskClient, service: FakeService, make: Callable[[], str]
+) -> None:
+    answer = revoke(client, make())
+    assert (answer.status_code, answer.data) == (200, b"") and not service.keys.revoked
+
+
+def test_another_client_s_token_is_left_as_it_is(client: FlaskClient, app: Flask, token: str) -> None:
+    answer = revoke(client, token, OTHER)
+    assert (answer.status_code, answer.data) == (200, b"")
+    app.extensions["decision_service_callers"]._known.clear()
+    assert models(client, token).status_code == 200
+
+
+REFUSED: dict[str, tuple[Signatory, dict[str, Any], int, str]] = {
+    "no token": (SIGNATORY, {"token": ...}, 400, "invalid_request"),
+    "an empty token": (SIGNATORY, {"token": ""}, 400, "invalid_request"),
+    "no statement": (SIGNATORY, {"client_assertion": ...}, 400, "invalid_request"),
+    "a secret beside it": (SIGNATORY, {"client_secret": "x"}, 400, "invalid_request"),
+    "a bearer key": (SIGNATORY, {"token": "dsk_abc"}, 400, "unsupported_token_type"),
+    "a key that is not registered": (NEVER_REGISTERED, {}, 401, "invalid_client"),
+    "another client's id": (SIGNATORY, {"client_id": "c-other"}, 401, "invalid_client"),
+    "a statement for the token endpoint": (
+        SIGNATORY, {"client_assertion": SIGNATORY.signed(NOW, aud=ISSUER + TOKEN)}, 401, "invalid_client",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("by", "changes", "status", "error"), REFUSED.values(), ids=REFUSED.keys())
+def test_whoever_does_not_show_who_it_is_ends_nothing(
+    client: FlaskClient, app: Flask, token: str, by: Signatory, changes: dict[str, Any], status: int, error: str
+) -> None:
+    answer = revoke(client, **{"token": token, "by": by, **changes})
+    assert (answer.status_code, answer.get_json()["error"]) == (status, error)
+    app.extensions["decision_service_callers"]._known.clear()
+    assert models(client, token).status_code == 200
+
+
+def test_a_statement_ends_one_token_and_gets_none_afterwards(client: FlaskClient, token: str) -> None:
+    signed = SIGNATORY.signed(NOW)
+    to_the_endpoint = SIGNATORY.signed(NOW, aud=ISSUER + REVOCATION)
+    assert revoke(client, token, client_assertion=signed).status_code == 200
+    for again in (
+        revoke(client, token, client_assertion=signed),
+        client.post(TOKEN, data=SIGNATORY.form(NOW, client_assertion=signed)),
+    ):
+        assert again.status_code == 401 and "used before" in again.get_json()["error_description"]
+    assert client.post(TOKEN, data=SIGNATORY.form(NOW, client_assertion=to_the_endpoint)).status_code == 401
+    assert revoke(client, token, client_assertion=to_the_endpoint).status_code == 200
+
+
+def test_the_issuer_tells_where_tokens_are_ended(client: FlaskClient) -> None:
+    found = client.get("/.well-known/oauth-authorization-server").get_json()
+    assert found["revocation_endpoint"] == ISSUER + REVOCATION
+    assert found["revocation_endpoint_auth_methods_supported"] == ["private_key_jwt"]
 
 
 def test_keys_can_be_turned_off(service: FakeService) -> None:

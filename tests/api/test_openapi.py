@@ -52,7 +52,7 @@ OPERATIONS = {
     "getObjectionHistory", "getReadiness", "getServerMetadata", "getWebhook", "listDecisionBatches", "listDecisions",
     "listEvents", "listModels", "listObjections", "listReviews", "listWebhookDeliveries", "listWebhooks",
     "notifyObjection", "pauseApplication", "refuseObjection", "replayWebhook", "resumeApplication",
-    "reviewApplication", "rotateWebhookSecret", "ruleObjection", "testWebhook", "updateWebhook",
+    "reviewApplication", "revokeToken", "rotateWebhookSecret", "ruleObjection", "testWebhook", "updateWebhook",
 }  # fmt: skip
 """Clients that are generated call their functions so: one may come, none may change."""
 

@@ -26,6 +26,7 @@ OPEN = {
     ("get", "/v1/oauth/jwks"),
     ("get", "/.well-known/oauth-authorization-server"),
     ("post", "/v1/oauth/token"),
+    ("post", "/v1/oauth/revoke"),
 }
 SIGNATORIES = {client.kind: (client, Signatory.new(client.client_id)) for client in KEYS.values()}
 

@@ -113,6 +113,21 @@ def test_a_signed_request_is_used_once_by_its_client_and_forgotten_when_it_is_us
         assert connection.execute(text("SELECT count(*) FROM used_assertions")).scalar_one() == 1
 
 
+def test_a_token_that_was_ended_leads_to_nobody_and_is_forgotten_when_it_is_useless(bank: Store) -> None:
+    keys = bank.client_keys()
+    keys.add("bank-1", KEY, ROOT)
+    assert keys.holder("bank-1", "k-1", "j-1") == keys.holder("bank-1", "k-1") is not None
+    for _ in range(2):
+        keys.revoke_token("bank-1", "j-1", LATER, NOW)
+    keys.revoke_token("fintech-1", "j-2", LATER, NOW)
+    assert keys.holder("bank-1", "k-1", "j-1") is None
+    assert keys.holder("bank-1", "k-1", "j-2") == keys.holder("bank-1", "k-1") is not None
+    assert keys.use("bank-1", "j-1", LATER, NOW), "ids of requests are others"
+    keys.revoke_token("bank-1", "j-3", LATER + timedelta(hours=1), LATER + timedelta(seconds=1))
+    with bank._database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM revoked_tokens")).scalar_one() == 1
+
+
 def _use(url: str, start: Any, answers: Any) -> None:
     with closing(Store.open(url)) as store:
         start.wait()
