@@ -73,14 +73,16 @@ class MetadataSchema(Strict):
 
 SIGNED = {
     "client_assertion_type": {"type": "string", "enum": [JWT_BEARER]},
-    "client_assertion": {"type": "string", "maxLength": LONGEST, "description": "A signed JWT"},
+    "client_assertion": {"type": "string", "minLength": 1, "maxLength": LONGEST, "description": "A signed JWT"},
     "client_id": {"type": "string", "description": "May be given; must be that of the JWT"},
 }
 
 
 def _body(*required: str, **properties: Any) -> dict[str, Any]:
     needed = [*required, "client_assertion_type", "client_assertion"]
-    schema = {"type": "object", "required": needed, "properties": {**properties, **SIGNED}}
+    others = {"type": "string"}  # they are not looked at, but each may stand once
+    known = {**properties, **SIGNED}
+    schema = {"type": "object", "required": needed, "properties": known, "additionalProperties": others}
     return {"required": True, "content": {FORM: {"schema": schema}}}
 
 
@@ -91,7 +93,7 @@ BODY = _body(
 )
 REVOCATION_BODY = _body(
     "token",
-    token={"type": "string", "description": "An access token of the client's own"},
+    token={"type": "string", "minLength": 1, "description": "An access token of the client's own"},
     token_type_hint={"type": "string", "description": "Not needed"},
 )
 

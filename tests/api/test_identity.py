@@ -496,6 +496,7 @@ def test_another_client_s_token_is_left_as_it_is(client: FlaskClient, app: Flask
 REFUSED: dict[str, tuple[Signatory, dict[str, Any], int, str]] = {
     "no token": (SIGNATORY, {"token": ...}, 400, "invalid_request"),
     "an empty token": (SIGNATORY, {"token": ""}, 400, "invalid_request"),
+    "a token that is too long": (SIGNATORY, {"token": "x" * 20_000}, 400, "invalid_request"),
     "no statement": (SIGNATORY, {"client_assertion": ...}, 400, "invalid_request"),
     "a secret beside it": (SIGNATORY, {"client_secret": "x"}, 400, "invalid_request"),
     "a bearer key": (SIGNATORY, {"token": "dsk_abc"}, 400, "unsupported_token_type"),
