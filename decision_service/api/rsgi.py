@@ -1,4 +1,4 @@
-"""What granian calls: bodies are awaited beside each other, whole requests are then answered one at a time."""
+"""What granian calls: bodies are awaited beside each other, whole requests are then answered in turn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from granian.rsgi import ProtocolClosed
@@ -15,6 +16,8 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 from decision_service.api.documents import LARGE_BODIES, MAX_BODY_BYTES
 from decision_service.api.turns import Turnstile
 
+TOGETHER = frozenset({("POST", "/v1/decisions")})
+"""Calls of which those that wait are answered together."""
 BODY_SECONDS = 10.0
 """What a client has for sending its body; waiting for it holds up nobody else."""
 
@@ -50,11 +53,8 @@ def rsgi(
             answered[:] = [int(status[:3]), headers]
 
         if most is None:
-            await turnstile.turn(whose)
-            try:
-                content = app(environ, start)
-            finally:
-                turnstile.done()
+            together = (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in TOGETHER
+            content = await turnstile.turn(whose, partial(app, environ, start), sociable=together)
         else:
             content = await asyncio.to_thread(app, environ, start)
         try:

@@ -7,15 +7,20 @@ import math
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from decision_service.api import problems
 from decision_service.api.limits import Limiter, kind_of
 from decision_service.api.metrics import Metrics
 from decision_service.api.problems import TYPES
+from decision_service.store.together import together
 
 STRANGER = ""
 """Whoever has not been seen to be a client of this process shares one place in the queue."""
 MOST_KNOWN = 4_096
+MOST_TOGETHER = 8
+"""Requests that are answered together: more would hold the log, and with it the other workers, for long."""
 MOST_WAITING = 256
 """Whole requests of one client that wait in one process; far more than one client's connections need."""
 Refusal = tuple[list[tuple[str, str]], bytes]
@@ -23,7 +28,7 @@ Refusal = tuple[list[tuple[str, str]], bytes]
 
 
 class Turnstile:
-    """A process answers one request at a time. ``turn`` waits for one's own, ``done`` lets the next pass."""
+    """A process answers one request at a time, or several decisions together."""
 
     def __init__(
         self,
@@ -38,7 +43,7 @@ class Turnstile:
         self._most = most
         self._told = told
         self._known: dict[str, str] = {}
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[_Waiting]] = OrderedDict()
         self._passing = False
 
     def learn(self, authorization: str, client_id: str) -> None:
@@ -70,34 +75,56 @@ class Turnstile:
         told = crowd if why == "crowd" else f"the quota ({kind}) is used up"
         return refused(seconds, told, request_id, problems.language(headers.get("accept-language", "")))
 
-    async def turn(self, client_id: str) -> None:
-        """Wait until it is this request's turn: one of each client's after another, each client's in their order."""
+    async def turn(self, client_id: str, work: Callable[[], Any], *, sociable: bool = False) -> Any:
+        """What ``work`` gives, done when it is this request's turn: one of each client's after another, in order.
+
+        ``sociable`` works whose turns follow each other are done together.
+        """
         mine = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(client_id, deque()).append(mine)
+        self._waiting.setdefault(client_id, deque()).append(_Waiting(mine, work, sociable))
         if not self._passing:
             self._passing = True
             asyncio.get_running_loop().call_soon(self._next)
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():
-                self.done()  # it was our turn already
-            raise
-
-    def done(self) -> None:
-        """Let the next request pass, after those that have just arrived were put in their queues."""
-        asyncio.get_running_loop().call_soon(self._next)
+        return await mine
 
     def _next(self) -> None:
-        while self._waiting:
-            client_id, queue = self._waiting.popitem(last=False)
+        company = self._company()
+        for one, outcome in zip(company, together([one.work for one in company]) if company else (), strict=True):
+            if one.future.done():
+                continue  # who hung up gets the answer by its key
+            if outcome.error is not None:
+                one.future.set_exception(outcome.error)
+            else:
+                one.future.set_result(outcome.value)
+        self._passing = bool(self._waiting)
+        if self._passing:  # after those that have just arrived were put in their queues
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _company(self) -> list["_Waiting"]:
+        """Whose turn it is, and who may be with it."""
+        company: list[_Waiting] = []
+        while self._waiting and len(company) < MOST_TOGETHER:
+            client_id, queue = next(iter(self._waiting.items()))
+            if company and not queue[0].sociable:
+                break
             first = queue.popleft()
-            if queue:
-                self._waiting[client_id] = queue
-            if not first.done():
-                first.set_result(None)
-                return
-        self._passing = False
+            self._waiting.move_to_end(client_id)
+            if not queue:
+                del self._waiting[client_id]
+            if not first.future.done():
+                company.append(first)
+                if not first.sociable:
+                    break
+        return company
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A request in its client's queue."""
+
+    future: asyncio.Future[Any]
+    work: Callable[[], Any]
+    sociable: bool
 
 
 def refused(seconds: float, why: str, request_id: str, lang: str) -> Refusal:

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from decision_service.errors import InputError, StoreError
 from decision_service.store.statements import POSTGRESQL, SQLITE, Build, prepared
+from decision_service.store.together import errand, one_by_one
+from decision_service.store.wire import Answer, Asked, Transaction, Wire, asked_of
 
 BUSY_TIMEOUT_MS = 10_000
 ERASURE_TIMEOUT_MS = 200
@@ -25,7 +28,7 @@ MOST_CONNECTIONS = 16
 WAIT_SECONDS = 30.0
 Query = tuple[Any, ...]
 """What builds a statement, its values, and the lengths of the lists in it."""
-Asked = tuple[str, tuple[Any, ...]]
+Ask = Callable[[Sequence[Asked]], list[Answer]]
 _OF_PARENTS: list[Any] = []
 """What a forked process keeps of its parents' connections, because dropping one would close it."""
 
@@ -37,38 +40,28 @@ class Session:
     On PostgreSQL, whose answers come from another process, a decision asks several things at once.
     """
 
-    __slots__ = ("_connection", "_dialect", "_foreseen", "_opening")
+    __slots__ = ("_ask", "_dialect", "_foreseen")
 
-    def __init__(self, connection: Any, dialect: str, *, opening: str | None = None) -> None:
-        """``opening`` begins the transaction, together with what is asked first."""
-        self._connection = connection
+    def __init__(self, ask: Ask, dialect: str) -> None:
+        self._ask = ask
         self._dialect = dialect
-        self._opening = opening
-        self._foreseen: dict[Asked, list[tuple[Any, ...]]] = {}
+        self._foreseen: dict[Asked, Answer] = {}
 
     def rows(self, build: Build, values: Mapping[str, Any], *lengths: int) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        asked = self._asked(build, values, *lengths)
-        if self._foreseen and (foreseen := self._foreseen.pop(asked, None)) is not None:
-            return foreseen
-        found: list[tuple[Any, ...]] = self._run(*asked).fetchall()
-        return found
+        return self._answer(self._asked(build, values, *lengths)).rows
 
     def row(self, build: Build, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row, if any."""
-        asked = self._asked(build, values)
-        if self._foreseen and (foreseen := self._foreseen.pop(asked, None)) is not None:
-            return foreseen[0] if foreseen else None
-        found: tuple[Any, ...] | None = self._run(*asked).fetchone()
-        return found
+        return next(iter(self.rows(build, values)), None)
 
     def change(self, build: Build, values: Mapping[str, Any], *lengths: int) -> int:
         """Run an INSERT, UPDATE or DELETE; how many rows it changed."""
-        return int(self._run(*self._asked(build, values, *lengths)).rowcount)
+        return self._answer(self._asked(build, values, *lengths)).changed
 
     def changes(self, changes: Iterable[Query]) -> list[int]:
         """Run several in their order; how many rows each changed."""
-        return [cursor.rowcount for cursor in self._together([self._asked(*one) for one in changes])]
+        return [answer.changed for answer in self._ask([self._asked(*one) for one in changes])]
 
     def foresee(self, queries: Iterable[Query]) -> None:
         """Run in their order, at once, what will be asked next; each is then answered by what was found now.
@@ -78,26 +71,16 @@ class Session:
         if self._dialect == SQLITE:
             return
         asked = list(dict.fromkeys(self._asked(*one) for one in queries))
-        found = [cursor.fetchall() for cursor in self._together(asked)]
-        self._foreseen = dict(zip(asked, found, strict=True))
-
-    def _together(self, asked: Sequence[Asked]) -> list[Any]:
-        if self._dialect == SQLITE:
-            return [self._connection.execute(*one) for one in asked]
-        opening, self._opening = self._opening, None
-        with self._connection.pipeline():
-            if opening is not None:
-                self._connection.execute(opening)
-            return [self._connection.execute(*one) for one in asked]
+        self._foreseen = dict(zip(asked, self._ask(asked), strict=True))
 
     def _asked(self, build: Build, values: Mapping[str, Any], *lengths: int) -> Asked:
         statement = prepared(build, self._dialect, *lengths)
         return statement.text, tuple([values[name] for name in statement.names])
 
-    def _run(self, text: str, given: tuple[Any, ...]) -> Any:
-        if self._opening is not None:
-            return self._together([(text, given)])[0]
-        return self._connection.execute(text, given)
+    def _answer(self, asked: Asked) -> Answer:
+        if self._foreseen and (foreseen := self._foreseen.pop(asked, None)) is not None:
+            return foreseen
+        return self._ask([asked])[0]
 
 
 class Database:
@@ -121,7 +104,7 @@ class Database:
         self._idle: list[Any] = []
         self._idle_loose: list[Any] = []
         self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self._borrowed = self._kept if self.dialect == SQLITE else self._lent
+        self._reading, self._loosely = partial(self._journeys, loose=False), partial(self._journeys, loose=True)
         _forget_connections_after_fork(self)
 
     @property
@@ -142,35 +125,76 @@ class Database:
             yield connection
 
     @contextmanager
-    def read_session(self) -> Iterator[Session]:
-        """As ``read``, without SQLAlchemy on the way of each statement."""
-        with self.errors(), self._borrowed() as connection:
-            if self.dialect == SQLITE:
+    def read_session(self, *, shared: bool = False) -> Iterator[Session]:
+        """As ``read``, without SQLAlchemy on the way of each statement.
+
+        What is asked in ``shared`` ones by requests that are answered together goes to PostgreSQL as one.
+        """
+        if self.dialect == SQLITE:
+            with self.errors(), self._kept() as connection:
                 connection.execute("BEGIN")
-            yield Session(connection, self.dialect)
+                yield Session(partial(_asked_of_sqlite, connection), self.dialect)
+            return
+        with self.errors():
+            yield self._travelling(self._reading, shared)
 
     @contextmanager
     def write_session(self) -> Iterator[Session]:
         """As ``write``, without SQLAlchemy on the way of each statement."""
-        with self.errors(), self._turn(), self._borrowed() as connection:
-            if self.dialect == SQLITE:
+        if self.dialect == SQLITE:
+            with self.errors(), self._queue.turn(), self._kept() as connection:
                 connection.execute("BEGIN IMMEDIATE")
-            yield Session(connection, self.dialect, opening=None if self.dialect == SQLITE else "BEGIN")
-            connection.commit()
+                yield Session(partial(_asked_of_sqlite, connection), self.dialect)
+                connection.commit()
+            return
+        with self.errors(), self._lent() as wire:
+            transaction = Transaction(wire)
+            yield Session(transaction.ask, self.dialect)
+            transaction.commit()
 
     @contextmanager
-    def loose_session(self) -> Iterator[Session]:
-        """For what need not outlive a power failure: on PostgreSQL each statement is a transaction of its own."""
+    def loose_session(self, *, shared: bool = False) -> Iterator[Session]:
+        """For what need not outlive a power failure: on PostgreSQL what is asked at once is a transaction of its own.
+
+        ``shared`` as in ``read_session``.
+        """
         if self.dialect == SQLITE:
             with self.write_session() as session:
                 yield session
             return
-        with self.errors(), self._lent(loose=True) as connection:
-            yield Session(connection, self.dialect)
+        with self.errors():
+            yield self._travelling(self._loosely, shared)
 
     def session_on(self, connection: Connection) -> Session:
         """The quick session in the transaction of a connection that ``write`` gave."""
-        return Session(connection.connection.driver_connection, self.dialect)
+        ask: Callable[[Any, Sequence[Asked]], list[Answer]] = _asked_of_sqlite if self.dialect == SQLITE else asked_of
+        return Session(partial(ask, connection.connection.driver_connection), self.dialect)
+
+    def _travelling(self, journeys: Callable[..., list[Any]], shared: bool) -> Session:
+        alone = partial(self._journey, loose=journeys is self._loosely)
+        return Session(partial(errand, journeys) if shared else alone, self.dialect)
+
+    def _journeys(self, given: Sequence[Sequence[Asked]], *, loose: bool) -> list[Any]:
+        """What several ask, as one journey; what fails so is asked by each alone. What is read is asked once."""
+        try:
+            if loose:
+                return self._in_order(given)
+            different = list(dict.fromkeys(one for some in given for one in some))
+            found = dict(zip(different, self._journey(different, loose), strict=True))
+            return [[found[one] for one in some] for some in given]
+        except (self._driver_error, UnicodeEncodeError):
+            return one_by_one(partial(self._journey, loose=loose), given)
+
+    def _in_order(self, given: Sequence[Sequence[Asked]]) -> list[list[Answer]]:
+        """Changes of several, in one order everywhere: two processes never wait for each other's rows."""
+        order = sorted(range(len(given)), key=lambda place: tuple(given[place]))
+        answers = iter(self._journey([one for place in order for one in given[place]], loose=True))
+        found = {place: [next(answers) for _ in given[place]] for place in order}
+        return [found[place] for place in range(len(given))]
+
+    def _journey(self, asked: Sequence[Asked], loose: bool) -> list[Answer]:
+        with self._lent(loose=loose) as wire:
+            return wire.run(asked)
 
     def forget_old_pages(self) -> None:
         """Empty SQLite's write-ahead log, which still holds pages as they were before an erasure.
@@ -178,7 +202,7 @@ class Database:
         A long reader keeps it from being emptied: writers must not wait for that, the next erasure does it then.
         """
         if self.dialect == SQLITE:
-            with self.errors(), self._turn(), self._borrowed() as connection:
+            with self.errors(), self._turn(), self._kept() as connection:
                 connection.execute(f"PRAGMA busy_timeout={ERASURE_TIMEOUT_MS}").close()
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
                 connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
@@ -245,8 +269,8 @@ class Database:
         return connection
 
     @contextmanager
-    def _lent(self, *, loose: bool = False) -> Iterator[Any]:
-        """One of our own PostgreSQL connections, on which each statement outside a transaction stands for itself.
+    def _lent(self, *, loose: bool = False) -> Iterator[Wire]:
+        """One of our own PostgreSQL connections, on which what is asked outside a transaction stands for itself.
 
         What ``loose`` ones commit is written through to disk a moment later.
         """
@@ -255,29 +279,38 @@ class Database:
         idle = self._idle_loose if loose else self._idle
         try:
             try:
-                connection = idle.pop()
+                wire = idle.pop()
             except IndexError:
-                connection = self._opened()
-                connection.autocommit = True
-                if loose:
-                    connection.execute("SET synchronous_commit = off")
+                wire = self._wired(loose)
             try:
-                yield connection
+                yield wire
             finally:
-                self._back(connection, idle)
+                self._back(wire, idle)
         finally:
             self._places.release()
 
-    def _back(self, connection: Any, idle: list[Any]) -> None:
+    def _wired(self, loose: bool) -> Wire:
+        connection = self._opened()
+        connection.autocommit = True
+        if loose:
+            connection.execute("SET synchronous_commit = off")
+        return Wire(connection)
+
+    def _back(self, wire: Wire, idle: list[Any]) -> None:
         """Take a connection back: rolled back what is not committed; a lost one takes all others with it."""
         with suppress(self._driver_error):
-            connection.rollback()
-        if not connection.closed:
-            idle.append(connection)
+            wire.rollback()
+        if not wire.closed:
+            idle.append(wire)
             return
         # A server that went away took all connections with it: the next request must open new ones.
         self._close_idle()
         self.engine.dispose()
+
+
+def _asked_of_sqlite(connection: Any, asked: Sequence[Asked]) -> list[Answer]:
+    cursors = (connection.execute(*one) for one in asked)
+    return [Answer(cursor.fetchall(), cursor.rowcount) for cursor in cursors]
 
 
 class _Queue:

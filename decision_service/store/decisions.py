@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, union_all
 
-from decision_service.audit.merkle import leaf_hash
+from decision_service.audit.merkle import Frontier, leaf_hash
 from decision_service.errors import InputError, StillRunning
 from decision_service.store.cursors import cursor_before, place_before
 from decision_service.store.database import Database, Query, Session
@@ -23,7 +23,7 @@ from decision_service.store.exposure import (
     still_held,
     still_reserved,
 )
-from decision_service.store.log import appending, asks_frontier, locked_frontier
+from decision_service.store.log import adding, asks_frontier, locked_frontier, moving
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LIVES, RESERVATIONS, moment_text
 from decision_service.vocabulary import RESERVATION, CreditApplication, Decision
@@ -95,30 +95,139 @@ _STORED = select(
 _BY_ID = _STORED.where(DECISIONS.c.decision_id == bindparam("decision_id"))
 
 
-def commit_decision(
-    database: Database,
-    draft: DecisionCommit,
-    *,
-    expected: ExposureState | None,
-    finish: Finish,
-    now: datetime,
-) -> Committed:
-    """Store a decision durably, or nothing of it.
+@dataclass(frozen=True, slots=True)
+class ToCommit:
+    """A decision to be stored if the exposure is ``expected``, ``None`` for any; ``finish`` renders its answer.
 
-    Raises ``ExposureChanged`` when the exposure is not ``expected`` any more, ``StillRunning`` when another request
-    has answered the same key meanwhile, ``StoreError`` when the store cannot write.
+    ``giving_back`` gives its idempotency key back in the same transaction.
     """
+
+    draft: DecisionCommit
+    expected: ExposureState | None
+    finish: Finish
+    now: datetime
+    giving_back: Query | None = None
+
+    @property
+    def customers(self) -> frozenset[str]:
+        """Whose exposure it rests on and changes; empty when that could be anybody's."""
+        uscc = self.draft.decision.application.uscc
+        if self.expected is None:
+            return frozenset((uscc,))
+        return frozenset((uscc, *self.expected.group)) if self.expected.group is not None else frozenset()
+
+
+def commit_decisions(database: Database, given: Sequence[ToCommit]) -> list[Committed | Exception]:
+    """Store decisions durably, several in one transaction; of each what was stored, or why nothing of it was.
+
+    Why: ``ExposureChanged`` when the exposure is not ``expected`` any more, ``StillRunning`` when another request has
+    answered the same key meanwhile, ``StoreError`` when the store cannot write, or what ``finish`` raises.
+    """
+    found: dict[int, Committed | Exception] = {}
+    while left := [place for place in range(len(given)) if place not in found]:
+        chosen = _apart(given, left)
+        try:
+            found.update(_committed(database, {place: given[place] for place in chosen}))
+        except _Taken as taken:
+            found[taken.place] = taken.why  # nothing was stored: the others once more, without it
+        except Exception as error:
+            if len(chosen) > 1:
+                for place in chosen:  # who of them it was that the store did not take
+                    found[place] = commit_decisions(database, [given[place]])[0]
+            else:
+                found[chosen[0]] = error
+    return [found[place] for place in range(len(given))]
+
+
+def _apart(given: Sequence[ToCommit], places: Sequence[int]) -> list[int]:
+    """Those that change nothing of what another rests on, the first ones of each customer and key."""
+    chosen: list[int] = []
+    customers: set[str] = set()
+    keys: set[tuple[str, str]] = set()
+    for place in places:
+        own = given[place].customers
+        key = given[place].draft.decision.client_id, given[place].draft.idempotency_key
+        if not own:
+            return chosen or [place]
+        if own.isdisjoint(customers) and key not in keys:
+            chosen.append(place)
+        # Those left out keep their place before others of the same customers.
+        customers |= own
+        keys.add(key)
+    return chosen
+
+
+class _Taken(Exception):
+    """A row of a decision stood already: its transaction counts for nothing."""
+
+    def __init__(self, place: int, why: Exception) -> None:
+        super().__init__(str(why))
+        self.place = place
+        self.why = why
+
+
+Change = tuple[Query, _Taken | None]
+"""A change, and what it means when no row was changed."""
+
+
+def _committed(database: Database, given: Mapping[int, ToCommit]) -> dict[int, Committed | Exception]:
+    """One transaction. Raises ``_Taken``, ``StoreError``."""
+    found: dict[int, Committed | Exception] = {}
+    changes: list[Change] = []
     with database.write_session() as session:
-        uscc = draft.decision.application.uscc
-        session.foresee([asks_frontier(), *(asks_exposure(uscc, now, expected.group) if expected is not None else ())])
+        session.foresee([asks_frontier(), *(query for one in given.values() for query in _asks_expected(one))])
         frontier = locked_frontier(session)
-        if expected is not None and exposure_state(session, uscc, now) != expected:
-            raise ExposureChanged("the customer's exposure has changed", where=uscc)
-        hashed = leaf_hash(draft.record)
-        index = frontier.size
-        committed = Committed(index, hashed, finish(index, hashed))
-        _write(session, draft, committed, appending(frontier, hashed=hashed, record=draft.record), now)
-    return committed
+        for place, one in given.items():
+            found[place] = committed = _finished(session, one, frontier)
+            if isinstance(committed, Committed):
+                changes += _rows(place, one, committed)
+                frontier = frontier.append(committed.leaf_hash)
+        if changes:
+            given_back = (one.giving_back for place, one in given.items() if isinstance(found[place], Committed))
+            # In one order, so that those who take keys, several at once too, and this never wait for each other.
+            last = sorted((one for one in given_back if one is not None), key=lambda one: tuple(one[1].values()))
+            _change(session, [*changes, (moving(frontier), None), *((one, None) for one in last)])
+    return found
+
+
+def _asks_expected(one: ToCommit) -> Iterable[Query]:
+    if one.expected is None:
+        return ()
+    return asks_exposure(one.draft.decision.application.uscc, one.now, one.expected.group)
+
+
+def _finished(session: Session, one: ToCommit, frontier: Frontier) -> Committed | Exception:
+    """A decision as the next leaf, or why it is none."""
+    uscc = one.draft.decision.application.uscc
+    if one.expected is not None and exposure_state(session, uscc, one.now) != one.expected:
+        return ExposureChanged("the customer's exposure has changed", where=uscc)
+    hashed = leaf_hash(one.draft.record)
+    try:
+        return Committed(frontier.size, hashed, one.finish(frontier.size, hashed))
+    except Exception as error:
+        return error
+
+
+def _rows(place: int, one: ToCommit, committed: Committed) -> Iterator[Change]:
+    """Leaf, decision and reservation."""
+    yield adding(committed.leaf_index, hashed=committed.leaf_hash, record=one.draft.record), None
+    # A lease that expired under a very slow request may have been taken by its retry: the first answer stands.
+    answered = StillRunning(
+        "this key has just been answered", where="Idempotency-Key", remedy="send the request again"
+    )
+    yield (_new_decision, _decision_row(one.draft, committed)), _Taken(place, answered)
+    if one.draft.reserve is not None:
+        # Assessed again, the application is seen to be approved already.
+        application_id = one.draft.decision.application.application_id
+        approved = ExposureChanged("the application has been approved already", where=application_id)
+        yield (_reservation, _reservation_row(one.draft, one.draft.reserve, one.now)), _Taken(place, approved)
+
+
+def _change(session: Session, changes: Sequence[Change]) -> None:
+    counts = session.changes([query for query, _ in changes])
+    for count, (_, taken) in zip(counts, changes, strict=True):
+        if count == 0 and taken is not None:
+            raise taken
 
 
 def find_decision(connection: Connection, decision_id: str, client_id: str | None) -> StoredDecision | None:
@@ -197,25 +306,6 @@ def _stored(row: Any) -> StoredDecision:
     return StoredDecision(*row)
 
 
-def _write(
-    session: Session, draft: DecisionCommit, committed: Committed, leaf: tuple[Query, ...], now: datetime
-) -> None:
-    """Leaf, decision and reservation.
-
-    Raises ``StillRunning``; ``ExposureChanged``: assessed again, the application is seen to be approved already.
-    """
-    changes = [*leaf, (_new_decision, _decision_row(draft, committed))]
-    if draft.reserve is not None:
-        changes.append((_reservation, _reservation_row(draft, draft.reserve, now)))
-    counts = session.changes(changes)
-    if counts[len(leaf)] == 0:
-        # A lease that expired under a very slow request may have been taken by its retry: the first answer stands.
-        raise StillRunning("this key has just been answered", where="Idempotency-Key", remedy="send the request again")
-    if draft.reserve is not None and counts[-1] == 0:
-        application = draft.decision.application
-        raise ExposureChanged("the application has been approved already", where=application.application_id)
-
-
 def _decision_row(draft: DecisionCommit, committed: Committed) -> dict[str, Any]:
     decision = draft.decision
     return {
@@ -256,9 +346,13 @@ def _new_decision(dialect: str) -> Any:
 
 
 def _reservation(dialect: str) -> Any:
-    """A new reservation; one that has expired or was taken over by acts makes room, one that stands does not."""
-    statement = insert_into(RESERVATIONS, dialect)
-    new, known = statement.excluded, RESERVATIONS.c
+    """A new reservation of a decision that is stored; one that has expired or was taken over by acts makes room."""
+    known = RESERVATIONS.c
+    stored = select(DECISIONS.c.leaf_index).where(DECISIONS.c.decision_id == bindparam("decision_id"))
+    names = ("client_id", "application_id", "uscc", "amount", "decision_id", "expires_at")
+    row = select(*(bindparam(name, type_=known[name].type) for name in names)).where(stored.exists())
+    statement = insert_into(RESERVATIONS, dialect).from_select(names, row)
+    new = statement.excluded
     expired = known.expires_at <= bindparam("reserved_at", type_=known.expires_at.type)
     return statement.on_conflict_do_update(
         index_elements=[known.client_id, known.application_id, known.uscc],

@@ -6,7 +6,7 @@ webhooks; all other answers are kept beside what they tell of, in its own transa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from decision_service.errors import IdempotencyConflict, StillRunning
-from decision_service.store.database import Database, Session
+from decision_service.store.database import Database, Query, Session
 from decision_service.store.leases import Leases, same_body
 from decision_service.store.tables import ANSWERS, BATCHES, DECISIONS, WEBHOOKS, moment_text
 
@@ -138,7 +138,7 @@ def _kept(
 
 def _keep(session: Session, asked: Asked, answer: KeptAnswer, now: datetime) -> None:
     """Raises ``StillRunning`` when a retry has taken over a lease that expired, and has answered."""
-    if _holder(session, asked) is not None:
+    if session.row(*_asks_holder(asked)) is not None:
         raise StillRunning("this key has just been answered", where="Idempotency-Key", remedy="send the request again")
     row = {"client_id": asked.client_id, "key": asked.key, "body_digest": asked.body_digest}
     kept = {"status": answer.status, "location": answer.location, "body": answer.body}
@@ -148,7 +148,8 @@ def _keep(session: Session, asked: Asked, answer: KeptAnswer, now: datetime) -> 
 def _taken(database: Database, leases: Leases, asked: Asked, kind: str, now: datetime) -> tuple[Any, ...] | None:
     """The row of the key's answer of a kind, or ``None`` with the lease taken."""
     try:
-        leases.take(asked.client_id, asked.key, body_digest=asked.body_digest, now=now)
+        # Asked only once the lease is ours: an answer that became final just before is seen, not given anew.
+        rows = leases.take(asked.client_id, asked.key, body_digest=asked.body_digest, now=now, then=_asks_holder(asked))
     except (IdempotencyConflict, StillRunning):
         # A holder gives its lease back after its answer has become final: in between, the answer counts.
         stored = _final(database, asked, kind)
@@ -157,8 +158,7 @@ def _taken(database: Database, leases: Leases, asked: Asked, kind: str, now: dat
         return stored
     kept = False
     try:
-        # Asked only once the lease is ours: an answer that became final just before is seen, not given anew.
-        stored = _final(database, asked, kind)
+        stored = _final(database, asked, kind) if rows is None else _of_kind(rows, asked, kind)
         kept = stored is None
         return stored
     finally:
@@ -167,16 +167,21 @@ def _taken(database: Database, leases: Leases, asked: Asked, kind: str, now: dat
 
 
 def _final(database: Database, asked: Asked, kind: str) -> tuple[Any, ...] | None:
-    with database.read_session() as session:
-        row = _holder(session, asked)
-    if row is None:
+    with database.read_session(shared=True) as session:
+        rows = session.rows(*_asks_holder(asked))
+    return _of_kind(rows, asked, kind)
+
+
+def _of_kind(rows: Sequence[tuple[Any, ...]], asked: Asked, kind: str) -> tuple[Any, ...] | None:
+    """What holds the key, which must be of the kind and have the same body. Raises ``IdempotencyConflict``."""
+    if not rows:
         return None
-    same_body(row[1] if row[0] == kind else "", asked.body_digest)
-    return row
+    same_body(rows[0][1] if rows[0][0] == kind else "", asked.body_digest)
+    return rows[0]
 
 
-def _holder(session: Session, asked: Asked) -> tuple[Any, ...] | None:
-    return session.row(_answered, {"given_client_id": asked.client_id, "given_key": asked.key})
+def _asks_holder(asked: Asked) -> Query:
+    return _answered, {"given_client_id": asked.client_id, "given_key": asked.key}
 
 
 def _answered(_: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sqlalchemy import bindparam, delete, select
 
 from decision_service.errors import IdempotencyConflict, StillRunning
-from decision_service.store.database import Database
+from decision_service.store.database import Database, Query
 from decision_service.store.statements import SQLITE, insert_into
 from decision_service.store.tables import LEASES, moment_text
 
@@ -26,20 +26,27 @@ LEASE = timedelta(seconds=60)
 NOBODY = ""
 """In the place of a client, of whom there is none where processes take turns."""
 BODY_BITS = 16
+Rows = list[tuple[Any, ...]]
 _FLOCK = struct.Struct("hhqqi4x")  # Linux's struct flock: type, whence, start, length, process
 
 
 class Leases(Protocol):
     """At most one holder per client and key."""
 
-    def take(self, client_id: str, key: str, *, body_digest: str, now: datetime) -> None:
+    def take(
+        self, client_id: str, key: str, *, body_digest: str, now: datetime, then: Query | None = None
+    ) -> Rows | None:
         """Hold a key until ``release``, the holder's death or the end of the lease.
 
+        Where that asks the database, the rows of ``then`` are asked with it, once the key is held, and are returned.
         Raises ``StillRunning`` when another request holds it, ``IdempotencyConflict`` when that one has another body.
         """
 
     def release(self, client_id: str, key: str) -> None:
         """Give a key back; one that is not held stays as it is."""
+
+    def giving_back(self, client_id: str, key: str) -> Query | None:
+        """The change that gives a key back in the transaction of its answer, if there is one."""
 
     def expire(self, now: datetime) -> None:
         """Forget leases whose holders never came back."""
@@ -108,7 +115,9 @@ class KernelLeases:
         self._descriptor: int | None = None
         _forget_after_fork(self)
 
-    def take(self, client_id: str, key: str, *, body_digest: str, now: datetime) -> None:
+    def take(
+        self, client_id: str, key: str, *, body_digest: str, now: datetime, then: Query | None = None
+    ) -> Rows | None:
         """See ``Leases``."""
         with self._database.errors(), self._mutex:
             self._expire(now)
@@ -120,11 +129,15 @@ class KernelLeases:
             if not self._set(fcntl.F_WRLCK, start, length):
                 self._refuse(start, length)
             self._held[client_id, key] = _Held(body_digest, now + LEASE, start, length)
+            return None
 
     def release(self, client_id: str, key: str) -> None:
         """See ``Leases``."""
         with self._database.errors(), self._mutex:
             self._end(client_id, key)
+
+    def giving_back(self, client_id: str, key: str) -> None:
+        """There is none: see ``release``."""
 
     def expire(self, now: datetime) -> None:
         """See ``Leases``."""
@@ -176,13 +189,16 @@ class TableLeases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, client_id: str, key: str, *, body_digest: str, now: datetime) -> None:
+    def take(
+        self, client_id: str, key: str, *, body_digest: str, now: datetime, then: Query | None = None
+    ) -> Rows | None:
         """See ``Leases``. Not durable: losing the row to a power failure only means that nobody is running."""
         lease = {"client_id": client_id, "key": key, "body_digest": body_digest}
         times = {"expires_at": moment_text(now + LEASE), "taken_at": moment_text(now)}
-        with self._database.loose_session() as session:
+        with self._database.loose_session(shared=True) as session:
+            session.foresee([(_taking, {**lease, **times}), *(() if then is None else (then,))])
             if session.row(_taking, {**lease, **times}) is not None:
-                return
+                return None if then is None else session.rows(*then)
             holder = session.row(_holder, lease)
         if holder is not None:
             same_body(holder[0], body_digest)
@@ -191,7 +207,11 @@ class TableLeases:
     def release(self, client_id: str, key: str) -> None:
         """See ``Leases``."""
         with self._database.loose_session() as session:
-            session.change(_release, {"given_client_id": client_id, "given_key": key})
+            session.change(*self.giving_back(client_id, key))
+
+    def giving_back(self, client_id: str, key: str) -> Query:
+        """See ``Leases``."""
+        return _release, {"given_client_id": client_id, "given_key": key}
 
     def expire(self, now: datetime) -> None:
         """See ``Leases``."""

@@ -37,16 +37,17 @@ def locked_frontier(session: Session) -> Frontier:
 
 def append(session: Session, frontier: Frontier, *, hashed: bytes, record: bytes) -> None:
     """Append a leaf to the log, whose locked frontier this is."""
-    session.changes(appending(frontier, hashed=hashed, record=record))
+    session.changes([adding(frontier.size, hashed=hashed, record=record), moving(frontier.append(hashed))])
 
 
-def appending(frontier: Frontier, *, hashed: bytes, record: bytes) -> tuple[Query, Query]:
-    """The changes by which a leaf is appended."""
-    longer = frontier.append(hashed)
-    return (
-        (_add_leaf, {"leaf_index": frontier.size, "leaf_hash": hashed, "record": record}),
-        (_move_head, {"size": longer.size, "frontier": longer.to_bytes(), "root": longer.root()}),
-    )
+def adding(leaf_index: int, *, hashed: bytes, record: bytes) -> Query:
+    """The change that adds a leaf; ``moving`` must follow in the same transaction."""
+    return _add_leaf, {"leaf_index": leaf_index, "leaf_hash": hashed, "record": record}
+
+
+def moving(longer: Frontier) -> Query:
+    """The change by which the head tells of all leaves added."""
+    return _move_head, {"size": longer.size, "frontier": longer.to_bytes(), "root": longer.root()}
 
 
 def append_signed(session: Session, record: bytes, *, subject: str, sign: Sign) -> dict[str, Any]:

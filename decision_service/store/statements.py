@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
-_DIALECTS = {SQLITE: sqlite.dialect(), POSTGRESQL: PGDialect_psycopg(paramstyle="format")}
+_DIALECTS = {SQLITE: sqlite.dialect(), POSTGRESQL: PGDialect_psycopg(paramstyle="numeric_dollar")}
 
 Build = Callable[..., Any]
 """Makes a Core statement from the dialect's name and the lengths of the lists in it."""
@@ -21,7 +21,7 @@ Build = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement's text, and the names of its values in their order."""
+    """A statement's text, and the names of its values in their order: ``?`` for each in SQLite, $1, $2, … elsewhere."""
 
     text: str
     names: tuple[str, ...]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select
@@ -50,6 +51,7 @@ from decision_service.store.releases import Decide, InForce, IsSigned, ReleaseEv
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadows
 from decision_service.store.tables import LOG_HEAD
+from decision_service.store.together import errand
 from decision_service.store.webhooks import Webhooks
 from decision_service.vocabulary import Client, CreditApplication, Person
 
@@ -76,6 +78,7 @@ class Store:
     def __init__(self, database: Database, is_signed: IsSigned | None = None) -> None:
         self._database = database
         self._leases = leases_of(database)
+        self._committing = partial(decisions.commit_decisions, database)
         self._acts = SignedActs(is_signed)
         self._is_signed = is_signed
         self._lives = Lives(database, self._leases, is_signed, WAITING)
@@ -218,7 +221,7 @@ class Store:
 
     def situation(self, client_id: str, application: CreditApplication, now: datetime) -> Situation | None:
         """All that a decision rests on, seen at once; ``None`` when the enterprise is unknown."""
-        with self._database.read_session() as session:
+        with self._database.read_session(shared=True) as session:
             session.foresee(_asks_situation(client_id, application, now))
             acts = self._acts.seen(session)
             found = records.read_records(session, application.uscc)
@@ -263,11 +266,16 @@ class Store:
     ) -> Committed:
         """Store decision, leaf, idempotency key and reservation in one durable transaction, or nothing.
 
-        Raises ``ExposureChanged``, ``StillRunning``, ``StoreError``.
+        Those of requests that are answered together share the transaction. Raises ``ExposureChanged``,
+        ``StillRunning``, ``StoreError``.
         """
-        committed = decisions.commit_decision(self._database, draft, expected=expected, finish=finish, now=now)
-        with suppress(StoreError):  # the decision is durable, and its key answers from now on, lease or not
-            self._leases.release(draft.decision.client_id, draft.idempotency_key)
+        client_id, key = draft.decision.client_id, draft.idempotency_key
+        giving_back = self._leases.giving_back(client_id, key)
+        given = decisions.ToCommit(draft, expected, finish, now, giving_back)
+        committed: Committed = errand(self._committing, given, patient=True)
+        if giving_back is None:
+            with suppress(StoreError):  # the decision is durable, and its key answers from now on, lease or not
+                self._leases.release(client_id, key)
         return committed
 
     def decision(self, decision_id: str, client_id: str | None = None) -> StoredDecision | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from decision_service.api.limits import Limiter
 from decision_service.api.metrics import Metrics
 from decision_service.api.problems import HttpProblem
 from decision_service.api.rsgi import rsgi
-from decision_service.api.turns import STRANGER, Turnstile
+from decision_service.api.turns import MOST_TOGETHER, STRANGER, Turnstile
 from decision_service.quotas import Quota
+from decision_service.store.together import errand
 from tests.api.test_rsgi import Headers, Protocol, Scope
 
 
@@ -24,9 +26,7 @@ def passed(turnstile: Turnstile, arrivals: Iterable[str]) -> list[str]:
     order: list[str] = []
 
     async def one(number: int, client_id: str) -> None:
-        await turnstile.turn(client_id)
-        order.append(f"{client_id}{number}")
-        turnstile.done()
+        await turnstile.turn(client_id, lambda: order.append(f"{client_id}{number}"))
 
     async def all_of_them() -> None:
         async with asyncio.TaskGroup() as group:
@@ -48,24 +48,55 @@ def test_requests_pass_one_at_a_time_and_again_after_a_pause() -> None:
     assert passed(turnstile, "ba") == ["b0", "a1"]
 
 
-@pytest.mark.parametrize("when", ["waiting", "passing"])
-def test_who_hangs_up_leaves_its_place_to_the_next(when: str) -> None:
-    turnstile, order = Turnstile(None, Metrics()), []
-
-    async def one(name: str) -> None:
-        await turnstile.turn(name)
-        order.append(name)
-        turnstile.done()
+def test_who_hangs_up_leaves_its_place_to_the_next() -> None:
+    turnstile, order = Turnstile(None, Metrics()), list[str]()
 
     async def run() -> None:
-        tasks = [asyncio.create_task(one(name)) for name in "abc"]
-        for _ in range(1 if when == "waiting" else 2):
-            await asyncio.sleep(0)
+        tasks = [asyncio.create_task(turnstile.turn(name, partial(order.append, name))) for name in "abc"]
+        await asyncio.sleep(0)
         tasks[0].cancel()
         await asyncio.wait(tasks, timeout=5)
 
     asyncio.run(run())
     assert order == ["b", "c"]
+
+
+def test_what_a_work_raises_is_raised_to_its_request_and_the_next_passes() -> None:
+    turnstile = Turnstile(None, Metrics())
+
+    async def run() -> list[Any]:
+        works = (partial(int, "no number"), partial(int, "1"))
+        turns = [turnstile.turn("a", work, sociable=sociable) for sociable in (True, False) for work in works]
+        return await asyncio.gather(*turns, return_exceptions=True)
+
+    found = asyncio.run(run())
+    assert [type(one) for one in found] == [ValueError, int] * 2
+
+
+def companies(arrivals: str) -> list[str]:
+    """Who was answered together: capitals are not sociable."""
+    turnstile, found = Turnstile(None, Metrics()), list[str]()
+
+    def work(name: str) -> None:
+        company = len(found) - 1
+        errand(list, name)  # all have begun before any goes on
+        found[company] += name
+
+    async def run() -> None:
+        company = turnstile._company
+        turnstile._company = lambda: (found.append(""), company())[1]  # type: ignore[method-assign]
+        turns = [turnstile.turn(name.lower(), partial(work, name), sociable=name.islower()) for name in arrivals]
+        await asyncio.gather(*turns)
+
+    asyncio.run(run())
+    return found
+
+
+def test_sociable_requests_whose_turns_follow_each_other_are_answered_together() -> None:
+    assert companies("abCde") == ["ab", "C", "de"]
+    assert companies("aaab") == ["abaa"]
+    assert companies("ABa") == ["A", "B", "a"]
+    assert companies("a" * (MOST_TOGETHER + 1)) == ["a" * MOST_TOGETHER, "a"]
 
 
 def crowded(most: int, waiting: str) -> tuple[Turnstile, Metrics]:
@@ -74,7 +105,7 @@ def crowded(most: int, waiting: str) -> tuple[Turnstile, Metrics]:
 
     async def arrive() -> None:
         for client_id in waiting:
-            asyncio.ensure_future(turnstile.turn(client_id))
+            asyncio.ensure_future(turnstile.turn(client_id, bool))
         await asyncio.sleep(0)
 
     async def held() -> None:

@@ -157,7 +157,7 @@ def test_a_full_disk_is_a_store_error_and_what_was_acknowledged_is_kept(sqlite_u
 def test_a_file_that_may_only_be_read_is_a_store_error(sqlite_store, sqlite_url, signer):
     commit(sqlite_store, signer, draft(decision(application(0))))
     with sqlite_store._database.read_session() as session:
-        session._connection.execute("PRAGMA query_only=ON")  # stays with the connection, which the next one takes
+        session._ask([("PRAGMA query_only=ON", ())])  # stays with the connection, which the next one takes
     with pytest.raises(StoreError, match="readonly"):
         commit(sqlite_store, signer, draft(decision(application(1))))
 

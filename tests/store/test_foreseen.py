@@ -15,6 +15,7 @@ from decision_service.store.database import Session
 from decision_service.store.decisions import asks_reserved, is_reserved
 from decision_service.store.exposure import asks_exposure, exposure_state
 from decision_service.store.log import asks_frontier, locked_frontier
+from decision_service.store.wire import Answer, Asked
 
 ON_POSTGRESQL = pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 
@@ -23,14 +24,15 @@ ON_POSTGRESQL = pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 def asked_in_turn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements that were not asked ahead."""
     asked: list[str] = []
-    run = Session._run
+    answer = Session._answer
 
-    def counting(self: Session, text: str, given: tuple[object, ...]) -> object:
-        asked.append(text)
-        return run(self, text, given)
+    def counting(self: Session, one: Asked) -> Answer:
+        if one not in self._foreseen:
+            asked.append(one[0])
+        return answer(self, one)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Session, "_run", counting)
+        patched.setattr(Session, "_answer", counting)
         yield asked
 
 

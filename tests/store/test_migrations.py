@@ -144,19 +144,24 @@ def test_a_forked_worker_neither_uses_nor_closes_its_parents_idle_connections(sq
 
 def test_sessions_at_the_same_time_never_share_a_connection(sqlite_store):
     with sqlite_store._database.read_session() as outer, sqlite_store._database.write_session() as inner:
-        assert outer._connection is not inner._connection
+        assert _connection_of(outer) is not _connection_of(inner)
 
 
 def test_a_session_that_fails_leaves_nothing_open_behind(sqlite_store):
     for session in (sqlite_store._database.read_session, sqlite_store._database.write_session):
         with pytest.raises(RuntimeError), session() as failing:
             raise RuntimeError
-        assert not failing._connection.in_transaction
+        assert not _connection_of(failing).in_transaction
 
 
 def _its_connection(store):
     with store._database.read_session() as session:
-        return session._connection
+        return _connection_of(session)
+
+
+def _connection_of(session):
+    [connection] = session._ask.args
+    return connection
 
 
 @pytest.mark.parametrize(
