@@ -72,7 +72,8 @@ class PublicKey:
             raw = b64decode(parts[2], validate=True)
         except ValueError:
             return False
-        return raw[:KEY_ID_SIZE] == self._id and self.signed(raw[KEY_ID_SIZE:], text)
+        is_written_so = b64encode(raw).decode() == parts[2]  # base64 has several spellings of the same bytes
+        return is_written_so and raw[:KEY_ID_SIZE] == self._id and self.signed(raw[KEY_ID_SIZE:], text)
 
 
 def verify(

@@ -108,7 +108,8 @@ class LogKey:
             raw = b64decode(packed, validate=True)
         except ValueError:
             return False
-        return raw[:KEY_ID_SIZE] == self.key_id and self._verifies(raw[KEY_ID_SIZE:], text)
+        is_written_so = b64encode(raw).decode() == packed
+        return is_written_so and raw[:KEY_ID_SIZE] == self.key_id and self._verifies(raw[KEY_ID_SIZE:], text)
 
     def _verifies(self, signature: bytes, message: bytes) -> bool:
         try:

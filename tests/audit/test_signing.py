@@ -145,6 +145,7 @@ def test_a_checkpoint_may_carry_the_signatures_of_witnesses(signer):
         lambda note: note.rstrip("\n"),
         lambda note: note + note,
         lambda note: note[:-6] + "AAA=\n",
+        lambda note: note[:-3] + chr(ord(note[-3]) + 1) + "=\n",
         lambda note: "",
         lambda note: note.split("\n\n")[0] + "\n\n\u2014 " + ORIGIN + " AAAA\n",
         lambda note: note.split("\n\n")[0] + "\n\n\u2014 " + ORIGIN + " A\n",
