@@ -19,6 +19,7 @@ CLIENTS = 16
 LOADED = 0.6
 """Of the maximum, what all clients together send when each keeps to its share."""
 GREED = 50
+GREEDY_CONNECTIONS = 64
 RESAMPLES = 2_000
 
 
@@ -33,12 +34,15 @@ class Stream:
     seconds: float
     start: int
     uscc: tuple[str, ...]
+    greedy: bool
 
     def send(self) -> Load:
-        """Send it all."""
+        """Send it all, or of the greedy one what its connections can hold."""
         requests = decision_requests([*self.uscc], self.key, self.tag)
         target = Target(self.tag, self.port, "/v1/decisions", requests, 201)
-        return run_open(target, rate=self.rate, seconds=self.seconds, start=self.start, seed=self.start, most=32)
+        most = GREEDY_CONNECTIONS if self.greedy else 32
+        at = {"rate": self.rate, "seconds": self.seconds}
+        return run_open(target, **at, start=self.start, seed=self.start, most=most, ends=self.greedy)
 
 
 def main() -> None:
@@ -86,14 +90,18 @@ def _measured(
                 loads[kind].append(victim)
                 if greed > 1:
                     loads["greedy"].append(greedy)
-    return {"share_per_second": round(share, 2), "quota": quota, **_compared(loads)}
+    planned = round(share * GREED * seconds * rounds)
+    return {"share_per_second": round(share, 2), "quota": quota, **_compared(loads), "greedy_planned": planned}
 
 
 def _round(city: City, port: int, share: float, greed: int, seconds: float, start: int) -> tuple[Load, Load]:
     """The client that is timed, the one that may be greedy, and all others as one; each in a process of its own."""
     rates = (share, share * greed, share * (CLIENTS - 2))
     streams = [
-        Stream(port, key, f"t{start}-{number}", rate, seconds, start + number * 1_000_000, tuple(city.uscc))
+        Stream(
+            port, key, f"t{start}-{number}", rate, seconds, start + number * 1_000_000, tuple(city.uscc),
+            greedy=number == 1 and greed > 1,
+        )  # fmt: skip
         for number, (key, rate) in enumerate(zip(city.keys, rates, strict=True))
     ]
     with ProcessPoolExecutor(len(streams), mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import math
 import os
 import random
+import re
 import signal
 import socket
 import statistics
@@ -60,13 +62,13 @@ def run(target: Target, *, seconds: float, start: int) -> Load:
     deadline = time.perf_counter() + seconds
 
     def client(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
+        connection = Line(target)
         count = start + number
         while time.perf_counter() < deadline:
-            body, headers = target.request(count)
+            request = connection.request(count)
             count += CLIENTS
             began = time.perf_counter()
-            status = _post(connection, target.path, body, headers)
+            status = connection.post(request)
             latencies[number].append((time.perf_counter() - began) * 1000)
             errors[number] += status != target.expected
         connection.close()
@@ -81,21 +83,26 @@ def run(target: Target, *, seconds: float, start: int) -> Load:
     return Load(len(flat), sum(errors), time.perf_counter() - began, flat)
 
 
-def run_open(target: Target, *, rate: float, seconds: float, start: int, seed: int = 0, most: int = 64) -> Load:
+def run_open(
+    target: Target, *, rate: float, seconds: float, start: int, seed: int = 0, most: int = 64, ends: bool = False
+) -> Load:
     """Drive a target at a rate, whatever it answers: times count from the moment at which a request was due.
 
-    Requests come at random, independently of each other (a Poisson process), over at most ``most`` connections.
+    Requests come at random, independently of each other (a Poisson process), over at most ``most`` connections. What
+    these could not send in time is sent afterwards, or with ``ends`` not at all.
     """
     due = _arrivals(rate, seconds, seed)
-    numbers, latencies, errors = itertools.count(), [0.0] * len(due), [0] * len(due)
+    numbers, latencies, errors = itertools.count(), [math.nan] * len(due), [0] * len(due)
     began = time.perf_counter()
 
     def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
+        connection = Line(target)
         while (number := next(numbers)) < len(due):
-            body, headers = target.request(start + number)
+            if ends and time.perf_counter() - began > seconds:
+                break
+            request = connection.request(start + number)
             time.sleep(max(0.0, began + due[number] - time.perf_counter()))
-            status = _reached(connection, target.path, body, headers)
+            status = connection.post(request)
             latencies[number] = (time.perf_counter() - began - due[number]) * 1000
             errors[number] = status != target.expected
         connection.close()
@@ -105,7 +112,8 @@ def run_open(target: Target, *, rate: float, seconds: float, start: int, seed: i
         thread.start()
     for thread in threads:
         thread.join()
-    return Load(len(due), sum(errors), time.perf_counter() - began, tuple(latencies))
+    sent = tuple(latency for latency in latencies if not math.isnan(latency))
+    return Load(len(sent), sum(errors), time.perf_counter() - began, sent)
 
 
 def _arrivals(rate: float, seconds: float, seed: int) -> list[float]:
@@ -115,20 +123,60 @@ def _arrivals(rate: float, seconds: float, seed: int) -> list[float]:
     return found
 
 
-def _post(connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
-    connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
-    response = connection.getresponse()
-    response.read()
-    return response.status
+class Line:
+    """A connection that is kept. As little as can be is done for a request: its sender shares cores with the server."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._socket: socket.socket | None = None
+
+    def request(self, number: int) -> bytes:
+        """The bytes of the target's request of a number."""
+        body, headers = self._target.request(number)
+        lines = [f"POST {self._target.path} HTTP/1.1", f"Host: 127.0.0.1:{self._target.port}"]
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def post(self, request: bytes) -> int:
+        """The status; a connection that breaks is no answer, counts as 0 and is opened again."""
+        try:
+            if self._socket is None:
+                self._socket = socket.create_connection(("127.0.0.1", self._target.port), timeout=60)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.sendall(request)
+            return _status(self._socket)
+        except (OSError, ValueError):
+            self.close()
+            return 0
+
+    def close(self) -> None:
+        """Close it; the next request opens another."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
 
 
-def _reached(connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
-    """As ``_post``; a connection that breaks is no answer, counts as one and is opened again."""
-    try:
-        return _post(connection, path, body, headers)
-    except (OSError, http.client.HTTPException):
-        connection.close()
-        return 0
+def _status(connection: socket.socket) -> int:
+    """The status of an answer, which is read to its end. Raises ``ValueError`` for one of unknown length."""
+    taken = b""
+    while (end := taken.find(b"\r\n\r\n")) < 0:
+        taken += _part(connection)
+    head = taken[:end].lower()
+    length = re.search(rb"content-length: *([0-9]+)", head)
+    if length is None:
+        raise ValueError("an answer without Content-Length")
+    left = int(length[1]) - (len(taken) - end - 4)
+    while left > 0:
+        left -= len(_part(connection))
+    return int(head.split(None, 2)[1])
+
+
+def _part(connection: socket.socket) -> bytes:
+    part = connection.recv(65_536)
+    if not part:
+        raise ConnectionResetError("the server closed the connection")
+    return part
 
 
 def merged(loads: list[Load]) -> Load:

@@ -40,6 +40,7 @@ def rsgi(
         environ = environ_of(scope)
         if refusal := turnstile.refusal(whose, scope.method, scope.path, scope.headers):
             await _body(environ, protocol, body_seconds, MAX_BODY_BYTES)  # left unread, it would break the connection
+            await turnstile.hold()
             with suppress(ProtocolClosed):
                 protocol.response_bytes(429, *refusal)
             return

@@ -21,6 +21,10 @@ STRANGER = ""
 MOST_KNOWN = 4_096
 MOST_TOGETHER = 8
 """Requests that are answered together: more would hold the log, and with it the other workers, for long."""
+HELD_SECONDS = 0.5
+"""After which a 429 is told, less than any ``Retry-After``: who does not wait is slowed by its own connections."""
+MOST_HELD = 256
+"""Refusals of one process that wait; more are told at once."""
 MOST_WAITING = 256
 """Whole requests of one client that wait in one process; far more than one client's connections need."""
 Refusal = tuple[list[tuple[str, str]], bytes]
@@ -36,11 +40,14 @@ class Turnstile:
         metrics: Metrics,
         *,
         most: int = MOST_WAITING,
+        held_seconds: float = HELD_SECONDS,
         told: Callable[..., None] | None = None,
     ) -> None:
         self._limiter = limiter
         self._metrics = metrics
         self._most = most
+        self._held_seconds = held_seconds
+        self._held = 0
         self._told = told
         self._known: dict[str, str] = {}
         self._waiting: OrderedDict[str, deque[_Waiting]] = OrderedDict()
@@ -74,6 +81,15 @@ class Turnstile:
         crowd = f"more than {self._most} requests wait at once"
         told = crowd if why == "crowd" else f"the quota ({kind}) is used up"
         return refused(seconds, told, request_id, problems.language(headers.get("accept-language", "")))
+
+    async def hold(self) -> None:
+        """Let who is refused wait a little, unless too many do."""
+        if self._held < MOST_HELD:
+            self._held += 1
+            try:
+                await asyncio.sleep(self._held_seconds)
+            finally:
+                self._held -= 1
 
     async def turn(self, client_id: str, work: Callable[[], Any], *, sociable: bool = False) -> Any:
         """What ``work`` gives, done when it is this request's turn: one of each client's after another, in order.

@@ -28,6 +28,8 @@ TRIED = 50
 """Enterprises of which the first that would be approved is named in the sandbox line: about a second's work."""
 METRICS, MEMORY = "decision-metrics", Path("/dev/shm")
 HEADER_BYTES = 64 * 1024
+MOST_REQUESTS = 1024
+"""Of one worker at a time: many more than those that wait because they were refused."""
 
 
 @click.command()
@@ -127,6 +129,8 @@ def server_arguments(found: Settings, address: str) -> list[str]:
         "--host", address,
         "--port", str(found.port),
         "--workers", str(found.workers),
+        "--backlog", str(2 * MOST_REQUESTS),
+        "--backpressure", str(MOST_REQUESTS),
         "--respawn-failed-workers",
         "--workers-kill-timeout", str(STOP_SECONDS),
         "--log-level", "warning",

@@ -159,3 +159,26 @@ def test_strangers_share_one_place() -> None:
     assert turnstile.whose("") == turnstile.whose("Bearer unknown") == STRANGER
     turnstile.learn("Bearer k", "bank")
     assert turnstile.whose("Bearer k") == "bank"
+
+
+def test_who_is_refused_waits_for_it_unless_too_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    turnstile, ended = Turnstile(None, Metrics(), held_seconds=3600), list[int]()
+    monkeypatch.setattr("decision_service.api.turns.MOST_HELD", 2)
+
+    async def one(number: int) -> None:
+        await turnstile.hold()
+        ended.append(number)
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(one(number)) for number in range(3)]
+        await asyncio.sleep(0.01)
+        assert ended == [2]
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(one(3)))
+        await asyncio.sleep(0.01)
+        assert ended == [2], "whose place has become free waits in it"
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(run())
