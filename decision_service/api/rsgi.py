@@ -14,7 +14,7 @@ from granian.rsgi import ProtocolClosed
 from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 
 from decision_service.api.documents import LARGE_BODIES, MAX_BODY_BYTES
-from decision_service.api.turns import Turnstile
+from decision_service.api.turns import Refusal, Turnstile
 
 TOGETHER = frozenset({("POST", "/v1/decisions")})
 """Calls of which those that wait are answered together."""
@@ -38,16 +38,21 @@ def rsgi(
     async def handle(scope: Any, protocol: Any) -> None:
         whose = turnstile.whose(scope.headers.get("authorization", ""))
         environ = environ_of(scope)
-        if refusal := turnstile.refusal(whose, scope.method, scope.path, scope.headers):
-            await _body(environ, protocol, body_seconds, MAX_BODY_BYTES)  # left unread, it would break the connection
+
+        async def refused(refusal: Refusal) -> None:
             await turnstile.hold()
             with suppress(ProtocolClosed):
                 protocol.response_bytes(429, *refusal)
-            return
+
+        if refusal := turnstile.refusal(whose, scope.method, scope.path, scope.headers):
+            await _body(environ, protocol, body_seconds, MAX_BODY_BYTES)  # left unread, it would break the connection
+            return await refused(refusal)
         most = LARGE_BODIES.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         if most is not None and not is_known(environ):
             most = 0  # a stranger's is not read
         environ["wsgi.input"] = await _body(environ, protocol, body_seconds, MAX_BODY_BYTES if most is None else most)
+        if refusal := turnstile.refusal(whose, scope.method, scope.path, scope.headers):
+            return await refused(refusal)  # meanwhile too many others arrived
         answered: list[Any] = []
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:

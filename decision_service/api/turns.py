@@ -14,7 +14,7 @@ from decision_service.api import problems
 from decision_service.api.limits import Limiter, kind_of
 from decision_service.api.metrics import Metrics
 from decision_service.api.problems import TYPES
-from decision_service.store.together import together
+from decision_service.store.together import Outcome, together
 
 STRANGER = ""
 """Whoever has not been seen to be a client of this process shares one place in the queue."""
@@ -105,16 +105,17 @@ class Turnstile:
 
     def _next(self) -> None:
         company = self._company()
-        for one, outcome in zip(company, together([one.work for one in company]) if company else (), strict=True):
-            if one.future.done():
-                continue  # who hung up gets the answer by its key
-            if outcome.error is not None:
-                one.future.set_exception(outcome.error)
-            else:
-                one.future.set_result(outcome.value)
-        self._passing = bool(self._waiting)
-        if self._passing:  # after those that have just arrived were put in their queues
-            asyncio.get_running_loop().call_soon(self._next)
+        try:
+            outcomes = together([one.work for one in company]) if company else []
+            for one, outcome in zip(company, outcomes, strict=True):
+                one.answer(outcome)
+        finally:
+            for one in company:
+                if not one.future.done():
+                    one.future.cancel()
+            self._passing = bool(self._waiting)
+            if self._passing:  # after those that have just arrived were put in their queues
+                asyncio.get_running_loop().call_soon(self._next)
 
     def _company(self) -> list["_Waiting"]:
         """Whose turn it is, and who may be with it."""
@@ -141,6 +142,17 @@ class _Waiting:
     future: asyncio.Future[Any]
     work: Callable[[], Any]
     sociable: bool
+
+    def answer(self, outcome: Outcome) -> None:
+        """Hand over how it ended; who hung up gets the answer by its key."""
+        if self.future.done():
+            return
+        if outcome.error is None:
+            self.future.set_result(outcome.value)
+        elif isinstance(outcome.error, StopIteration):  # which no future takes
+            self.future.set_exception(RuntimeError("a request ended by StopIteration"))
+        else:
+            self.future.set_exception(outcome.error)
 
 
 def refused(seconds: float, why: str, request_id: str, lang: str) -> Refusal:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from psycopg import OperationalError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -19,13 +20,16 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from decision_service.errors import InputError, StoreError
 from decision_service.store.statements import POSTGRESQL, SQLITE, Build, prepared
 from decision_service.store.together import errand, one_by_one
-from decision_service.store.wire import Answer, Asked, Transaction, Wire, asked_of
+from decision_service.store.wire import FORGOTTEN, SETTINGS, Answer, Asked, Transaction, Wire, asked_of
 
 BUSY_TIMEOUT_MS = 10_000
 ERASURE_TIMEOUT_MS = 200
 MOST_CONNECTIONS = 16
-"""Connections of one process to PostgreSQL for sessions; whoever wants a further one waits for it."""
-WAIT_SECONDS = 30.0
+"""Connections of one process to PostgreSQL that sessions use at a time; whoever wants a further one waits for it.
+
+Up to as many for leases, which commit otherwise, are kept beside those for all else.
+"""
+WAIT_SECONDS = 10.0
 Query = tuple[Any, ...]
 """What builds a statement, its values, and the lengths of the lists in it."""
 Ask = Callable[[Sequence[Asked]], list[Answer]]
@@ -95,7 +99,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self._errors: tuple[type[Exception], ...] = (SQLAlchemyError,)
         with self.errors():
-            self.engine = _sqlite(self.url) if self.dialect == SQLITE else create_engine(self.url)
+            self.engine = _sqlite(self.url) if self.dialect == SQLITE else _postgresql(self.url)
         self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         self._errors = (SQLAlchemyError, self._driver_error)
         self._writing = self.engine.execution_options(write=True)
@@ -182,17 +186,26 @@ class Database:
             different = list(dict.fromkeys(one for some in given for one in some))
             found = dict(zip(different, self._journey(different, loose), strict=True))
             return [[found[one] for one in some] for some in given]
-        except (self._driver_error, UnicodeEncodeError):
+        except (self._driver_error, UnicodeEncodeError) as error:
+            if is_operational(error):
+                raise
             return one_by_one(partial(self._journey, loose=loose), given)
 
     def _in_order(self, given: Sequence[Sequence[Asked]]) -> list[list[Answer]]:
-        """Changes of several, in one order everywhere: two processes never wait for each other's rows."""
-        order = sorted(range(len(given)), key=lambda place: tuple(given[place]))
+        """Changes of several in the order of their first two values, everywhere: no two wait for each other's rows."""
+        order = sorted(range(len(given)), key=lambda place: [values[:2] for _, values in given[place]])
         answers = iter(self._journey([one for place in order for one in given[place]], loose=True))
         found = {place: [next(answers) for _ in given[place]] for place in order}
         return [found[place] for place in range(len(given))]
 
     def _journey(self, asked: Sequence[Asked], loose: bool) -> list[Answer]:
+        """Once more on a new connection if the server or what was prepared is gone: asking twice does no harm."""
+        try:
+            return self._run(asked, loose)
+        except (*FORGOTTEN, OperationalError):
+            return self._run(asked, loose)
+
+    def _run(self, asked: Sequence[Asked], loose: bool) -> list[Answer]:
         with self._lent(loose=loose) as wire:
             return wire.run(asked)
 
@@ -235,6 +248,10 @@ class Database:
             cause = str(getattr(error, "orig", None) or error).partition("\n")[0]
             raise StoreError(
                 f"the store failed: {cause}", where=self.place, remedy="see that it runs and has space"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise StoreError(
+                "the store holds text that is not Unicode", where=self.place, remedy="see the database's encoding"
             ) from error
         except UnicodeEncodeError as error:
             raise InputError("this text is not Unicode", remedy="send text without lone surrogates") from error
@@ -292,6 +309,7 @@ class Database:
     def _wired(self, loose: bool) -> Wire:
         connection = self._opened()
         connection.autocommit = True
+        connection.execute(SETTINGS)
         if loose:
             connection.execute("SET synchronous_commit = off")
         return Wire(connection)
@@ -306,6 +324,11 @@ class Database:
         # A server that went away took all connections with it: the next request must open new ones.
         self._close_idle()
         self.engine.dispose()
+
+
+def is_operational(error: BaseException) -> bool:
+    """Whether a driver's error is about the database, and not about what was asked of it."""
+    return any(of.__name__ == "OperationalError" for of in type(error).__mro__)
 
 
 def _asked_of_sqlite(connection: Any, asked: Sequence[Asked]) -> list[Answer]:
@@ -368,6 +391,10 @@ def _usable(url: str) -> URL:
             remedy="give sqlite:///path/to/file.db or postgresql://host/database",
         )
     return parsed
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(url, connect_args={"client_encoding": "utf8"})  # whatever the environment says
 
 
 def _sqlite(url: URL) -> Engine:

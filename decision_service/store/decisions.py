@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, union_all
 
 from decision_service.audit.merkle import Frontier, leaf_hash
-from decision_service.errors import InputError, StillRunning
+from decision_service.errors import InputError, StillRunning, StoreError
 from decision_service.store.cursors import cursor_before, place_before
-from decision_service.store.database import Database, Query, Session
+from decision_service.store.database import Database, Query, Session, is_operational
 from decision_service.store.exposure import (
     ExposureChanged,
     ExposureState,
@@ -24,6 +24,7 @@ from decision_service.store.exposure import (
     still_reserved,
 )
 from decision_service.store.log import adding, asks_frontier, locked_frontier, moving
+from decision_service.store.releases import ASKS_EXTENT, Extent
 from decision_service.store.statements import insert_into
 from decision_service.store.tables import DECISIONS, LEAVES, LIVES, RESERVATIONS, moment_text
 from decision_service.vocabulary import RESERVATION, CreditApplication, Decision
@@ -97,15 +98,16 @@ _BY_ID = _STORED.where(DECISIONS.c.decision_id == bindparam("decision_id"))
 
 @dataclass(frozen=True, slots=True)
 class ToCommit:
-    """A decision to be stored if the exposure is ``expected``, ``None`` for any; ``finish`` renders its answer.
+    """A decision to be stored if exposure and acts on the rules are still those; ``finish`` renders its answer.
 
-    ``giving_back`` gives its idempotency key back in the same transaction.
+    ``None`` stands for any. ``giving_back`` gives its idempotency key back in the same transaction.
     """
 
     draft: DecisionCommit
     expected: ExposureState | None
     finish: Finish
     now: datetime
+    acts: Extent | None = None
     giving_back: Query | None = None
 
     @property
@@ -120,8 +122,9 @@ class ToCommit:
 def commit_decisions(database: Database, given: Sequence[ToCommit]) -> list[Committed | Exception]:
     """Store decisions durably, several in one transaction; of each what was stored, or why nothing of it was.
 
-    Why: ``ExposureChanged`` when the exposure is not ``expected`` any more, ``StillRunning`` when another request has
-    answered the same key meanwhile, ``StoreError`` when the store cannot write, or what ``finish`` raises.
+    Why: ``ExposureChanged`` when exposure or acts on the rules are not as expected any more, ``StillRunning`` when
+    another request has answered the same key meanwhile, ``StoreError`` when the store cannot write, or what ``finish``
+    raises.
     """
     found: dict[int, Committed | Exception] = {}
     while left := [place for place in range(len(given)) if place not in found]:
@@ -131,12 +134,15 @@ def commit_decisions(database: Database, given: Sequence[ToCommit]) -> list[Comm
         except _Taken as taken:
             found[taken.place] = taken.why  # nothing was stored: the others once more, without it
         except Exception as error:
-            if len(chosen) > 1:
-                for place in chosen:  # who of them it was that the store did not take
-                    found[place] = commit_decisions(database, [given[place]])[0]
-            else:
-                found[chosen[0]] = error
+            alone = len(chosen) == 1 or _concerns_all(error)
+            for place in chosen:  # else: who of them it was that the store did not take
+                found[place] = error if alone else commit_decisions(database, [given[place]])[0]
     return [found[place] for place in range(len(given))]
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether the database is not there for anybody, so that trying each alone would only take long."""
+    return isinstance(error, StoreError) and (error.__cause__ is None or is_operational(error.__cause__))
 
 
 def _apart(given: Sequence[ToCommit], places: Sequence[int]) -> list[int]:
@@ -175,10 +181,11 @@ def _committed(database: Database, given: Mapping[int, ToCommit]) -> dict[int, C
     found: dict[int, Committed | Exception] = {}
     changes: list[Change] = []
     with database.write_session() as session:
-        session.foresee([asks_frontier(), *(query for one in given.values() for query in _asks_expected(one))])
-        frontier = locked_frontier(session)
+        expectations = (query for one in given.values() for query in _asks_expected(one))
+        session.foresee([asks_frontier(), ASKS_EXTENT, *expectations])
+        frontier, acts = locked_frontier(session), session.row(*ASKS_EXTENT)
         for place, one in given.items():
-            found[place] = committed = _finished(session, one, frontier)
+            found[place] = committed = _finished(session, one, frontier, acts)
             if isinstance(committed, Committed):
                 changes += _rows(place, one, committed)
                 frontier = frontier.append(committed.leaf_hash)
@@ -196,9 +203,13 @@ def _asks_expected(one: ToCommit) -> Iterable[Query]:
     return asks_exposure(one.draft.decision.application.uscc, one.now, one.expected.group)
 
 
-def _finished(session: Session, one: ToCommit, frontier: Frontier) -> Committed | Exception:
+def _finished(
+    session: Session, one: ToCommit, frontier: Frontier, acts: tuple[Any, ...] | None
+) -> Committed | Exception:
     """A decision as the next leaf, or why it is none."""
     uscc = one.draft.decision.application.uscc
+    if one.acts is not None and one.acts != acts:
+        return ExposureChanged("there was an act on the rules meanwhile, such as a switch")
     if one.expected is not None and exposure_state(session, uscc, one.now) != one.expected:
         return ExposureChanged("the customer's exposure has changed", where=uscc)
     hashed = leaf_hash(one.draft.record)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, literal_column, se
 from decision_service.lending.exposure import controls
 from decision_service.portrait.records import Relation
 from decision_service.store.database import Query, Session
-from decision_service.store.statements import is_any, spread
+from decision_service.store.statements import is_any, padded, spread
 from decision_service.store.tables import CONTROL_EDGES
 
 MOST_EDGES = 1_000
@@ -32,7 +32,8 @@ def write_edges(connection: Connection, relations: Mapping[str, Iterable[Relatio
 
 def asks_neighbours(parties: Collection[str]) -> Query:
     """What ``neighbours`` asks."""
-    return _neighbours, spread("party", sorted(parties)), len(parties)
+    of = padded(sorted(parties))
+    return _neighbours, spread("party", of), len(of)
 
 
 def neighbours(session: Session, parties: Collection[str]) -> Collection[str] | None:

@@ -29,14 +29,14 @@ from decision_service.portrait.records import CreditLine
 from decision_service.store.codecs import decode
 from decision_service.store.database import Query, Session
 from decision_service.store.edges import asks_neighbours, neighbours
-from decision_service.store.statements import is_any, spread
+from decision_service.store.statements import is_any, padded, spread
 from decision_service.store.tables import DECISIONS, LIVES, RECORDS, RESERVATIONS, moment_text
 
 APPLICATIONS_WINDOW = timedelta(days=30)
 
 
 class ExposureChanged(DecisionServiceError):
-    """The customer's exposure is no longer what the decision rests on: assess again."""
+    """What the decision rests on, the customer's exposure or what is switched off, has changed: assess again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def asks_exposure(uscc: str, now: datetime, group: Sequence[str] | None = ()) ->
 
 
 def _asks_state(uscc: str, now: datetime, group: Sequence[str]) -> Query:
-    members = sorted({uscc, *group})
+    members = padded(sorted({uscc, *group}))
     times = {"now": moment_text(now), "since": moment_text(now - APPLICATIONS_WINDOW)}
     return _state, {"uscc": uscc, **times, **spread("member", members)}, len(members)
 

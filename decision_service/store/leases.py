@@ -6,18 +6,20 @@ import errno
 import fcntl
 import os
 import struct
+import uuid
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, or_, select, tuple_
 
-from decision_service.errors import IdempotencyConflict, StillRunning
+from decision_service.errors import IdempotencyConflict, StillRunning, StoreError
 from decision_service.store.database import Database, Query
 from decision_service.store.statements import SQLITE, insert_into
 from decision_service.store.tables import LEASES, moment_text
@@ -25,6 +27,8 @@ from decision_service.store.tables import LEASES, moment_text
 LEASE = timedelta(seconds=60)
 NOBODY = ""
 """In the place of a client, of whom there is none where processes take turns."""
+MOST_LEFT = 1_000
+"""Keys that are kept to be given back once the database is there again; others end by time."""
 BODY_BITS = 16
 Rows = list[tuple[Any, ...]]
 _FLOCK = struct.Struct("hhqqi4x")  # Linux's struct flock: type, whence, start, length, process
@@ -47,6 +51,9 @@ class Leases(Protocol):
 
     def giving_back(self, client_id: str, key: str) -> Query | None:
         """The change that gives a key back in the transaction of its answer, if there is one."""
+
+    def given_back(self, client_id: str, key: str) -> None:
+        """An answer is durable, and with it ``giving_back``: the key answers from now on, lease or not."""
 
     def expire(self, now: datetime) -> None:
         """Forget leases whose holders never came back."""
@@ -137,7 +144,12 @@ class KernelLeases:
             self._end(client_id, key)
 
     def giving_back(self, client_id: str, key: str) -> None:
-        """There is none: see ``release``."""
+        """There is none: the lock is no part of the database."""
+
+    def given_back(self, client_id: str, key: str) -> None:
+        """See ``Leases``."""
+        with suppress(StoreError):
+            self.release(client_id, key)
 
     def expire(self, now: datetime) -> None:
         """See ``Leases``."""
@@ -188,16 +200,24 @@ class TableLeases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._owners: dict[tuple[str, str], str] = {}
+        self._left: deque[Query] = deque(maxlen=MOST_LEFT)
+        self._looked: datetime | None = None
+        _forget_after_fork(self)
 
     def take(
         self, client_id: str, key: str, *, body_digest: str, now: datetime, then: Query | None = None
     ) -> Rows | None:
         """See ``Leases``. Not durable: losing the row to a power failure only means that nobody is running."""
+        owner = uuid.uuid4().hex
         lease = {"client_id": client_id, "key": key, "body_digest": body_digest}
         times = {"expires_at": moment_text(now + LEASE), "taken_at": moment_text(now)}
+        taking = _taking, {**lease, **times, "owner": owner}
+        self._tidy(now)
         with self._database.loose_session(shared=True) as session:
-            session.foresee([(_taking, {**lease, **times}), *(() if then is None else (then,))])
-            if session.row(_taking, {**lease, **times}) is not None:
+            session.foresee([taking, *(() if then is None else (then,))])
+            if session.row(*taking) is not None:
+                self._owners[client_id, key] = owner
                 return None if then is None else session.rows(*then)
             holder = session.row(_holder, lease)
         if holder is not None:
@@ -206,12 +226,37 @@ class TableLeases:
 
     def release(self, client_id: str, key: str) -> None:
         """See ``Leases``."""
-        with self._database.loose_session() as session:
-            session.change(*self.giving_back(client_id, key))
+        change = self.giving_back(client_id, key)
+        self._owners.pop((client_id, key), None)
+        self._left.append(change)
+        self._give_back_what_was_left()
+
+    def _tidy(self, now: datetime) -> None:
+        """Now and then forget what nobody came back for."""
+        self._give_back_what_was_left()
+        if self._looked is None or now - self._looked > LEASE:
+            self._looked = now
+            self.expire(now)
+
+    def _give_back_what_was_left(self) -> None:
+        """Also what a database that was away could not be told."""
+        while self._left:
+            change = self._left.popleft()
+            try:
+                with self._database.loose_session(shared=True) as session:
+                    session.change(*change)
+            except StoreError:
+                self._left.appendleft(change)
+                raise
 
     def giving_back(self, client_id: str, key: str) -> Query:
         """See ``Leases``."""
-        return _release, {"given_client_id": client_id, "given_key": key}
+        owner = self._owners.get((client_id, key), "")
+        return _release, {"given_client_id": client_id, "given_key": key, "given_owner": owner}
+
+    def given_back(self, client_id: str, key: str) -> None:
+        """See ``Leases``."""
+        self._owners.pop((client_id, key), None)
 
     def expire(self, now: datetime) -> None:
         """See ``Leases``."""
@@ -220,6 +265,8 @@ class TableLeases:
 
     def close(self) -> None:
         """See ``Leases``; rows end by time."""
+        self._owners.clear()
+        self._left.clear()
 
 
 def _start(client_id: str, key: str) -> int:
@@ -234,13 +281,17 @@ def _length(body_digest: str) -> int:
 
 
 def _taking(dialect: str) -> Any:
-    """Insert the lease, or take over one that has expired; returns a row if either happened."""
-    statement = insert_into(LEASES, dialect)
+    """Insert the lease, or take over one that has expired; returns a row if either happened.
+
+    One's own counts as taken: who asks again because the answer was lost holds it.
+    """
+    statement, held = insert_into(LEASES, dialect), LEASES.c
+    new = statement.excluded
     return statement.on_conflict_do_update(
-        index_elements=[LEASES.c.client_id, LEASES.c.key],
-        set_={"body_digest": statement.excluded.body_digest, "expires_at": statement.excluded.expires_at},
-        where=LEASES.c.expires_at <= bindparam("taken_at", type_=LEASES.c.expires_at.type),
-    ).returning(LEASES.c.key)
+        index_elements=[held.client_id, held.key],
+        set_={name: new[name] for name in ("body_digest", "expires_at", "owner")},
+        where=or_(held.expires_at <= bindparam("taken_at", type_=held.expires_at.type), held.owner == new.owner),
+    ).returning(held.key)
 
 
 def _holder(_: str) -> Any:
@@ -251,17 +302,23 @@ def _holder(_: str) -> Any:
 
 def _release(_: str) -> Any:
     return delete(LEASES).where(
-        LEASES.c.client_id == bindparam("given_client_id"), LEASES.c.key == bindparam("given_key")
+        LEASES.c.client_id == bindparam("given_client_id"),
+        LEASES.c.key == bindparam("given_key"),
+        LEASES.c.owner == bindparam("given_owner"),
     )
 
 
 def _expire(_: str) -> Any:
-    return delete(LEASES).where(LEASES.c.expires_at <= bindparam("now", type_=LEASES.c.expires_at.type))
+    """In the order in which keys are taken, and without waiting for any."""
+    held = LEASES.c
+    ended = select(held.client_id, held.key).where(held.expires_at <= bindparam("now", type_=held.expires_at.type))
+    ended = ended.order_by(held.client_id, held.key).with_for_update(skip_locked=True)
+    return delete(LEASES).where(tuple_(held.client_id, held.key).in_(ended))
 
 
-def _forget_after_fork(leases: KernelLeases) -> None:
+def _forget_after_fork(leases: KernelLeases | TableLeases) -> None:
     """A forked worker holds nothing: it closes its copy of the file, by which the parent's locks stay the parent's."""
-    reference: Callable[[], KernelLeases | None] = weakref.ref(leases)
+    reference: Callable[[], KernelLeases | TableLeases | None] = weakref.ref(leases)
 
     def forget() -> None:
         found = reference()

@@ -18,7 +18,7 @@ from decision_service.portrait.relations import CONTROLLER, PARENT, firms_above,
 from decision_service.store.codecs import CODECS, Codec, decode, decode_all, read, written
 from decision_service.store.database import Database, Query, Session
 from decision_service.store.edges import asks_controllers, controllers, write_edges
-from decision_service.store.statements import POSTGRESQL, insert_into, is_any, spread
+from decision_service.store.statements import POSTGRESQL, insert_into, is_any, padded, spread
 from decision_service.store.tables import FEEDS, OBJECTIONS, RECORDS, TOLD_REPAIRS, moment_text
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -217,7 +217,7 @@ def _related(
 
 def _of_parties(session: Session, parties: set[str], kinds: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
     found: dict[str, list[tuple[Any, ...]]] = {}
-    for some in _chunks(sorted(parties), PARTIES):
+    for some in map(padded, _chunks(sorted(parties), PARTIES)):
         values = {**spread("party", some), **spread("kind", kinds)}
         for party, *row in session.rows(_of_some, values, len(some), len(kinds)):
             found.setdefault(party, []).append(tuple(row))

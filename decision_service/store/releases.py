@@ -21,6 +21,8 @@ from decision_service.store.tables import ACTS, DECISIONS, ERASURES, LEAVES, LOG
 from decision_service.vocabulary import Person
 
 Row = tuple[Any, ...]
+Extent = tuple[int, int | None]
+"""How many acts on the rules there are, and the leaf of the newest."""
 IsSigned = Callable[[str, Mapping[str, Any]], bool]
 """Whether the log's key signed a receipt about a subject."""
 STANDING = (DECISIONS, ERASURES, RELEASE_EVENTS, ACTS)
@@ -82,6 +84,11 @@ class Acts:
     off: frozenset[str] = frozenset()
     leaves: int = 0
 
+    @property
+    def extent(self) -> Extent:
+        """How far they go."""
+        return len(self.events), self.events[-1].leaf_index if self.events else None
+
     def switched_off(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """Those of ``scopes`` for which automatic approval is switched off, sorted."""
         return tuple(sorted(self.off.intersection(scopes)))
@@ -125,8 +132,7 @@ class SignedActs:
         Must be the first thing that a session reads, or it could see less than is known. Raises ``StoreError``.
         """
         known = self._known
-        last = known.events[-1].leaf_index if known.events else None
-        if session.row(*ASKS_EXTENT) == (len(known.events), last):
+        if session.row(*ASKS_EXTENT) == known.extent:
             return known
         return self._read(session, known)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -37,6 +37,12 @@ def prepared(build: Build, dialect: str, *lengths: int) -> Prepared:
 def is_any(column: ColumnElement[Any], name: str, length: int) -> ColumnElement[bool]:
     """``column IN (name_0, name_1, …)``; ``spread`` gives the values."""
     return column.in_([bindparam(f"{name}_{place}", type_=column.type) for place in range(length)])
+
+
+def padded(values: Sequence[Any]) -> list[Any]:
+    """The values with the last one repeated up to a power of two: of all lengths few statements are prepared."""
+    length = 1 << max(0, len(values) - 1).bit_length()
+    return [*values, *([values[-1]] * (length - len(values)) if values else [])]
 
 
 def spread(name: str, values: Iterable[Any]) -> Mapping[str, Any]:

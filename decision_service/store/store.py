@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -47,11 +46,11 @@ from decision_service.store.lives import Lives
 from decision_service.store.log import Sign
 from decision_service.store.migrate import migrate
 from decision_service.store.objections import Objections
-from decision_service.store.releases import Decide, InForce, IsSigned, ReleaseEvent, SignedActs, scopes
+from decision_service.store.releases import Decide, Extent, InForce, IsSigned, ReleaseEvent, SignedActs, scopes
 from decision_service.store.rulesets import RulesetEntry
 from decision_service.store.shadows import Shadows
 from decision_service.store.tables import LOG_HEAD
-from decision_service.store.together import errand
+from decision_service.store.together import errand, single_file
 from decision_service.store.webhooks import Webhooks
 from decision_service.vocabulary import Client, CreditApplication, Person
 
@@ -60,13 +59,15 @@ from decision_service.vocabulary import Client, CreditApplication, Person
 class Situation:
     """What is on file when an application comes: its enterprise's records, its exposure, whether it stands approved.
 
-    ``switched_off`` names the scopes of the application for which automatic approval is switched off.
+    ``switched_off`` names the scopes of the application for which automatic approval is switched off; ``acts`` is how
+    far the acts on the rules went that tell so.
     """
 
     records: EnterpriseRecords
     exposure: ExposureState
     repeated: bool
     switched_off: tuple[str, ...] = ()
+    acts: Extent | None = None
 
 
 class Store:
@@ -221,6 +222,8 @@ class Store:
 
     def situation(self, client_id: str, application: CreditApplication, now: datetime) -> Situation | None:
         """All that a decision rests on, seen at once; ``None`` when the enterprise is unknown."""
+        # Of requests that are answered together the next of a customer sees what the one before has changed.
+        single_file(application.uscc)
         with self._database.read_session(shared=True) as session:
             session.foresee(_asks_situation(client_id, application, now))
             acts = self._acts.seen(session)
@@ -230,7 +233,7 @@ class Store:
             state = exposure.exposure_state(session, application.uscc, now)
             repeated = decisions.is_reserved(session, client_id, application, now)
             concerned = scopes(application.product, industry_code(found.registration), client_id)
-            return Situation(found, state, repeated, acts.switched_off(concerned))
+            return Situation(found, state, repeated, acts.switched_off(concerned), acts.extent)
 
     def switched_off(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """Those of the scopes for which automatic approval is switched off."""
@@ -263,19 +266,17 @@ class Store:
         expected: ExposureState | None,
         finish: Finish,
         now: datetime,
+        acts: Extent | None = None,
     ) -> Committed:
         """Store decision, leaf, idempotency key and reservation in one durable transaction, or nothing.
 
-        Those of requests that are answered together share the transaction. Raises ``ExposureChanged``,
-        ``StillRunning``, ``StoreError``.
+        ``expected`` and ``acts`` are what the decision rests on; ``None`` for anything. Those of requests that are
+        answered together share the transaction. Raises ``ExposureChanged``, ``StillRunning``, ``StoreError``.
         """
         client_id, key = draft.decision.client_id, draft.idempotency_key
-        giving_back = self._leases.giving_back(client_id, key)
-        given = decisions.ToCommit(draft, expected, finish, now, giving_back)
+        given = decisions.ToCommit(draft, expected, finish, now, acts, self._leases.giving_back(client_id, key))
         committed: Committed = errand(self._committing, given, patient=True)
-        if giving_back is None:
-            with suppress(StoreError):  # the decision is durable, and its key answers from now on, lease or not
-                self._leases.release(client_id, key)
+        self._leases.given_back(client_id, key)
         return committed
 
     def decision(self, decision_id: str, client_id: str | None = None) -> StoredDecision | None:

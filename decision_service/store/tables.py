@@ -197,6 +197,7 @@ LEASES = Table(
     Column("key", Text, primary_key=True),
     Column("body_digest", String(80), nullable=False),
     Column("expires_at", Moment, nullable=False),
+    Column("owner", String(32), nullable=False, server_default=""),
 )
 
 RESERVATIONS = Table(

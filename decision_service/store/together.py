@@ -8,6 +8,7 @@ only where it asks by ``errand``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,11 @@ class _Errand:
     patient: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    name: str
+
+
 class _Member(greenlet):
     """One work among several."""
 
@@ -42,45 +48,83 @@ def errand(perform: Perform, given: Any, *, patient: bool = False) -> Any:
     A ``patient`` one waits until nobody has an errand of another kind. Nothing may be locked meanwhile that another
     of them could wait for. Raises what ``perform`` gives as an exception.
     """
-    current = getcurrent()
-    if isinstance(current, _Member) and current.parent is not None:
-        done = current.parent.switch(_Errand(perform, given, patient))
-    else:
+    done = _said(_Errand(perform, given, patient))
+    if done is None:
         [done] = perform([given])
+    else:
+        [done] = done
     if isinstance(done, BaseException):
         raise done
     return done
 
 
+def single_file(name: str) -> None:
+    """Wait until no other of those that are answered together has gone by a name, or all that have are at their end."""
+    _said(_Gate(name))
+
+
+def _said(said: _Errand | _Gate) -> Any:
+    """What the others' keeper answers; ``None`` to who is alone."""
+    current = getcurrent()
+    return current.parent.switch(said) if isinstance(current, _Member) and current.parent is not None else None
+
+
 def together(works: Sequence[Callable[[], Any]]) -> list[Outcome]:
-    """Run several works side by side; how each ended, in their order."""
+    """Run several works side by side; how each ended, in their order. None sees what another sets in a context."""
     if len(works) == 1:
-        return [_alone(works[0])]
-    outcomes: list[Outcome] = [Outcome()] * len(works)
-    waiting: dict[int, tuple[_Member, _Errand]] = {}
+        return [copy_context().run(_alone, works[0])]
+    return _Company(works).outcomes()
 
-    def go_on(place: int, member: _Member, *given: Any) -> None:
+
+class _Company:
+    def __init__(self, works: Sequence[Callable[[], Any]]) -> None:
+        self._outcomes = [Outcome()] * len(works)
+        self._works = works
+        self._asking: dict[int, tuple[_Member, _Errand]] = {}
+        self._at_gates: dict[int, tuple[_Member, str]] = {}
+        self._passed: dict[str, int] = {}
+
+    def outcomes(self) -> list[Outcome]:
+        for place, work in enumerate(self._works):
+            self._go_on(place, _Member(_alone), work)
+        while self._asking or self._at_gates:
+            if not self._asking:  # each waits for another: the first goes by all the same
+                place = next(iter(self._at_gates))
+                self._go_on(place, self._at_gates.pop(place)[0], ())
+                continue
+            perform = _next([one for _, one in self._asking.values()])
+            chosen = [place for place, (_, one) in self._asking.items() if one.perform == perform]
+            done = _performed(perform, [self._asking[place][1].given for place in chosen])
+            for place, answer in zip(chosen, done, strict=True):
+                self._go_on(place, self._asking.pop(place)[0], (answer,))
+        return self._outcomes
+
+    def _go_on(self, place: int, member: _Member, *given: Any) -> None:
+        """Let a member run until it asks something, waits at a gate or ends, by which another may pass."""
         said = member.switch(*given)
-        if member.dead:
-            outcomes[place] = said
+        while isinstance(said, _Gate) and self._passed.setdefault(said.name, place) == place:
+            said = member.switch(())
+        if isinstance(said, _Gate):
+            self._at_gates[place] = member, said.name
+        elif isinstance(said, _Errand):
+            self._asking[place] = member, said
         else:
-            waiting[place] = member, said
+            self._outcomes[place] = said
+            self._open_gates(place)
 
-    for place, work in enumerate(works):
-        go_on(place, _Member(_alone), work)
-    while waiting:
-        perform = _next([one for _, one in waiting.values()])
-        chosen = [place for place, (_, one) in waiting.items() if one.perform == perform]
-        done = _performed(perform, [waiting[place][1].given for place in chosen])
-        for place, answer in zip(chosen, done, strict=True):
-            go_on(place, waiting.pop(place)[0], answer)
-    return outcomes
+    def _open_gates(self, place: int) -> None:
+        for name in [name for name, passed in self._passed.items() if passed == place]:
+            del self._passed[name]
+            first = next((other for other, (_, gate) in self._at_gates.items() if gate == name), None)
+            if first is not None:
+                self._passed[name] = first
+                self._go_on(first, self._at_gates.pop(first)[0], ())
 
 
 def _performed(perform: Perform, given: Sequence[Any]) -> Sequence[Any]:
     try:
         return perform(given)
-    except Exception as error:  # whatever it is, each of them must come to its end
+    except BaseException as error:  # whatever it is, each of them must come to its end
         return [error] * len(given)
 
 
@@ -91,7 +135,7 @@ def _next(errands: Sequence[_Errand]) -> Perform:
 def _alone(work: Callable[[], Any]) -> Outcome:
     try:
         return Outcome(work())
-    except Exception as error:  # whoever asked for the work raises it
+    except BaseException as error:  # whoever asked for the work raises it
         return Outcome(error=error)
 
 

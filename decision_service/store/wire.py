@@ -10,13 +10,20 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from psycopg import Connection, DataError, NotSupportedError, OperationalError, RawCursor, errors
+from psycopg import Connection, DataError, InternalError, NotSupportedError, OperationalError, RawCursor, errors
 from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus
 from psycopg.pq.abc import PGresult
 
 Asked = tuple[str, tuple[Any, ...]]
 """A statement's text, with $1, $2, … for its values, and these."""
 BINARY = 1
+FORGOTTEN = (errors.InvalidSqlStatementName, errors.FeatureNotSupported)
+"""After ``DISCARD ALL`` by something between here and the server, and after a migration of a table."""
+SETTINGS = """
+    SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '30s'
+"""
+"""Who stops while it holds the log, whatever stops it, holds up the others no longer than this."""
 
 
 class Answer(NamedTuple):
@@ -83,6 +90,9 @@ class Wire:
         statements = [(text, *_written(values)) for text, values in asked]
         try:
             return self._read(self._send(statements))
+        except FORGOTTEN:
+            self.close()  # what it has prepared is not there any more, or not for tables as they are now
+            raise
         finally:
             if self._libpq.status != ConnStatus.OK or self._libpq.pipeline_status != PipelineStatus.OFF:
                 self.close()  # lost, half sent or half read, it is of no use
@@ -145,17 +155,22 @@ class Transaction:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._begun = False
+        self._begun = self._failed = False
 
     def ask(self, asked: Sequence[Asked]) -> list[Answer]:
         """Run statements in their order. Raises ``psycopg.Error``."""
-        if self._begun:
-            return self._wire.run(asked)
+        opening: list[Asked] = [] if self._begun else [("BEGIN ISOLATION LEVEL READ COMMITTED", ())]
         self._begun = True
-        return self._wire.run([("BEGIN", ()), *asked])[1:]
+        try:
+            return self._wire.run([*opening, *asked])[len(opening) :]
+        except BaseException:
+            self._failed = True
+            raise
 
     def commit(self) -> None:
-        """Raises ``psycopg.Error``."""
+        """Raises ``psycopg.Error``, also after a statement that failed: PostgreSQL would answer by rolling back."""
+        if self._failed:
+            raise InternalError("a statement of this transaction failed")
         if self._begun:
             self._wire.run([("COMMIT", ())])
 

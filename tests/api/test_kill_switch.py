@@ -165,3 +165,18 @@ def without_switch(texts: dict[str, str]) -> dict[str, str]:
     rules = texts["never_automatic.yaml"].replace(any_of, " policy.auto_approval == disabled")
     changed = {**texts, "facts.yaml": "\n".join(lines) + "\n", "never_automatic.yaml": rules}
     return {path: text for path, text in changed.items() if path != "invariants.yaml"}
+
+
+def test_a_switch_that_goes_off_while_an_application_is_assessed_refers_it(city: Switched) -> None:
+    committing = city.platform.store._committing
+    switched: list[None] = []
+
+    def late(given: Any) -> Any:
+        if not switched:
+            switched.append(None)
+            switch_off(city.platform, "all", Act(ANN, datetime.now(UTC)))
+        return committing(given)
+
+    city.platform.store._committing = late  # type: ignore[assignment]
+    answer = city.asked()
+    assert (answer["outcome"], "KILL_SWITCH" in codes(answer), switched) == ("REFER", True, [None])

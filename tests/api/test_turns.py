@@ -73,6 +73,22 @@ def test_what_a_work_raises_is_raised_to_its_request_and_the_next_passes() -> No
     assert [type(one) for one in found] == [ValueError, int] * 2
 
 
+@pytest.mark.parametrize("error", [GeneratorExit(), StopIteration(), asyncio.CancelledError(), MemoryError()])
+@pytest.mark.parametrize("sociable", [True, False])
+def test_whatever_a_work_ends_with_the_next_passes(error: BaseException, sociable: bool) -> None:
+    turnstile = Turnstile(None, Metrics())
+
+    def broken() -> None:
+        raise error
+
+    async def run() -> list[Any]:
+        turns = [turnstile.turn("a", work, sociable=sociable) for work in (broken, lambda: 2)]
+        return await asyncio.gather(*map(asyncio.ensure_future, turns), return_exceptions=True)
+
+    found = asyncio.run(run())
+    assert isinstance(found[0], BaseException) and found[1] == 2 and not turnstile._passing
+
+
 def companies(arrivals: str) -> list[str]:
     """Who was answered together: capitals are not sociable."""
     turnstile, found = Turnstile(None, Metrics()), list[str]()
@@ -152,6 +168,24 @@ def test_who_is_over_its_quota_is_refused_before_the_application_sees_it() -> No
     assert status("/v1/decisions", "Bearer other") == 200
     assert seen == ["/v1/simulations", "/v1/decisions"]
     assert b'decision_turned_away_total{kind="decide",why="quota"} 1.0' in generate_latest(metrics.registry)
+
+
+def test_those_whose_bodies_came_late_are_turned_away_when_too_many_wait() -> None:
+    turnstile = Turnstile(None, Metrics(), most=1, held_seconds=0)
+    turnstile.learn("Bearer k", "bank")
+    protocols = [Protocol(b"ab") for _ in range(3)]
+
+    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+        start("200 OK", [("Content-Length", "0")])
+        return []
+
+    async def run() -> None:
+        handle = rsgi(app, turnstile)
+        headers = Headers(("authorization", "Bearer k"), ("content-length", "2"))
+        await asyncio.gather(*(handle(Scope(headers=headers), protocol) for protocol in protocols))
+
+    asyncio.run(run())
+    assert sorted(int(protocol.status) for protocol in protocols) == [200, 429, 429]
 
 
 def test_strangers_share_one_place() -> None:

@@ -84,10 +84,10 @@ def test_a_situation_is_records_exposure_and_approval_at_once(store, signer):
     assert store.situation("bank-1", application(1), NOW) is None
     fill(store)
     before = store.situation("bank-1", application(1), NOW)
-    assert before == Situation(WHOLE, store.exposure_state(USCC, NOW), repeated=False)
+    assert before == Situation(WHOLE, store.exposure_state(USCC, NOW), repeated=False, acts=(0, None))
     commit(store, signer, draft(decision(application(1))), expected=before.exposure)
     after = store.situation("bank-1", application(1), NOW)
-    assert after == Situation(WHOLE, store.exposure_state(USCC, NOW), repeated=True)
+    assert after == Situation(WHOLE, store.exposure_state(USCC, NOW), repeated=True, acts=(0, None))
     assert after.exposure.reserved == before.exposure.reserved + 100_000
 
 

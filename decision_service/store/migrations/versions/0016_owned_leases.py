@@ -1,4 +1,4 @@
-"""On PostgreSQL: evidence is compressed by what costs least, and leases are not written ahead."""
+"""A lease tells whose it is. On PostgreSQL evidence is compressed by what costs least, leases are not written ahead."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,8 @@ KNOWS_LZ4 = "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default
 
 
 def upgrade() -> None:
-    """Of rows to come; those that lie there stay as they are."""
+    """Evidence of rows to come; those that lie there stay as they are."""
+    op.add_column("leases", sa.Column("owner", sa.String(32), nullable=False, server_default=""))
     if op.get_bind().dialect.name != "postgresql":
         return
     op.execute("ALTER TABLE leases SET UNLOGGED")
@@ -24,6 +25,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """As PostgreSQL does it of itself."""
+    op.drop_column("leases", "owner")
     if op.get_bind().dialect.name != "postgresql":
         return
     op.execute("ALTER TABLE leases SET LOGGED")
