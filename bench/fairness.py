@@ -81,7 +81,7 @@ def _measured(
         run(target, seconds=3, start=900_000_000)  # warm-up, not counted
         share = run(target, seconds=10, start=0).per_second * LOADED / CLIENTS
     if quota:
-        environ = {**environ, "DECISION_LIMITS": f"decide={max(1, round(20 * share))}/10"}
+        environ = {**environ, "DECISION_LIMITS": f"decide={max(1, round(2 * share))}/1"}
     loads: dict[str, list[Load]] = {"share": [], "greed": [], "greedy": []}
     with decision_server(port, environ, home / "again.log"):
         for turn in range(rounds):

@@ -25,6 +25,8 @@ HELD_SECONDS = 0.5
 """After which a 429 is told, less than any ``Retry-After``: who does not wait is slowed by its own connections."""
 MOST_HELD = 256
 """Refusals of one process that wait; more are told at once."""
+ALONE_SECONDS = 1.0
+"""A client may fill a company when no other has asked for so long; else one of each client's requests is in it."""
 MOST_WAITING = 256
 """Whole requests of one client that wait in one process; far more than one client's connections need."""
 Refusal = tuple[list[tuple[str, str]], bytes]
@@ -50,6 +52,7 @@ class Turnstile:
         self._held = 0
         self._told = told
         self._known: dict[str, str] = {}
+        self._arrived: dict[str, float] = {}
         self._waiting: OrderedDict[str, deque[_Waiting]] = OrderedDict()
         self._passing = False
 
@@ -96,11 +99,13 @@ class Turnstile:
 
         ``sociable`` works whose turns follow each other are done together.
         """
-        mine = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        mine = loop.create_future()
+        self._arrived[client_id] = loop.time()
         self._waiting.setdefault(client_id, deque()).append(_Waiting(mine, work, sociable))
         if not self._passing:
             self._passing = True
-            asyncio.get_running_loop().call_soon(self._next)
+            loop.call_soon(self._next)
         return await mine
 
     def _next(self) -> None:
@@ -120,7 +125,8 @@ class Turnstile:
     def _company(self) -> list["_Waiting"]:
         """Whose turn it is, and who may be with it."""
         company: list[_Waiting] = []
-        while self._waiting and len(company) < MOST_TOGETHER:
+        ends = self._ends()
+        while self._waiting and len(company) < ends:
             client_id, queue = next(iter(self._waiting.items()))
             if company and not queue[0].sociable:
                 break
@@ -133,6 +139,13 @@ class Turnstile:
                 if not first.sociable:
                     break
         return company
+
+    def _ends(self) -> int:
+        """How large a company may be: with one request of each that waits, unless one client is by itself."""
+        since = asyncio.get_running_loop().time() - ALONE_SECONDS
+        for client_id in [one for one, at in self._arrived.items() if at < since and one not in self._waiting]:
+            del self._arrived[client_id]
+        return MOST_TOGETHER if len(self._arrived) < 2 else min(MOST_TOGETHER, len(self._waiting))
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,25 @@ def companies(arrivals: str) -> list[str]:
 
 def test_sociable_requests_whose_turns_follow_each_other_are_answered_together() -> None:
     assert companies("abCde") == ["ab", "C", "de"]
-    assert companies("aaab") == ["abaa"]
+    assert companies("aaab") == ["ab", "a", "a"], "one of each client, when there is another"
     assert companies("ABa") == ["A", "B", "a"]
     assert companies("a" * (MOST_TOGETHER + 1)) == ["a" * MOST_TOGETHER, "a"]
+
+
+def test_a_client_is_by_itself_once_no_other_has_asked_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    turnstile, sizes = Turnstile(None, Metrics()), list[int]()
+    monkeypatch.setattr("decision_service.api.turns.ALONE_SECONDS", 0.02)
+    company = turnstile._company
+    turnstile._company = lambda: (found := company(), sizes.append(len(found)))[0]  # type: ignore[method-assign]
+
+    async def run() -> None:
+        await turnstile.turn("b", bool, sociable=True)
+        for wait in (0.0, 0.05):
+            await asyncio.sleep(wait)
+            await asyncio.gather(*(turnstile.turn("a", bool, sociable=True) for _ in range(3)))
+
+    asyncio.run(run())
+    assert sizes == [1, 1, 1, 1, 3]
 
 
 def crowded(most: int, waiting: str) -> tuple[Turnstile, Metrics]:
