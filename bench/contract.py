@@ -44,7 +44,8 @@ include-operation-id = "revokeToken"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 429]
 """
 """What no schema can say: ids are found or not, the state admits it or not (409, 412), and 422 refuses keys that were
-used before, facts of the rules, names without address, cursors beyond the log. A token is given to who signs for it, and ended for it."""
+used before, facts of the rules, names without address, cursors beyond the log.
+A token is given to who signs for it, and ended for it."""
 
 
 def main() -> None:
