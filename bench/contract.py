@@ -32,16 +32,16 @@ include-operation-id = "listEvents"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 403, 422, 429]
 
 [[operations]]
-include-method = ["POST", "PATCH", "DELETE"]
-checks.positive_data_acceptance.expected-statuses = ["2xx", 403, 404, 409, 412, 422, 429]
-
-[[operations]]
 include-operation-id = "createToken"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 429]
 
 [[operations]]
 include-operation-id = "revokeToken"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 429]
+
+[[operations]]
+include-method = ["POST", "PATCH", "DELETE"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 403, 404, 409, 412, 422, 429]
 """
 """What no schema can say: ids are found or not, the state admits it or not (409, 412), and 422 refuses keys that were
 used before, facts of the rules, names without address, cursors beyond the log.
