@@ -248,7 +248,6 @@ TEXTS: Mapping[str, str] = {
     "leave out # and what follows": "请去掉#及其后内容",
     "its host is no name": "主机名无效",
     "its name has no address": "域名无法解析",
-    "too many names are slow to be found": "域名解析过慢，排队过多",
     "check the name": "请核对域名",
     "it is not https": "不是https",
     "give an address that begins with https://": "请给出以https://开头的网址",

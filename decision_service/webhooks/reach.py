@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
-from decision_service.errors import InputError, StoreError
+from decision_service.errors import InputError
 
 LONGEST = 1_024
 LOCAL = "DECISION_WEBHOOK_LOCAL"
@@ -51,9 +51,9 @@ class Promptly:
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def __call__(self, host: str, port: int) -> list[str]:
-        """The addresses of a name. Raises ``OSError``, or ``StoreError`` when too many others are waited for."""
+        """The addresses of a name. Raises ``OSError``, also when too many others are waited for."""
         if not self._free.acquire(blocking=False):
-            raise StoreError("too many names are slow to be found", where="url", remedy="retry shortly")
+            raise OSError("too many names are slow to be found")
         found: queue.Queue[list[str] | OSError] = queue.Queue()
 
         def look() -> None:
