@@ -111,7 +111,7 @@ class Turnstile:
     def _next(self) -> None:
         company = self._company()
         try:
-            outcomes = together([one.work for one in company]) if company else []
+            outcomes = together([one.work for one in company])
             for one, outcome in zip(company, outcomes, strict=True):
                 one.answer(outcome)
         finally:
